@@ -1,0 +1,178 @@
+//! What can go wrong in an exchange: whose fault it is, what the client is told, whether another try makes sense.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Whose fault an error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The client sent something it should not have, or left.
+    Client,
+    /// A policy threw, looped, or answered with something that is not an answer.
+    Policy,
+    /// An upstream could not be reached, or did not keep to HTTP.
+    Upstream,
+    /// The gate itself: a limit of its own, or a mistake of ours.
+    Gate,
+}
+
+/// What went wrong, as policies, logs and metrics name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The request is malformed or ambiguous.
+    BadRequest,
+    /// The request is larger than a limit.
+    TooLarge,
+    /// No plan: no policy chose an upstream and there is no default.
+    NoRoute,
+    /// A hook failed.
+    PolicyError,
+    /// A hook ran past its deadline.
+    PolicyTimeout,
+    /// An endpoint could not be resolved or connected to.
+    Connect,
+    /// TLS with an endpoint failed: certificate, name, protocol.
+    Tls,
+    /// An endpoint closed or reset the connection before the response was whole.
+    Reset,
+    /// An endpoint did not answer in time.
+    Timeout,
+    /// An endpoint sent something that is not HTTP, or a body against its framing.
+    Garbage,
+    /// An upstream's stream carried an error event, or ended before its terminal event.
+    StreamError,
+    /// The client left.
+    ClientGone,
+    /// The gate is at one of its limits.
+    Overloaded,
+    /// A mistake of ours.
+    Internal,
+}
+
+/// An error of an exchange. Cheap to clone: it is shown to hooks, logged, counted and rendered.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+struct Inner {
+    fault: Fault,
+    kind: Kind,
+    status: u16,
+    message: String,
+    detail: Option<String>,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// The kind's name, as hooks and logs show it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::TooLarge => "too_large",
+            Self::NoRoute => "no_route",
+            Self::PolicyError => "policy_error",
+            Self::PolicyTimeout => "policy_timeout",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Reset => "reset",
+            Self::Timeout => "timeout",
+            Self::Garbage => "garbage",
+            Self::StreamError => "stream_error",
+            Self::ClientGone => "client_gone",
+            Self::Overloaded => "overloaded",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+// === impl Error ===
+
+impl Error {
+    /// An error of any kind; `message` may be shown to the client, so it names no address and no secret.
+    pub fn new(fault: Fault, kind: Kind, status: u16, message: impl Into<String>) -> Self {
+        Self(Arc::new(Inner {
+            fault,
+            kind,
+            status,
+            message: message.into(),
+            detail: None,
+        }))
+    }
+
+    /// A mistake of the client: `status` is what it is told.
+    pub fn client(kind: Kind, status: u16, message: impl Into<String>) -> Self {
+        Self::new(Fault::Client, kind, status, message)
+    }
+
+    /// A failure of an upstream, told to the client as 502, or 504 when it took too long.
+    pub fn upstream(kind: Kind, message: impl Into<String>) -> Self {
+        let status = if kind == Kind::Timeout { 504 } else { 502 };
+        Self::new(Fault::Upstream, kind, status, message)
+    }
+
+    /// A mistake of the gate.
+    pub fn gate(message: impl Into<String>) -> Self {
+        Self::new(Fault::Gate, Kind::Internal, 500, message)
+    }
+
+    /// Adds what only the operator should read: addresses, file and line, the cause.
+    #[must_use]
+    pub fn with_detail(self, detail: impl Into<String>) -> Self {
+        let Inner {
+            fault,
+            kind,
+            status,
+            message,
+            ..
+        } = &*self.0;
+        Self(Arc::new(Inner {
+            fault: *fault,
+            kind: *kind,
+            status: *status,
+            message: message.clone(),
+            detail: Some(detail.into()),
+        }))
+    }
+
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        self.0.fault
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// The status the client gets when nothing was sent yet.
+    pub fn status(&self) -> u16 {
+        self.0.status
+    }
+
+    /// The sentence for the client.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The sentence for the operator, if there is more to say.
+    pub fn detail(&self) -> Option<&str> {
+        self.0.detail.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.detail {
+            Some(detail) => write!(f, "{}: {detail}", self.0.message),
+            None => f.write_str(&self.0.message),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self, self.0.kind.as_str())
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,133 @@
+//! What policies decide about an exchange, as plain data: identity, plan, cache rule, failover, answers made here.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::Error;
+
+/// Who is calling, and how that is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The user: a person or account name. Caches and limits are kept apart by it.
+    pub user: Option<String>,
+    /// The client tool, such as `claude-code`.
+    pub client: Option<String>,
+    /// The session the client says it is in.
+    pub session: Option<String>,
+    /// The agent inside the client, such as a sub-agent's id.
+    pub agent: Option<String>,
+    /// Why: for example `header x-user-id` or `user-agent ~ ^claude-cli/`.
+    pub evidence: Option<String>,
+}
+
+/// A response a policy makes itself with `respond { … }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status, 200–599.
+    pub status: u16,
+    /// Headers in the order given.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+    /// The policy's file and line, for the log.
+    pub made_by: Place,
+}
+
+/// Where in a policy something was decided: `route_by_model.lua:12`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place(pub String);
+
+/// One try that a plan asks for. Endpoints are chosen when it is made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PlannedAttempt {
+    /// The upstream's name in the settings.
+    pub upstream: String,
+    /// One endpoint of it by name, when the policy insists.
+    pub endpoint: Option<String>,
+    /// The model to ask for instead of the one in the request.
+    pub model: Option<String>,
+    /// How long the response head may take, in place of the upstream's own setting.
+    pub timeout: Option<Duration>,
+}
+
+/// The ordered attempts of an exchange.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Tried in this order; what happens after each is `failover`'s to say.
+    pub attempts: Vec<PlannedAttempt>,
+    /// Who decided.
+    pub decided_by: Place,
+}
+
+/// What `route` answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Route {
+    /// Where the request goes.
+    Plan(Plan),
+    /// It goes nowhere: the policy answers itself.
+    Answer(Answer),
+}
+
+/// For whom a stored response may serve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Only the user that it was made for. An exchange without a user has a scope of its own: nobody.
+    #[default]
+    User,
+    /// Everybody.
+    Shared,
+}
+
+/// What `cache` answered: how this response may be kept and found again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CacheRule {
+    /// Named parts that make two requests the same, readable: name and canonical JSON text, sorted by name.
+    pub key: Vec<(String, String)>,
+    /// How long a stored response may serve.
+    pub ttl: Duration,
+    /// For whom.
+    pub scope: Scope,
+    /// Whether to look for a stored response; false asks the upstream and stores the answer anew.
+    pub read: bool,
+    /// Whether to store the answer.
+    pub write: bool,
+    /// Who decided.
+    pub decided_by: Place,
+}
+
+/// How an attempt ended, as `failover` sees it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// 1 for the first attempt.
+    pub number: u32,
+    /// The upstream's name.
+    pub upstream: String,
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// The status, when a head came.
+    pub status: Option<u16>,
+    /// What went wrong otherwise.
+    pub error: Option<Error>,
+    /// How long the upstream asks to wait, read from its headers in all their forms.
+    pub retry_after: Option<Duration>,
+    /// How long the attempt took.
+    pub took: Duration,
+    /// What is left until the exchange's deadline, if it has one.
+    pub remaining: Option<Duration>,
+    /// Endpoints of the plan that were not tried yet.
+    pub untried: usize,
+}
+
+/// What `failover` answered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Failover {
+    /// Try again, or give up and return the best answer so far.
+    pub retry: bool,
+    /// Another upstream than the plan's next.
+    pub upstream: Option<String>,
+    /// How long to wait first. The gate caps it and never waits past the deadline.
+    pub after: Duration,
+    /// Who decided.
+    pub decided_by: Place,
+}

@@ -1,0 +1,164 @@
+//! The messages of an exchange: their heads, and bodies that may not have been read yet.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+
+use crate::error::Error;
+use crate::json::{self, Doc};
+
+/// A request head: method, target, version, and headers in the spelling they came in. It is pingora's type, named
+/// here once, because copying every head into a type of our own costs a tenth of a request.
+pub use pingora_http::RequestHeader as RequestHead;
+/// A response head, likewise.
+pub use pingora_http::ResponseHeader as ResponseHead;
+
+/// What is known of a body.
+#[derive(Debug, Default)]
+pub enum Body {
+    /// The message has no body, or an empty one.
+    #[default]
+    Empty,
+    /// It is still on the wire; nobody has asked for it.
+    Unread,
+    /// It has been read to its end, or a policy has set it.
+    Whole(Bytes),
+    /// It was read, and is looked at as JSON; edits are held as splices.
+    Json(Box<Doc>),
+    /// It was passed on as it came and can no longer be read.
+    Streamed,
+    /// It could not be read.
+    Failed(Error),
+}
+
+/// A request with whatever is known of its body.
+#[derive(Debug)]
+pub struct Request {
+    /// The head, edited in place by hooks.
+    pub head: RequestHead,
+    /// The body.
+    pub body: Body,
+}
+
+/// A response with whatever is known of its body.
+#[derive(Debug)]
+pub struct Response {
+    /// The head, edited in place by hooks.
+    pub head: ResponseHead,
+    /// The body.
+    pub body: Body,
+    /// Whether the body is a stream of events, which hooks see one by one.
+    pub streaming: bool,
+}
+
+/// A message that the exchange and the hooks of its policies hold together. A hook that touches a body which is
+/// still on the wire waits; the exchange, which owns the wire, is told and reads it.
+#[derive(Debug)]
+pub struct Shared<M>(Arc<Inner<M>>);
+
+#[derive(Debug)]
+struct Inner<M> {
+    message: Mutex<M>,
+    /// Told when a hook wants the body.
+    wanted: Notify,
+    /// Told when the body was read, or could not be.
+    filled: Notify,
+}
+
+/// Gives a [`Shared`] message's body to its waiters, whichever side it belongs to.
+pub trait HasBody {
+    /// The body's place in the message.
+    fn body_mut(&mut self) -> &mut Body;
+}
+
+// === impl Body ===
+
+impl Body {
+    /// The bytes as they would be sent now: the very bytes that came unless they were edited.
+    /// `None` while they are on the wire or gone.
+    pub fn bytes(&self) -> Option<Bytes> {
+        match self {
+            Self::Empty => Some(Bytes::new()),
+            Self::Whole(bytes) => Some(bytes.clone()),
+            Self::Json(doc) => Some(doc.render()),
+            Self::Unread | Self::Streamed | Self::Failed(_) => None,
+        }
+    }
+
+    /// The body as a JSON document, parsed at the first call.
+    pub fn json(&mut self, limits: json::Limits) -> Result<&mut Doc, json::JsonError> {
+        if !matches!(self, Self::Json(_)) {
+            let doc = Doc::parse(self.bytes().unwrap_or_default(), limits)?;
+            *self = Self::Json(Box::new(doc));
+        }
+        let Self::Json(doc) = self else {
+            return Err(json::JsonError::default());
+        };
+        Ok(doc)
+    }
+}
+
+// === impl Shared ===
+
+impl<M> Clone for Shared<M> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<M> Shared<M> {
+    /// Puts a message where both sides can reach it.
+    pub fn new(message: M) -> Self {
+        Self(Arc::new(Inner {
+            message: Mutex::new(message),
+            wanted: Notify::new(),
+            filled: Notify::new(),
+        }))
+    }
+
+    /// The message itself, for as long as the guard lives. Never held across an await.
+    pub fn lock(&self) -> MutexGuard<'_, M> {
+        self.0.message.lock()
+    }
+
+    /// Waits until a hook asks for a body that is still on the wire.
+    pub async fn wanted(&self) {
+        self.0.wanted.notified().await;
+    }
+}
+
+impl<M: HasBody> Shared<M> {
+    /// Waits until the body is here. Errors when it could not be read, or was passed on already.
+    pub async fn read(&self) -> Result<(), Error> {
+        loop {
+            let filled = self.0.filled.notified();
+            match self.lock().body_mut() {
+                Body::Unread => self.0.wanted.notify_one(),
+                Body::Failed(error) => return Err(error.clone()),
+                Body::Streamed => return Err(Error::gate("the body was passed on as it came")),
+                Body::Empty | Body::Whole(_) | Body::Json(_) => return Ok(()),
+            }
+            filled.await;
+        }
+    }
+
+    /// Puts the body that was read in its place and wakes whoever waits for it.
+    pub fn fill(&self, body: Body) {
+        *self.lock().body_mut() = body;
+        self.0.filled.notify_waiters();
+    }
+}
+
+impl HasBody for Request {
+    fn body_mut(&mut self) -> &mut Body {
+        &mut self.body
+    }
+}
+
+impl HasBody for Response {
+    fn body_mut(&mut self) -> &mut Body {
+        &mut self.body
+    }
+}
