@@ -1,6 +1,8 @@
 //! The messages of an exchange: their heads, and bodies that may not have been read yet.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
@@ -15,8 +17,8 @@ pub use pingora_http::RequestHeader as RequestHead;
 /// A response head, likewise.
 pub use pingora_http::ResponseHeader as ResponseHead;
 
-/// What is known of a body.
-#[derive(Debug, Default)]
+/// What is known of a body. Its `Debug` shows lengths, never content.
+#[derive(Default)]
 pub enum Body {
     /// The message has no body, or an empty one.
     #[default]
@@ -51,6 +53,27 @@ pub struct Response {
     pub body: Body,
     /// Whether the body is a stream of events, which hooks see one by one.
     pub streaming: bool,
+    /// Who made it.
+    pub served_by: ServedBy,
+}
+
+/// Who made a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServedBy {
+    /// An endpoint of an upstream.
+    Upstream {
+        /// The upstream's name.
+        upstream: String,
+        /// The endpoint's name.
+        endpoint: String,
+    },
+    /// A stored response, this old.
+    Cache {
+        /// Time since it was stored.
+        age: Duration,
+    },
+    /// A policy, with `respond { … }`.
+    Policy,
 }
 
 /// A message that the exchange and the hooks of its policies hold together. A hook that touches a body which is
@@ -89,14 +112,42 @@ impl Body {
 
     /// The body as a JSON document, parsed at the first call.
     pub fn json(&mut self, limits: json::Limits) -> Result<&mut Doc, json::JsonError> {
-        if !matches!(self, Self::Json(_)) {
-            let doc = Doc::parse(self.bytes().unwrap_or_default(), limits)?;
-            *self = Self::Json(Box::new(doc));
-        }
-        let Self::Json(doc) = self else {
-            return Err(json::JsonError::default());
+        let doc = match std::mem::take(self) {
+            Self::Json(doc) => doc,
+            other => {
+                let parsed = Doc::parse(other.bytes().unwrap_or_default(), limits);
+                match parsed {
+                    Ok(doc) => Box::new(doc),
+                    Err(error) => {
+                        *self = other;
+                        return Err(error);
+                    }
+                }
+            }
         };
-        Ok(doc)
+        Ok(self.hold(doc))
+    }
+
+    /// Becomes a JSON document and lends it out.
+    fn hold(&mut self, doc: Box<Doc>) -> &mut Doc {
+        *self = Self::Json(doc);
+        match self {
+            Self::Json(doc) => doc,
+            _ => unreachable!("it was set a line above"),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Unread => f.write_str("Unread"),
+            Self::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
+            Self::Json(_) => f.write_str("Json"),
+            Self::Streamed => f.write_str("Streamed"),
+            Self::Failed(error) => write!(f, "Failed({error:?})"),
+        }
     }
 }
 

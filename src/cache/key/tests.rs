@@ -1,0 +1,116 @@
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::exchange::decision::Place;
+
+const FORM: Form<'static> = Form {
+    method: "POST",
+    path: "/v1/embeddings",
+    dialect: Some("openai.embeddings"),
+    stream: false,
+};
+
+fn rule(parts: &[(&str, &str)], scope: Scope) -> CacheRule {
+    CacheRule {
+        key: parts
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        ttl: Duration::from_mins(1),
+        scope,
+        read: true,
+        write: true,
+        decided_by: Place::default(),
+    }
+}
+
+#[test]
+fn requests_that_differ_in_one_thing_never_share_a_key() {
+    let plain = rule(&[("model", "\"m\"")], Scope::User);
+    let key = |rule: &CacheRule, user, policies, form: Form<'_>| Key::new(rule, user, policies, &form);
+    let all = [
+        key(&plain, Some("ann"), "p1", FORM),
+        key(&plain, Some("bob"), "p1", FORM),
+        key(&plain, None, "p1", FORM),
+        key(&plain, Some("ann"), "p2", FORM),
+        key(
+            &plain,
+            Some("ann"),
+            "p1",
+            Form {
+                path: "/v1/responses",
+                ..FORM
+            },
+        ),
+        key(&plain, Some("ann"), "p1", Form { method: "GET", ..FORM }),
+        key(&plain, Some("ann"), "p1", Form { stream: true, ..FORM }),
+        key(&plain, Some("ann"), "p1", Form { dialect: None, ..FORM }),
+        key(&rule(&[("model", "\"n\"")], Scope::User), Some("ann"), "p1", FORM),
+        key(&rule(&[("mode", "l\"m\"")], Scope::User), Some("ann"), "p1", FORM),
+        key(&rule(&[("model", "\"m\"")], Scope::Shared), Some("ann"), "p1", FORM),
+    ];
+    for (index, a) in all.iter().enumerate() {
+        assert_eq!(a, &a.clone());
+        for b in &all[index + 1..] {
+            assert_ne!(a.hash, b.hash, "{a:?} {b:?}");
+            assert!(!differs(a, b).is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_shared_answer_serves_every_user() {
+    let shared = rule(&[], Scope::Shared);
+    assert_eq!(
+        Key::new(&shared, Some("ann"), "p", &FORM),
+        Key::new(&shared, None, "p", &FORM)
+    );
+}
+
+#[test]
+fn users_who_are_named_like_a_scope_stay_apart() {
+    let own = rule(&[], Scope::User);
+    let named = Key::new(&own, Some("nobody"), "p", &FORM);
+    assert_ne!(named.hash, Key::new(&own, None, "p", &FORM).hash);
+}
+
+#[test]
+fn a_difference_is_named_by_its_parts() {
+    let a = Key::new(
+        &rule(&[("model", "1"), ("seed", "2")], Scope::User),
+        Some("ann"),
+        "p",
+        &FORM,
+    );
+    let b = Key::new(
+        &rule(&[("model", "3"), ("user", "4")], Scope::User),
+        Some("bob"),
+        "p",
+        &FORM,
+    );
+    assert_eq!(differs(&a, &b), ["model", "scope", "seed", "user"]);
+    assert!(differs(&a, &a).is_empty());
+}
+
+#[test]
+fn a_policy_cannot_speak_for_the_gate() {
+    let forged = rule(&[("gate.path", "\"/other\"")], Scope::User);
+    let key = Key::new(&forged, None, "p", &FORM);
+    assert_eq!(key, Key::new(&rule(&[], Scope::User), None, "p", &FORM));
+    assert_eq!(key.hash_hex().len(), 64);
+}
+
+#[test]
+fn canonical_text_depends_on_content_only() {
+    let a: Value = serde_json::from_str(r#"{"b": [1, 1.0, {"z":null,"a":"\u00e9\n"}], "a": 1e2}"#).unwrap();
+    let b: Value = serde_json::from_str(r#"{"a":1e2,"b":[1,1.0,{"a":"é\n","z":null}]}"#).unwrap();
+    assert_eq!(canonical(&a), canonical(&b));
+    assert_eq!(canonical(&a), r#"{"a":100.0,"b":[1,1.0,{"a":"é\n","z":null}]}"#);
+    assert_ne!(
+        canonical(&json!([1, 2])),
+        canonical(&json!([2, 1])),
+        "arrays keep their order"
+    );
+}

@@ -1,0 +1,147 @@
+//! The commands: what is said to people, and which part of the library does it.
+
+pub mod check;
+
+pub mod mock;
+
+pub mod new;
+
+pub mod runtime;
+
+pub mod serve;
+
+pub mod status;
+
+pub mod test;
+
+pub mod types;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit code for mistakes in a bundle or on the command line.
+pub const EXIT_FAULTS: u8 = 2;
+
+/// A programmable reverse proxy: Lua policies decide who is calling, where requests go, what is cached and what
+/// happens when an upstream fails.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve a bundle, or everything to one upstream.
+    Serve(ServeArgs),
+    /// Check a bundle and say every fault at once; exit code 2 when there is one.
+    Check(BundleArgs),
+    /// Play a bundle's cases and compare with their snapshots; exit code 1 on a difference.
+    Test(TestArgs),
+    /// Say what a running gate serves now, since when, and what was rejected.
+    Status(StatusArgs),
+    /// Make a bundle of your own.
+    New {
+        /// The folder to make; it must not exist or be empty.
+        dir: PathBuf,
+    },
+    /// Print the types of the policy API for editors (luau-lsp).
+    Types,
+    /// Print the reference of all settings.
+    Settings,
+    /// A deterministic upstream that speaks every dialect, with faults on request: for trying out and for tests.
+    Mock {
+        /// The address to listen on.
+        #[arg(long, default_value = "127.0.0.1:9100")]
+        listen: SocketAddr,
+        /// Its name, which every answer carries in `x-mock`.
+        #[arg(long, default_value = "mock")]
+        name: String,
+    },
+}
+
+/// What to serve, and where.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServeArgs {
+    /// The bundle: a folder with tidegate.toml.
+    #[arg(conflicts_with = "upstream", required_unless_present = "upstream")]
+    pub bundle: Option<PathBuf>,
+    /// Serve without a bundle: everything goes to this URL.
+    #[arg(long)]
+    pub upstream: Option<String>,
+    /// The address for clients, in place of the settings'.
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// The address for status and metrics, in place of the settings'.
+    #[arg(long)]
+    pub admin: Option<SocketAddr>,
+    /// Worker threads; one for each processor unless given.
+    #[arg(long)]
+    pub threads: Option<usize>,
+}
+
+/// A bundle, and how to say what was found.
+#[derive(Debug, clap::Args)]
+pub struct BundleArgs {
+    /// The bundle: a folder with tidegate.toml.
+    pub bundle: PathBuf,
+    /// One JSON object for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which cases to play.
+#[derive(Debug, clap::Args)]
+pub struct TestArgs {
+    /// The bundle: a folder with tidegate.toml.
+    pub bundle: PathBuf,
+    /// Only cases whose name contains this.
+    pub filter: Option<String>,
+    /// Write the snapshots anew: what the gate does now becomes what it should do.
+    #[arg(long)]
+    pub update: bool,
+    /// One JSON object for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which gate to ask.
+#[derive(Debug, clap::Args)]
+pub struct StatusArgs {
+    /// The gate's admin address.
+    #[arg(long, default_value = "127.0.0.1:8801")]
+    pub admin: SocketAddr,
+    /// The whole status as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs the command line and turns its end into an exit code.
+pub fn run() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::New { dir } => new::run(&dir),
+        Command::Types => types::run(),
+        Command::Settings => types::settings(),
+        Command::Mock { listen, name } => mock::run(listen, name),
+    }
+}
+
+/// Says what went wrong, and gives the exit code for it.
+fn fail(message: &str) -> ExitCode {
+    eprintln!("tidegate: {message}");
+    ExitCode::from(EXIT_FAULTS)
+}
+
+/// Prints text for people or programs; a reader that closed the pipe is no error.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

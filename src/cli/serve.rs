@@ -1,0 +1,173 @@
+//! `tidegate serve`: binds, serves, follows the bundle, and drains when told to stop.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use super::runtime::{self, Stop};
+use super::{EXIT_FAULTS, ServeArgs, fail};
+use crate::admin::{Admin, Board};
+use crate::bundle::{self, Watcher};
+use crate::edge::{self, Listener, Server, tls};
+use crate::fault::Fault;
+use crate::gate::reload::{self, Reloader};
+use crate::gate::{Gate, live};
+use crate::generation::Candidate;
+use crate::settings::{LogFormat, Settings};
+use crate::upstream::dial::Dialer;
+
+/// How long a save may settle before it is read: editors write in several steps.
+const SETTLE: std::time::Duration = std::time::Duration::from_millis(60);
+
+/// Serves until a signal ends it.
+pub fn run(args: &ServeArgs) -> ExitCode {
+    let candidate = match candidate(args) {
+        Ok(candidate) => candidate,
+        Err(faults) => {
+            for fault in faults {
+                eprintln!("{fault}");
+            }
+            return ExitCode::from(EXIT_FAULTS);
+        }
+    };
+    start_log(&candidate.settings);
+    let threads = args.threads.or(candidate.settings.workers.map(|workers| workers.get() as usize));
+    let workers = threads.unwrap_or_else(runtime::processors).max(1);
+    let runtime = match runtime::build(Some(workers)) {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.to_string()),
+    };
+    let code = runtime.block_on(serve(args, candidate, workers));
+    runtime.shutdown_background();
+    code
+}
+
+/// The bundle named on the command line, or the drop-in, with flags over environment over file.
+fn candidate(args: &ServeArgs) -> Result<Candidate, Vec<Fault>> {
+    match (&args.bundle, &args.upstream) {
+        (Some(dir), _) => Candidate::from_bundle(&bundle::read(dir)?, |settings| adjust(settings, args)),
+        (None, Some(url)) => {
+            let listen = args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8800)));
+            let admin = args.admin.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8801)));
+            let mut settings = Settings::drop_in(url, listen, admin)
+                .map_err(|reason| vec![Fault::in_file("--upstream", reason)])?;
+            adjust(&mut settings, args)?;
+            Candidate::drop_in(settings)
+        }
+        (None, None) => Err(vec![Fault::in_file("serve", "name a bundle, or --upstream URL")]),
+    }
+}
+
+/// Flags override the environment, which overrides the file.
+fn adjust(settings: &mut Settings, args: &ServeArgs) -> Result<(), Vec<Fault>> {
+    settings.apply_env(|name| std::env::var(name).ok())?;
+    if let Some(listen) = args.listen {
+        settings.listen_on(listen);
+    }
+    if let Some(admin) = args.admin {
+        settings.admin.address = admin;
+    }
+    Ok(())
+}
+
+fn start_log(settings: &Settings) {
+    let filter = EnvFilter::builder()
+        .with_default_directive(tracing::Level::WARN.into())
+        .parse_lossy(format!("tidegate={}", settings.log.level.as_str()));
+    let json = match settings.log.format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !console::user_attended_stderr(),
+    };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json {
+        log.json().flatten_event(true).with_current_span(false).init();
+    } else {
+        log.with_target(false).init();
+    }
+}
+
+/// Binds everything before anything is served, so that a taken port is an error at once.
+async fn serve(args: &ServeArgs, candidate: Candidate, workers: usize) -> ExitCode {
+    let settings = Arc::clone(&candidate.settings);
+    let board = Arc::new(Board::default());
+    let gate = match live::start(candidate, workers, Arc::clone(&board)) {
+        Ok(gate) => Arc::new(gate),
+        Err(faults) => {
+            for fault in faults {
+                eprintln!("{fault}");
+            }
+            return ExitCode::from(EXIT_FAULTS);
+        }
+    };
+    let server = Arc::new(Server::new(Arc::clone(&gate), settings.limits.connections.get() as usize));
+    if let Err(message) = open(&settings, &gate, &server, &board).await {
+        return fail(&message);
+    }
+    if let Some(dir) = &args.bundle {
+        let flags = args.clone();
+        let reloader = Reloader {
+            gate: Arc::clone(&gate),
+            board,
+            workers,
+            adjust: Box::new(move |settings| adjust(settings, &flags)),
+        };
+        tokio::spawn(reload::follow(reloader, Watcher::start(dir, SETTLE)));
+    }
+    stop(&server, &gate).await
+}
+
+/// Opens the admin listener and the clients'.
+async fn open(settings: &Settings, gate: &Arc<Gate<Dialer>>, server: &Arc<Server>, board: &Arc<Board>) -> Result<(), String> {
+    let admin = settings.admin.address;
+    let listener = TcpListener::bind(admin).await.map_err(|error| format!("admin {admin}: {error}"))?;
+    let bound = listener.local_addr().unwrap_or(admin);
+    let answers = Admin {
+        gate: Arc::clone(gate),
+        board: Arc::clone(board),
+    };
+    let mut listeners = Vec::new();
+    for placed in &settings.listen {
+        let acceptor = match &placed.tls {
+            Some(files) => Some(tls::acceptor(files.cert.path(), files.key.path())?),
+            None => None,
+        };
+        let address = placed.address;
+        let listener = Listener::bind(address, acceptor, placed.h2c).await;
+        listeners.push((listener.map_err(|error| format!("listen {address}: {error}"))?, placed.tls.is_some()));
+    }
+    tokio::spawn(edge::local::serve(listener, answers));
+    for (listener, tls) in listeners {
+        let scheme = if tls { "https" } else { "http" };
+        if let Ok(address) = listener.address() {
+            eprintln!("tidegate {} serves {scheme}://{address} (admin http://{bound})", gate.live.load().short_hash());
+        }
+        tokio::spawn(Arc::clone(server).accept(listener));
+    }
+    Ok(())
+}
+
+/// Waits for a signal, then ends as it asks.
+async fn stop(server: &Server, gate: &ArcGate) -> ExitCode {
+    if runtime::stop_signal().await == Stop::AtOnce {
+        return ExitCode::SUCCESS;
+    }
+    let grace = gate.live.load().settings.limits.shutdown;
+    tracing::info!(connections = server.open(), grace = ?grace, "draining");
+    let drained = tokio::select! {
+        drained = server.close(grace) => drained,
+        _ = runtime::stop_signal() => false,
+    };
+    if drained {
+        ExitCode::SUCCESS
+    } else {
+        tracing::warn!(connections = server.open(), "stopped with exchanges under way");
+        ExitCode::FAILURE
+    }
+}
+
+/// A running gate.
+type ArcGate = Arc<Gate<Dialer>>;

@@ -1,0 +1,82 @@
+//! Puts right two lines of a response head that the engine sets on its own: `Date` and `Connection`.
+
+use http::HeaderValue;
+use memchr::memmem;
+
+/// What the head about to be written should say instead.
+#[derive(Debug)]
+pub struct HeadEdit {
+    /// The upstream's own `Date`, which stays as it is (RFC 9110 §6.6.1: a date is added only where none came).
+    pub date: Option<HeaderValue>,
+    /// Whether the client takes the connection to persist without being told (HTTP/1.1).
+    pub persists: bool,
+}
+
+// === impl HeadEdit ===
+
+impl HeadEdit {
+    /// The head with those lines put right. Anything that does not look like a head is left alone.
+    pub fn apply(&self, head: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(head.len() + 32);
+        let mut rest = head;
+        while let Some(end) = memmem::find(rest, b"\r\n") {
+            let (line, tail) = rest.split_at(end + 2);
+            match self.line(line) {
+                Some(Line::Drop) => {}
+                Some(Line::Date(date)) => {
+                    out.extend_from_slice(line.get(..5).unwrap_or_default());
+                    out.push(b' ');
+                    out.extend_from_slice(date.as_bytes());
+                    out.extend_from_slice(b"\r\n");
+                }
+                None => out.extend_from_slice(line),
+            }
+            rest = tail;
+        }
+        out.extend_from_slice(rest);
+        out
+    }
+
+    fn line(&self, line: &[u8]) -> Option<Line<'_>> {
+        match line.first()?.to_ascii_lowercase() {
+            b'd' if starts(line, b"date:") => self.date.as_ref().map(Line::Date),
+            b'c' if self.persists && line.eq_ignore_ascii_case(b"connection: keep-alive\r\n") => Some(Line::Drop),
+            _ => None,
+        }
+    }
+}
+
+/// What becomes of a line.
+enum Line<'a> {
+    Drop,
+    Date(&'a HeaderValue),
+}
+
+fn starts(line: &[u8], name: &[u8]) -> bool {
+    line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_upstreams_date_is_put_back() {
+        let edit = HeadEdit {
+            date: Some(HeaderValue::from_static("yesterday")),
+            persists: true,
+        };
+        let head = b"HTTP/1.1 200 OK\r\ndate: now\r\nX: 1\r\nConnection: keep-alive\r\n\r\n";
+        assert_eq!(edit.apply(head), b"HTTP/1.1 200 OK\r\ndate: yesterday\r\nX: 1\r\n\r\n");
+    }
+
+    #[test]
+    fn a_date_of_the_gates_own_stays_where_none_came() {
+        let edit = HeadEdit {
+            date: None,
+            persists: false,
+        };
+        let head = b"HTTP/1.1 200 OK\r\nDate: now\r\nConnection: keep-alive\r\n\r\n";
+        assert_eq!(edit.apply(head), head);
+    }
+}

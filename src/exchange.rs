@@ -1,0 +1,272 @@
+//! The life of a request: one exchange from its head to its last byte, told once, in order.
+//!
+//! 1. [`receive`] takes the head; the body is read only when something asks for it.
+//! 2. [`decide`] asks the policies: who is calling, may it pass, where does it go, may a stored response serve.
+//! 3. [`attempt`] tries endpoints until one answers; nothing is sent to the client before that (the commit point).
+//! 4. [`relay`] sends the response, whole or event by event, through the hooks, and records it for the cache.
+//! 5. [`fail`] turns whatever went wrong into a response in the client's dialect.
+//! 6. [`finish`] settles everything once: log, metrics, cache, `on_log`.
+
+pub mod attempt;
+
+pub mod decide;
+
+pub mod decision;
+
+pub mod fail;
+
+pub mod finish;
+
+pub mod forwarding;
+
+pub mod heads;
+
+pub mod receive;
+
+pub mod relay;
+
+pub mod source;
+
+pub mod wire;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Version};
+use tokio::time::Instant;
+
+use crate::cache::Key;
+use crate::dialect::Dialect;
+use crate::error::Error;
+use crate::gate::Gate;
+use crate::generation::Generation;
+use crate::message::{Request, Shared};
+use crate::policy::Run;
+use decision::{CacheRule, Identity, Plan};
+use wire::{Client, Dial};
+
+/// One request and its response: everything known about it so far.
+pub struct Exchange {
+    /// Its id, in the log and in the header that both sides see.
+    pub id: String,
+    /// When its head had been read.
+    pub started: Instant,
+    /// When it must be over, if it must.
+    pub deadline: Option<Instant>,
+    /// The generation it started on, and stays on.
+    pub generation: Arc<Generation>,
+    /// What is known of the connection.
+    pub peer: Peer,
+    /// The client's address, behind trusted gateways.
+    pub client_ip: IpAddr,
+    /// The method as it came: it decides whether the response may have a body.
+    pub method: Method,
+    /// The target as it came, for the log.
+    pub target: String,
+    /// `Host` or `:authority` as it came.
+    pub host: Option<HeaderValue>,
+    /// The dialect that the path speaks.
+    pub dialect: Option<Dialect>,
+    /// The request, as the client sent it and as `on_request` left it.
+    pub request: Shared<Request>,
+    /// The policies' side.
+    pub run: Run,
+    /// Who is calling.
+    pub identity: Identity,
+    /// Where it goes.
+    pub plan: Option<Plan>,
+    /// What was decided about storing.
+    pub cache: CacheState,
+    /// Every attempt made.
+    pub attempts: Vec<AttemptRecord>,
+    /// What the client was sent.
+    pub sent: Sent,
+    /// The client asked to be told before it sends its body.
+    pub expects_continue: bool,
+}
+
+/// What is known of the client's connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// The address at its other end.
+    pub ip: IpAddr,
+    /// Whether it is under TLS.
+    pub tls: bool,
+    /// The protocol version of the request.
+    pub version: Version,
+}
+
+/// What the cache did for an exchange.
+#[derive(Debug, Default)]
+pub struct CacheState {
+    /// The rule, if a policy gave one.
+    pub rule: Option<CacheRule>,
+    /// What identifies the stored response.
+    pub key: Option<Key>,
+    /// How it went.
+    pub verdict: CacheVerdict,
+}
+
+/// How the cache served an exchange.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CacheVerdict {
+    /// No policy asked for it.
+    #[default]
+    Off,
+    /// A stored response was sent.
+    Hit,
+    /// There was none; the response was stored.
+    Stored,
+    /// There was none, or it was not to be read; the response was not stored, and why.
+    Miss(&'static str),
+}
+
+/// What is kept of an attempt.
+#[derive(Clone, Debug)]
+pub struct AttemptRecord {
+    /// The upstream's name.
+    pub upstream: String,
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// The model asked for, when the plan named one.
+    pub model: Option<String>,
+    /// The status, when a head came.
+    pub status: Option<u16>,
+    /// What went wrong otherwise.
+    pub error: Option<Error>,
+    /// Until the head or the failure.
+    pub took: Duration,
+    /// How long the gate waited before it.
+    pub waited: Duration,
+}
+
+/// What the client was sent.
+#[derive(Debug, Default)]
+pub struct Sent {
+    /// The status, once a final head was sent.
+    pub status: Option<u16>,
+    /// Bytes of body.
+    pub bytes: u64,
+    /// Events of a stream.
+    pub events: u64,
+    /// Until the head was sent.
+    pub head_after: Option<Duration>,
+    /// What ended it early.
+    pub error: Option<Error>,
+    /// Why it ended.
+    pub reason: Option<Reason>,
+}
+
+/// Why an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The response was sent to its end.
+    Done,
+    /// An upstream failed after the commit point, or no attempt succeeded.
+    UpstreamError,
+    /// The client left.
+    ClientGone,
+    /// A deadline passed.
+    Timeout,
+    /// A limit of the gate, or a refusal.
+    Limit,
+    /// A policy failed.
+    PolicyError,
+    /// It was handed to the pass-through for upgrades.
+    Upgraded,
+}
+
+/// How the exchange leaves the client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A response was sent whole.
+    Answered,
+    /// The connection is of no further use.
+    Broken,
+    /// Nothing was sent: the request asks for an upgrade, and the plan says where to.
+    Upgrade,
+}
+
+/// Serves one exchange to its end. Never fails: whatever goes wrong becomes a response, or a broken connection.
+pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange: &mut Exchange) -> End {
+    let end = match live(gate, client, exchange).await {
+        Ok(end) => end,
+        Err(error) => fail::answer(gate, client, exchange, error).await,
+    };
+    if end != End::Upgrade {
+        receive::drain(client, exchange.generation.settings.limits.drain).await;
+    }
+    end
+}
+
+/// The steps in their order. An error before the commit point is answered by [`fail`].
+async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchange) -> Result<End, Error> {
+    receive::check(x)?;
+    decide::identify(client, x).await?;
+    if let Some(answer) = decide::on_request(client, x).await? {
+        return relay::answer(gate, client, x, answer).await;
+    }
+    if let Some(answer) = decide::endpoint(client, x).await? {
+        return relay::answer(gate, client, x, answer).await;
+    }
+    let plan = match decide::route(client, x).await? {
+        decision::Route::Answer(answer) => return relay::answer(gate, client, x, answer).await,
+        decision::Route::Plan(plan) => plan,
+    };
+    if receive::wants_upgrade(x) {
+        x.plan = Some(plan);
+        return Ok(End::Upgrade);
+    }
+    if let Some(entry) = decide::cache(gate, client, x, &plan).await? {
+        return relay::stored(gate, client, x, entry).await;
+    }
+    let committed = attempt::run(gate, client, x, plan).await?;
+    relay::response(gate, client, x, committed).await
+}
+
+// === impl Exchange ===
+
+impl Exchange {
+    /// How long it has been going on.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// What is left until its deadline.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+}
+
+// === impl CacheVerdict ===
+
+impl CacheVerdict {
+    /// The verdict in one word.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Hit => "hit",
+            Self::Stored => "stored",
+            Self::Miss(_) => "miss",
+        }
+    }
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// The reason in one word, for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::UpstreamError => "upstream_error",
+            Self::ClientGone => "client_gone",
+            Self::Timeout => "timeout",
+            Self::Limit => "limit",
+            Self::PolicyError => "policy_error",
+            Self::Upgraded => "upgraded",
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Tries endpoints until one answers. Nothing reaches the client before that: here is the commit point.
+
+pub mod first;
+
+pub mod send;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::decision::{Failover, Outcome, Plan, PlannedAttempt};
+use super::source::Source;
+use super::wire::{Client, Connection, Dial};
+use super::{AttemptRecord, Exchange, receive};
+use crate::error::{Error, Kind};
+use crate::gate::Gate;
+use crate::message::ResponseHead;
+use crate::policy::Hook;
+use crate::upstream::{Endpoint, Upstream, balance, retry_after};
+
+/// More attempts than any plan needs: a policy that always says "again" ends here.
+const MOST_ATTEMPTS: usize = 16;
+
+/// The longest wait between attempts that a policy or an upstream may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How much of a refusal's body is kept while other endpoints are tried.
+const REFUSAL_BYTES: usize = 256 * 1024;
+
+/// How long reading a refusal's body may hold up the next attempt.
+const REFUSAL_TIME: Duration = Duration::from_secs(2);
+
+/// A response that will be sent to the client, from whichever attempt.
+pub struct Committed<N: Connection> {
+    /// Its head.
+    pub head: ResponseHead,
+    /// Its body.
+    pub source: Source<N>,
+    /// The upstream it came from.
+    pub upstream: Arc<Upstream>,
+    /// The endpoint it came from.
+    pub endpoint: Arc<Endpoint>,
+    /// The error that its stream began with, though its status says success.
+    pub early_error: Option<Error>,
+}
+
+/// How one attempt ended.
+enum Ended<N: Connection> {
+    /// With a response that may be sent as it is.
+    Response(Committed<N>),
+    /// With an error, or a stream that failed before its first meaningful event.
+    Failed(Error),
+}
+
+/// One try that is about to be made.
+struct Try {
+    planned: PlannedAttempt,
+    upstream: Arc<Upstream>,
+    endpoint: Arc<Endpoint>,
+}
+
+/// The plan as it is being worked through.
+struct Progress {
+    plan: Plan,
+    /// The plan's entry in use.
+    at: usize,
+    /// Endpoints tried, as `upstream/endpoint`.
+    tried: HashSet<String>,
+    /// The last endpoint tried: it is tried again only when there is no other.
+    last: Option<Try>,
+}
+
+/// Works through the plan. Returns the response to send; an error only when no attempt brought any response.
+pub async fn run<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    plan: Plan,
+) -> Result<Committed<D::Connection>, Error> {
+    x.plan = Some(plan.clone());
+    let mut progress = Progress {
+        plan,
+        at: 0,
+        tried: HashSet::new(),
+        last: None,
+    };
+    let mut best: Option<Committed<D::Connection>> = None;
+    let mut waited = Duration::ZERO;
+    let mut failure = Error::gate("the plan holds no attempt");
+    while x.attempts.len() < MOST_ATTEMPTS {
+        let Some(next) = progress.next(gate, x) else { break };
+        let may_fail_over = x.generation.policies.has(Hook::Failover);
+        let ended = once(gate, client, x, &next, may_fail_over, waited).await;
+        let decision = judge(gate, x, &progress, &next, &ended);
+        match (ended, decision) {
+            (Ended::Response(response), None) => return Ok(response),
+            (Ended::Failed(error), None) => {
+                failure = error;
+                break;
+            }
+            (Ended::Response(response), Some(again)) => {
+                best = Some(better(best.take(), keep(response).await));
+                waited = progress.turn(x, &next, again);
+            }
+            (Ended::Failed(error), Some(again)) => {
+                if error.kind() == Kind::ClientGone {
+                    return Err(error);
+                }
+                failure = error;
+                waited = progress.turn(x, &next, again);
+            }
+        }
+        progress.last = Some(next);
+        wait(client, x, waited).await?;
+    }
+    best.ok_or(failure)
+}
+
+/// Makes one attempt and records it.
+async fn once<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    next: &Try,
+    replay: bool,
+    waited: Duration,
+) -> Ended<D::Connection> {
+    let started = Instant::now();
+    let result = send::attempt(gate, client, x, &next.planned, &next.upstream, &next.endpoint, replay).await;
+    let (status, error) = match &result {
+        Ok(response) => (Some(response.head.status.as_u16()), response.early_error.clone()),
+        Err(error) => (None, Some(error.clone())),
+    };
+    x.attempts.push(AttemptRecord {
+        upstream: next.upstream.name.clone(),
+        endpoint: next.endpoint.name.clone(),
+        model: next.planned.model.clone(),
+        status,
+        error,
+        took: started.elapsed(),
+        waited,
+    });
+    match result {
+        Ok(response) => Ended::Response(response),
+        Err(error) => Ended::Failed(error),
+    }
+}
+
+/// Asks `failover` about an attempt that did not succeed. `None`: no other attempt is to be made.
+fn judge<D: Dial>(
+    gate: &Gate<D>,
+    x: &mut Exchange,
+    progress: &Progress,
+    next: &Try,
+    ended: &Ended<D::Connection>,
+) -> Option<Failover> {
+    let record = x.attempts.last()?;
+    let refused = record.error.is_some() || record.status.is_none_or(|status| status >= 400);
+    let ours = record.error.as_ref().is_some_and(|error| !retryable(error));
+    if !refused || ours || !x.request_replayable() || !x.generation.policies.has(Hook::Failover) {
+        return None;
+    }
+    let retry_after = match ended {
+        Ended::Response(response) if matches!(response.head.status.as_u16(), 429 | 503 | 529) => {
+            retry_after::of(&response.head.headers, gate.clock.wall())
+        }
+        _ => None,
+    };
+    let outcome = Outcome {
+        number: u32::try_from(x.attempts.len()).unwrap_or(u32::MAX),
+        upstream: next.upstream.name.clone(),
+        endpoint: next.endpoint.name.clone(),
+        status: record.status,
+        error: record.error.clone(),
+        retry_after,
+        took: record.took,
+        remaining: x.remaining(),
+        untried: progress.untried(x, next),
+    };
+    x.run.failover(&outcome).ok().flatten().filter(|answer| answer.retry)
+}
+
+/// Whether an error is the attempt's, so that another attempt could do better.
+fn retryable(error: &Error) -> bool {
+    !matches!(error.kind(), Kind::ClientGone | Kind::TooLarge | Kind::BadRequest | Kind::Internal)
+}
+
+/// Reads a refusal's body, within limits, so that its connection is free while others are tried.
+async fn keep<N: Connection>(mut response: Committed<N>) -> Committed<N> {
+    let read = tokio::time::timeout(REFUSAL_TIME, response.source.read_all(REFUSAL_BYTES)).await;
+    let clean = matches!(read, Ok(Ok(_)));
+    response.source.release(clean).await;
+    let body = match read {
+        Ok(Ok(body)) => body,
+        _ => Bytes::new(),
+    };
+    response.source = Source::Whole(Some(body));
+    response
+}
+
+/// The answer worth more to the client when all attempts are used up: a refusal that says something about the
+/// request before one about the upstream's state, the newer before the older.
+fn better<N: Connection>(old: Option<Committed<N>>, new: Committed<N>) -> Committed<N> {
+    let worth = |response: &Committed<N>| match response.head.status.as_u16() {
+        408 => 1,
+        429 => 2,
+        400..=499 => 3,
+        _ => 0,
+    };
+    match old {
+        Some(old) if worth(&old) > worth(&new) => old,
+        _ => new,
+    }
+}
+
+/// Waits before the next attempt, unless the client leaves.
+async fn wait<C: Client>(client: &mut C, x: &Exchange, after: Duration) -> Result<(), Error> {
+    if after.is_zero() {
+        return Ok(());
+    }
+    if x.remaining().is_some_and(|left| left <= after) {
+        return Ok(());
+    }
+    tokio::select! {
+        () = tokio::time::sleep(after) => Ok(()), // paced: the back-off that failover asked for
+        () = client.gone(), if client_idle(x) => Err(receive::gone()),
+    }
+}
+
+/// Whether the request body is off the wire, so that the client can be watched.
+fn client_idle(x: &Exchange) -> bool {
+    !matches!(x.request.lock().body, crate::message::Body::Unread)
+}
+
+// === impl Exchange ===
+
+impl Exchange {
+    /// Whether the request can be sent a second time: its body is empty or in memory.
+    pub(super) fn request_replayable(&self) -> bool {
+        self.request.lock().body.bytes().is_some()
+    }
+}
+
+// === impl Progress ===
+
+impl Progress {
+    /// The next try: an endpoint of the current upstream that was not tried, else the plan's next upstream, else
+    /// the only endpoint again.
+    fn next<D: Dial>(&mut self, gate: &Gate<D>, x: &Exchange) -> Option<Try> {
+        while let Some(planned) = self.plan.attempts.get(self.at) {
+            if let Some(next) = self.choose(gate, x, planned) {
+                self.tried.insert(mark(&next.upstream, &next.endpoint));
+                return Some(next);
+            }
+            self.at += 1;
+        }
+        if self.tried.len() == 1 {
+            return self.last.take();
+        }
+        None
+    }
+
+    fn choose<D: Dial>(&self, gate: &Gate<D>, x: &Exchange, planned: &PlannedAttempt) -> Option<Try> {
+        let upstream = x.generation.upstreams.get(&planned.upstream)?;
+        let excluded = |endpoint: &Endpoint| {
+            self.tried.contains(&mark(upstream, endpoint))
+                || planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name)
+        };
+        let endpoint = balance::choose(&upstream.endpoints, excluded, gate.draw())?;
+        Some(Try {
+            planned: planned.clone(),
+            upstream: Arc::clone(upstream),
+            endpoint: Arc::clone(endpoint),
+        })
+    }
+
+    /// How many endpoints of the plan were not tried.
+    fn untried(&self, x: &Exchange, current: &Try) -> usize {
+        let mut left = HashSet::new();
+        for planned in &self.plan.attempts {
+            let Some(upstream) = x.generation.upstreams.get(&planned.upstream) else {
+                continue;
+            };
+            for endpoint in &upstream.endpoints {
+                if planned.endpoint.as_ref().is_none_or(|wanted| *wanted == endpoint.name) {
+                    left.insert(mark(upstream, endpoint));
+                }
+            }
+        }
+        left.remove(&mark(&current.upstream, &current.endpoint));
+        left.iter().filter(|name| !self.tried.contains(*name)).count()
+    }
+
+    /// Takes up what `failover` answered: where to go on, and how long to wait first.
+    fn turn(&mut self, x: &Exchange, current: &Try, again: Failover) -> Duration {
+        if let Some(upstream) = again.upstream.filter(|name| *name != current.upstream.name) {
+            let planned = PlannedAttempt {
+                upstream,
+                ..PlannedAttempt::default()
+            };
+            if x.generation.upstreams.get(&planned.upstream).is_some() {
+                self.at += 1;
+                let at = self.at.min(self.plan.attempts.len());
+                self.plan.attempts.insert(at, planned);
+            }
+        }
+        again.after.min(LONGEST_WAIT)
+    }
+}
+
+fn mark(upstream: &Upstream, endpoint: &Endpoint) -> String {
+    format!("{}/{}", upstream.name, endpoint.name)
+}

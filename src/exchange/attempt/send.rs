@@ -1,0 +1,349 @@
+//! Makes one attempt: a fresh copy of the request to one endpoint, and its response up to the commit point.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use tokio::time::Instant;
+
+use super::first;
+use super::{Committed, receive};
+use crate::error::{Error, Kind};
+use crate::exchange::decision::PlannedAttempt;
+use crate::exchange::heads::{self, Framing};
+use crate::exchange::source::Source;
+use crate::exchange::wire::{Client, Connection, Dial};
+use crate::exchange::{Exchange, receive::with_body};
+use crate::gate::Gate;
+use crate::json::{self, Fragment, Item};
+use crate::message::{Body, Request, RequestHead, ResponseHead, Shared};
+use crate::policy::Hook;
+use crate::upstream::{Endpoint, Upstream};
+
+/// How long a client that waits for leave to send is kept waiting for the upstream's word.
+const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is sent after a head.
+enum Upload {
+    /// Nothing.
+    Nothing,
+    /// This, all in memory.
+    Whole(Bytes),
+    /// This first, then what is still on the client's wire.
+    Streaming(Bytes),
+}
+
+/// Tries one endpoint. A response is an answer of any status; everything else is an error.
+pub async fn attempt<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    planned: &PlannedAttempt,
+    upstream: &Arc<Upstream>,
+    endpoint: &Arc<Endpoint>,
+    replay: bool,
+) -> Result<Committed<D::Connection>, Error> {
+    let upload = prepare_upload(client, x, replay || planned.model.is_some()).await?;
+    let (head, upload) = prepare(client, x, planned, endpoint, upload).await?;
+    let wait = planned.timeout.unwrap_or(upstream.timeouts.head);
+    let until = deadline(x, wait, upstream.timeouts.total);
+    let mut fresh = false;
+    loop {
+        let connecting = gate.dial.connect(upstream, endpoint, fresh);
+        let mut connection = guarded(client, x, until, connecting).await??;
+        let reused = connection.reused();
+        let copy = head.clone();
+        match transfer(client, x, &mut connection, copy, &upload, until).await {
+            Ok(head) => {
+                let source = Source::Live {
+                    connection: Some(connection),
+                    pending: std::collections::VecDeque::new(),
+                    idle: upstream.timeouts.idle,
+                };
+                let mut response = Committed {
+                    head,
+                    source,
+                    upstream: Arc::clone(upstream),
+                    endpoint: Arc::clone(endpoint),
+                    early_error: None,
+                };
+                if replay {
+                    first::meaningful(client, x, &mut response, until).await?;
+                }
+                return Ok(response);
+            }
+            Err(error) => {
+                connection.release(false).await;
+                let stale = reused && !fresh && error.kind() == Kind::Reset && !matches!(upload, Upload::Streaming(_));
+                if !stale {
+                    return Err(error);
+                }
+                fresh = true;
+            }
+        }
+    }
+}
+
+/// Decides what follows the head. A body that may be needed again is read into memory, as far as it fits.
+async fn prepare_upload<C: Client>(client: &mut C, x: &mut Exchange, replay: bool) -> Result<Upload, Error> {
+    let limits = &x.generation.settings.limits;
+    let (unread, declared) = {
+        let request = x.request.lock();
+        (matches!(request.body, Body::Unread), heads::content_length(&request.head.headers))
+    };
+    if !unread {
+        let request = x.request.lock();
+        return match &request.body {
+            Body::Failed(error) => Err(error.clone()),
+            Body::Streamed => Err(Error::gate("the request body was already passed on")),
+            body => Ok(body.bytes().filter(|bytes| !bytes.is_empty()).map_or(Upload::Nothing, Upload::Whole)),
+        };
+    }
+    if !replay || declared.is_some_and(|length| length > limits.body as u64) {
+        return Ok(Upload::Streaming(Bytes::new()));
+    }
+    let (bytes, whole) =
+        receive::read_up_to(client, Bytes::new(), limits.body, declared, &mut x.expects_continue).await?;
+    if !whole {
+        return Ok(Upload::Streaming(bytes));
+    }
+    x.request.fill(Body::Whole(bytes.clone()));
+    Ok(Upload::Whole(bytes))
+}
+
+/// Makes the fresh copy of the request that this endpoint is sent, and runs `on_attempt` on it.
+async fn prepare<C: Client>(
+    client: &mut C,
+    x: &mut Exchange,
+    planned: &PlannedAttempt,
+    endpoint: &Endpoint,
+    upload: Upload,
+) -> Result<(RequestHead, Upload), Error> {
+    let head = address(x, endpoint)?;
+    let body = match &upload {
+        Upload::Nothing => Body::Empty,
+        Upload::Whole(bytes) => Body::Whole(bytes.clone()),
+        Upload::Streaming(_) => Body::Unread,
+    };
+    let copy = Shared::new(Request { head, body });
+    if let Some(model) = &planned.model {
+        set_model(&copy, model, x.generation.settings.limits.json())?;
+    }
+    if x.generation.policies.has(Hook::OnAttempt) {
+        let number = u32::try_from(x.attempts.len() + 1).unwrap_or(u32::MAX);
+        let limits = &x.generation.settings.limits;
+        let hook = x.run.on_attempt(&copy, planned, number, &endpoint.name);
+        with_body(client, &x.request, Some(&copy), limits, &mut x.expects_continue, hook).await??;
+    }
+    let mut copy = copy.lock();
+    let upload = match (copy.body.bytes(), upload) {
+        (Some(bytes), _) if bytes.is_empty() => Upload::Nothing,
+        (Some(bytes), _) => Upload::Whole(bytes),
+        (None, upload) => upload,
+    };
+    frame(&mut copy.head, &upload);
+    Ok((copy.head.clone(), upload))
+}
+
+/// The head for one endpoint: the client's, without what concerned its connection, with the endpoint's address
+/// and headers and the gate's traces.
+pub(crate) fn address(x: &Exchange, endpoint: &Endpoint) -> Result<RequestHead, Error> {
+    let mut head = x.request.lock().head.clone();
+    heads::strip_request(&mut head);
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    if !endpoint.prefix.is_empty() {
+        let path = format!("{}{target}", endpoint.prefix);
+        head.set_raw_path(path.as_bytes())
+            .map_err(|error| Error::gate("the request target cannot be sent").with_detail(error.to_string()))?;
+    }
+    let host = endpoint.preserve_host.then(|| x.host.clone()).flatten();
+    let insert = |head: &mut RequestHead, name: String, value: http::HeaderValue| {
+        head.insert_header(name, value)
+            .map_err(|error| Error::gate("a header of the settings cannot be sent").with_detail(error.to_string()))
+    };
+    match host {
+        Some(host) => insert(&mut head, "Host".into(), host)?,
+        None => insert(&mut head, "Host".into(), endpoint.host_header.clone())?,
+    }
+    let forwarding = &x.generation.forwarding;
+    forwarding.mark_request(&mut head, x.peer.ip, x.peer.tls, x.host.as_ref(), &x.id);
+    for (name, value) in &endpoint.headers {
+        insert(&mut head, name.clone(), value.clone())?;
+    }
+    let policies = &x.generation.policies;
+    if policies.has(Hook::OnEvent) || policies.has(Hook::OnResponse) {
+        head.remove_header("accept-encoding");
+    }
+    Ok(head)
+}
+
+/// Puts the plan's model in place of the request's: a splice, everything else keeps its bytes.
+fn set_model(copy: &Shared<Request>, model: &str, limits: json::Limits) -> Result<(), Error> {
+    let bad = |error: json::JsonError| {
+        Error::client(Kind::BadRequest, 400, format!("the request body is not JSON: {error}"))
+    };
+    let mut request = copy.lock();
+    let doc = request.body.json(limits).map_err(bad)?;
+    let Item::Object(root) = doc.root().map_err(bad)? else {
+        return Err(Error::client(Kind::BadRequest, 400, "the request body is not a JSON object"));
+    };
+    doc.set(root, "model", &Fragment::from(model)).map_err(bad)
+}
+
+/// Declares how the body is delimited. One that was not touched keeps the client's own words.
+fn frame(head: &mut RequestHead, upload: &Upload) {
+    let framing = match upload {
+        Upload::Nothing => Framing::None,
+        Upload::Whole(bytes) => Framing::Length(bytes.len() as u64),
+        Upload::Streaming(_) => match heads::content_length(&head.headers) {
+            Some(length) => Framing::Length(length),
+            None => Framing::Open,
+        },
+    };
+    heads::frame_request(head, framing);
+    if !matches!(upload, Upload::Streaming(_)) {
+        head.remove_header("expect");
+    }
+}
+
+/// The moment by which the head must be there.
+fn deadline(x: &Exchange, wait: Duration, total: Option<Duration>) -> Instant {
+    let until = Instant::now() + total.map_or(wait, |total| total.min(wait));
+    x.deadline.map_or(until, |deadline| deadline.min(until))
+}
+
+/// Waits for a step of the attempt, but not past `until`, and not for a client that has left.
+async fn guarded<C: Client, F: Future>(client: &mut C, x: &Exchange, until: Instant, step: F) -> Result<F::Output, Error> {
+    let watch = !matches!(x.request.lock().body, Body::Unread | Body::Streamed);
+    tokio::select! {
+        biased;
+        output = step => Ok(output),
+        () = client.gone(), if watch => Err(receive::gone()),
+        () = tokio::time::sleep_until(until) => Err(late()), // paced: the attempt's own deadline
+    }
+}
+
+fn late() -> Error {
+    Error::upstream(Kind::Timeout, "the upstream did not answer in time")
+}
+
+/// Sends the request and reads the final response head. Interim ones go to the client as they come.
+async fn transfer<C: Client, N: Connection>(
+    client: &mut C,
+    x: &mut Exchange,
+    connection: &mut N,
+    head: RequestHead,
+    upload: &Upload,
+    until: Instant,
+) -> Result<ResponseHead, Error> {
+    match upload {
+        Upload::Nothing => connection.send_head(head, false).await?,
+        Upload::Whole(bytes) => {
+            connection.send_head(head, true).await?;
+            let sending = connection.send_body(bytes.clone(), true);
+            match guarded(client, x, until, sending).await? {
+                Err(error) if error.kind() == Kind::Timeout => return Err(error),
+                // An upstream that answers early may stop reading: its answer is still there to be read.
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Upload::Streaming(prefix) => {
+            connection.send_head(head, true).await?;
+            crate::exchange::receive::mark_streamed(&x.request);
+            if let Some(head) = stream_body(client, x, connection, prefix.clone(), until).await? {
+                return Ok(head);
+            }
+        }
+    }
+    final_head(client, x, connection, until).await
+}
+
+/// Reads heads until the final one.
+async fn final_head<C: Client, N: Connection>(
+    client: &mut C,
+    x: &Exchange,
+    connection: &mut N,
+    until: Instant,
+) -> Result<ResponseHead, Error> {
+    loop {
+        let head = guarded(client, x, until, connection.read_head()).await??;
+        if !interim(&head) {
+            return Ok(head);
+        }
+        forward_interim(client, x, head).await?;
+    }
+}
+
+fn interim(head: &ResponseHead) -> bool {
+    head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS
+}
+
+/// Passes an interim response on (RFC 9110 §15.2), to clients whose protocol has them.
+async fn forward_interim<C: Client>(client: &mut C, x: &Exchange, mut head: ResponseHead) -> Result<(), Error> {
+    if head.status == StatusCode::CONTINUE || x.peer.version != http::Version::HTTP_11 {
+        return Ok(());
+    }
+    heads::strip_response(&mut head);
+    head.set_version(http::Version::HTTP_11);
+    client.send_head(head, false).await
+}
+
+/// Passes the body on as it comes, listening for an early answer all the while. Returns that answer, if one came.
+async fn stream_body<C: Client, N: Connection>(
+    client: &mut C,
+    x: &mut Exchange,
+    connection: &mut N,
+    prefix: Bytes,
+    until: Instant,
+) -> Result<Option<ResponseHead>, Error> {
+    if !prefix.is_empty() {
+        connection.send_body(prefix, false).await?;
+    }
+    if x.expects_continue
+        && let Some(head) = await_continue(client, x, connection, until).await?
+    {
+        return Ok(Some(head));
+    }
+    loop {
+        let piece = tokio::select! {
+            biased;
+            head = connection.read_head() => {
+                let head = head?;
+                if !interim(&head) {
+                    return Ok(Some(head));
+                }
+                forward_interim(client, x, head).await?;
+                continue;
+            }
+            piece = client.read_body() => piece?,
+        };
+        let end = piece.is_none();
+        let sent = connection.send_body(piece.unwrap_or_default(), end).await;
+        if end || sent.is_err() {
+            return Ok(None);
+        }
+    }
+}
+
+/// Waits for the upstream's leave to send, but not for ever: some servers never give it.
+async fn await_continue<C: Client, N: Connection>(
+    client: &mut C,
+    x: &mut Exchange,
+    connection: &mut N,
+    until: Instant,
+) -> Result<Option<ResponseHead>, Error> {
+    x.expects_continue = false;
+    let patience = (Instant::now() + CONTINUE_PATIENCE).min(until);
+    loop {
+        match tokio::time::timeout_at(patience, connection.read_head()).await {
+            Ok(Ok(head)) if head.status == StatusCode::CONTINUE => break,
+            Ok(Ok(head)) if interim(&head) => forward_interim(client, x, head).await?,
+            Ok(Ok(head)) => return Ok(Some(head)),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => break,
+        }
+    }
+    client.send_continue().await?;
+    Ok(None)
+}

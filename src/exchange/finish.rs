@@ -1,0 +1,91 @@
+//! Settles an exchange once, whatever became of it: log, metrics, `on_log`, and work left for afterwards.
+
+use serde_json::{Map, Value, json};
+
+use super::wire::Dial;
+use super::{CacheVerdict, Exchange, Reason};
+use crate::gate::Gate;
+use crate::policy::Hook;
+
+/// Logs and counts a finished exchange, then runs what policies left for afterwards without holding the client up.
+pub fn settle<D: Dial>(gate: &Gate<D>, mut x: Exchange) {
+    let summary = summary(&x);
+    gate.metrics.exchange(&x);
+    gate.sink.finished(&x, &summary);
+    let observed = x.generation.policies.has(Hook::OnLog);
+    if observed || x.run.has_work_left() {
+        tokio::spawn(async move {
+            if observed {
+                x.run.on_log(summary).await;
+            }
+            x.run.run_after().await;
+        });
+    }
+}
+
+/// Everything the access log says of an exchange, by name; secrets do not occur in it.
+pub fn summary(x: &Exchange) -> Value {
+    let mut line = Map::new();
+    line.insert("id".into(), json!(x.id));
+    line.insert("client_ip".into(), json!(x.client_ip.to_string()));
+    line.insert("method".into(), json!(x.method.as_str()));
+    line.insert("target".into(), json!(without_query(&x.target)));
+    line.insert("status".into(), json!(x.sent.status));
+    line.insert("reason".into(), json!(x.sent.reason.unwrap_or(Reason::Done).as_str()));
+    line.insert("ms".into(), json!(millis(x.elapsed())));
+    line.insert("head_ms".into(), json!(x.sent.head_after.map(millis)));
+    line.insert("bytes".into(), json!(x.sent.bytes));
+    line.insert("generation".into(), json!(x.generation.short_hash()));
+    line.insert("dialect".into(), json!(x.dialect.map(super::Dialect::as_str)));
+    identity(x, &mut line);
+    line.insert("cache".into(), json!(x.cache.verdict.as_str()));
+    if let CacheVerdict::Miss(why) = x.cache.verdict {
+        line.insert("cache_why".into(), json!(why));
+    }
+    if let Some(plan) = &x.plan {
+        line.insert("route".into(), json!(plan.decided_by.0));
+    }
+    line.insert("attempts".into(), x.attempts.iter().map(attempt).collect());
+    if let Some(error) = &x.sent.error {
+        line.insert("error".into(), json!(error.to_string()));
+        line.insert("error_kind".into(), json!(error.kind().as_str()));
+    }
+    Value::Object(line)
+}
+
+fn identity(x: &Exchange, line: &mut Map<String, Value>) {
+    let fields = [
+        ("user", &x.identity.user),
+        ("client", &x.identity.client),
+        ("session", &x.identity.session),
+        ("agent", &x.identity.agent),
+        ("evidence", &x.identity.evidence),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            line.insert(name.into(), json!(value));
+        }
+    }
+}
+
+fn attempt(record: &super::AttemptRecord) -> Value {
+    json!({
+        "upstream": record.upstream,
+        "endpoint": record.endpoint,
+        "model": record.model,
+        "status": record.status,
+        "error": record.error.as_ref().map(|error| error.kind().as_str()),
+        "ms": millis(record.took),
+    })
+}
+
+/// The target without its query, which may carry keys.
+fn without_query(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
+}
+
+/// Milliseconds with three digits.
+#[allow(clippy::cast_precision_loss, reason = "an exchange is shorter than 2^52 microseconds")]
+fn millis(duration: std::time::Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}

@@ -1,0 +1,189 @@
+//! What the gate adds to a request on its way: forwarded-for headers, `Via`, the request id.
+
+use std::net::IpAddr;
+
+use http::HeaderValue;
+use ipnet::IpNet;
+
+use crate::message::{RequestHead, ResponseHead};
+use crate::settings;
+
+/// Which traces the gate leaves on the messages it forwards, and whose it believes.
+#[derive(Clone, Debug)]
+pub struct Forwarding {
+    /// Whether `X-Forwarded-For`, `-Proto` and `-Host` are added.
+    pub x_forwarded: bool,
+    /// Whether `Via` is added to requests and responses (RFC 9110 §7.6.3).
+    pub via: bool,
+    /// The header that carries the request id both ways; `None` for no such header.
+    pub request_id: Option<String>,
+    /// Peers whose `X-Forwarded-*` headers are believed and kept.
+    pub trusted: Vec<IpNet>,
+    /// Whether responses name the generation that served them, in `x-tidegate-generation`.
+    pub generation: bool,
+}
+
+/// The name the gate gives itself in `Via`.
+const VIA: &str = "1.1 tidegate";
+
+// === impl Forwarding ===
+
+impl Forwarding {
+    /// What the settings say.
+    pub fn of(settings: &settings::Forwarding) -> Self {
+        Self {
+            x_forwarded: settings.x_forwarded,
+            via: settings.via,
+            request_id: settings.request_id.0.clone(),
+            trusted: settings.trusted.clone(),
+            generation: settings.generation_header,
+        }
+    }
+
+    /// Whether what `peer` says of others is believed.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.trusted.iter().any(|net| net.contains(&peer))
+    }
+
+    /// The address of the client: the peer's own, or the last one in `X-Forwarded-For` that is not a trusted
+    /// gateway's, when the peer is trusted.
+    pub fn client_ip(&self, peer: IpAddr, head: &RequestHead) -> IpAddr {
+        if !self.trusts(peer) {
+            return peer;
+        }
+        let named: Vec<IpAddr> = head
+            .headers
+            .get_all("x-forwarded-for")
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map_while(|part| part.trim().parse().ok())
+            .collect();
+        let outside = named.iter().rev().find(|ip| !self.trusts(**ip));
+        outside.or(named.first()).copied().unwrap_or(peer)
+    }
+
+    /// Adds the gate's traces to a request about to be sent.
+    pub fn mark_request(&self, head: &mut RequestHead, peer: IpAddr, tls: bool, host: Option<&HeaderValue>, id: &str) {
+        if self.x_forwarded {
+            self.mark_forwarded(head, peer, tls, host);
+        }
+        if self.via {
+            append(head, "Via", VIA);
+        }
+        if let Some(name) = &self.request_id {
+            let _ = head.insert_header(name.clone(), id);
+        }
+    }
+
+    fn mark_forwarded(&self, head: &mut RequestHead, peer: IpAddr, tls: bool, host: Option<&HeaderValue>) {
+        if !self.trusts(peer) {
+            for name in ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "forwarded"] {
+                if head.headers.contains_key(name) {
+                    head.remove_header(name);
+                }
+            }
+        }
+        append(head, "X-Forwarded-For", &peer.to_canonical().to_string());
+        if !head.headers.contains_key("x-forwarded-proto") {
+            let _ = head.insert_header("X-Forwarded-Proto", if tls { "https" } else { "http" });
+        }
+        if let Some(host) = host.filter(|_| !head.headers.contains_key("x-forwarded-host")) {
+            let _ = head.insert_header("X-Forwarded-Host", host.clone());
+        }
+    }
+
+    /// Adds the gate's traces to a response about to be sent. An upstream's own request id is left as it is.
+    pub fn mark_response(&self, head: &mut ResponseHead, id: &str, generation: &str) {
+        if self.via {
+            let _ = head.append_header("Via", VIA);
+        }
+        if let Some(name) = &self.request_id
+            && !head.headers.contains_key(name.as_str())
+        {
+            let _ = head.insert_header(name.clone(), id);
+        }
+        if self.generation {
+            let _ = head.insert_header("x-tidegate-generation", generation);
+        }
+    }
+}
+
+/// Appends to a list header: one line, values separated by commas.
+fn append(head: &mut RequestHead, name: &'static str, value: &str) {
+    let earlier: Vec<&str> = head
+        .headers
+        .get_all(name)
+        .iter()
+        .filter_map(|earlier| earlier.to_str().ok())
+        .collect();
+    let joined = if earlier.is_empty() {
+        value.to_owned()
+    } else {
+        format!("{}, {value}", earlier.join(", "))
+    };
+    let _ = head.insert_header(name, joined);
+}
+
+/// The id of an exchange: the client's own when it is well-formed, a new one otherwise.
+pub fn request_id(offered: Option<&HeaderValue>, fresh: impl FnOnce() -> u128) -> String {
+    let valid = |id: &&str| {
+        (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+    };
+    match offered.and_then(|value| value.to_str().ok()).filter(valid) {
+        Some(id) => id.to_owned(),
+        None => format!("{:032x}", fresh()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forwarding() -> Forwarding {
+        Forwarding {
+            x_forwarded: true,
+            via: true,
+            request_id: Some("x-request-id".into()),
+            trusted: vec!["10.0.0.0/8".parse().unwrap()],
+            generation: false,
+        }
+    }
+
+    fn head(headers: &[(&'static str, &'static str)]) -> RequestHead {
+        let mut head = RequestHead::build("GET", b"/", None).unwrap();
+        for (name, value) in headers {
+            head.append_header(*name, *value).unwrap();
+        }
+        head
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_untrusted_peer_cannot_name_another_client() {
+        let mut spoofed = head(&[("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-Proto", "https")]);
+        assert_eq!(forwarding().client_ip(ip("9.9.9.9"), &spoofed), ip("9.9.9.9"));
+        forwarding().mark_request(&mut spoofed, ip("9.9.9.9"), false, None, "id");
+        assert_eq!(spoofed.headers["x-forwarded-for"], "9.9.9.9");
+        assert_eq!(spoofed.headers["x-forwarded-proto"], "http");
+    }
+
+    #[test]
+    fn a_trusted_peer_is_believed_up_to_the_first_stranger() {
+        let chained = head(&[("X-Forwarded-For", "6.6.6.6, 1.2.3.4, 10.0.0.7")]);
+        assert_eq!(forwarding().client_ip(ip("10.0.0.1"), &chained), ip("1.2.3.4"));
+    }
+
+    #[test]
+    fn request_ids_are_taken_over_only_when_well_formed() {
+        let good = HeaderValue::from_static("req_1-a");
+        let bad = HeaderValue::from_static("a b");
+        assert_eq!(request_id(Some(&good), || 1), "req_1-a");
+        assert_eq!(request_id(Some(&bad), || 1), format!("{:032x}", 1));
+        assert_eq!(request_id(None, || 2), format!("{:032x}", 2));
+    }
+}

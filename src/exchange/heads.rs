@@ -1,0 +1,181 @@
+//! The head rules of a gateway: what belongs to one connection only, what is added on the way, how a body is framed.
+
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use crate::message::{RequestHead, ResponseHead};
+
+/// Headers that concern one connection (RFC 9110 §7.6.1), whatever `Connection` says.
+const HOP_BY_HOP: [&str; 7] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "proxy-authenticate",
+];
+
+/// How a message's body is delimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There is no body.
+    None,
+    /// So many bytes.
+    Length(u64),
+    /// Until it ends: chunked in HTTP/1.1.
+    Open,
+}
+
+/// Removes from a request what concerned the client's connection. `TE: trailers` stays: it is about the message.
+pub fn strip_request(head: &mut RequestHead) {
+    let trailers = head.headers.get("te").is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    for name in nominated(&head.headers) {
+        head.remove_header(name.as_str());
+    }
+    for name in HOP_BY_HOP {
+        if head.headers.contains_key(name) {
+            head.remove_header(name);
+        }
+    }
+    head.remove_header("proxy-authorization");
+    if trailers {
+        let _ = head.insert_header("TE", "trailers");
+    }
+}
+
+/// Removes from a response what concerned the upstream's connection.
+pub fn strip_response(head: &mut ResponseHead) {
+    for name in nominated(&head.headers) {
+        head.remove_header(name.as_str());
+    }
+    for name in HOP_BY_HOP {
+        if name != "proxy-authenticate" && head.headers.contains_key(name) {
+            head.remove_header(name);
+        }
+    }
+}
+
+/// The headers that `Connection` names, without those that say where a message ends or whom it is for.
+fn nominated(headers: &HeaderMap) -> Vec<String> {
+    headers
+        .get_all("connection")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .filter(|name| !name.is_empty() && !matches!(name.as_str(), "close" | "content-length" | "host"))
+        .collect()
+}
+
+/// How the body of a request is delimited, by its head.
+pub fn request_framing(head: &RequestHead) -> Framing {
+    if head.headers.contains_key(TRANSFER_ENCODING) {
+        return Framing::Open;
+    }
+    match content_length(&head.headers) {
+        Some(0) => Framing::None,
+        Some(length) => Framing::Length(length),
+        None if head.version == http::Version::HTTP_2 && head.send_end_stream() != Some(true) => Framing::Open,
+        None => Framing::None,
+    }
+}
+
+/// Whether a response has a body at all (RFC 9110 §6.4.1).
+pub fn has_body(method: &Method, status: StatusCode) -> bool {
+    *method != Method::HEAD && status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED
+}
+
+/// The declared length of a body.
+pub fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Declares on a request that its body is delimited so. A head that already says so keeps its own spelling.
+pub fn frame_request(head: &mut RequestHead, framing: Framing) {
+    match framing {
+        Framing::None => {
+            head.remove_header(&TRANSFER_ENCODING);
+            if content_length(&head.headers).is_some_and(|length| length != 0) {
+                head.remove_header(&CONTENT_LENGTH);
+            }
+        }
+        Framing::Length(length) => {
+            head.remove_header(&TRANSFER_ENCODING);
+            if content_length(&head.headers) != Some(length) {
+                let _ = head.insert_header("Content-Length", HeaderValue::from(length));
+            }
+        }
+        Framing::Open => {
+            head.remove_header(&CONTENT_LENGTH);
+            let _ = head.insert_header("Transfer-Encoding", "chunked");
+        }
+    }
+}
+
+/// Declares on a response that its body is delimited so; `chunked` where the client's protocol can.
+pub fn frame_response(head: &mut ResponseHead, framing: Framing) {
+    match framing {
+        Framing::None => {
+            head.remove_header(&TRANSFER_ENCODING);
+        }
+        Framing::Length(length) => {
+            head.remove_header(&TRANSFER_ENCODING);
+            if content_length(&head.headers) != Some(length) {
+                let _ = head.insert_header("Content-Length", HeaderValue::from(length));
+            }
+        }
+        Framing::Open => {
+            head.remove_header(&CONTENT_LENGTH);
+            let _ = head.insert_header("Transfer-Encoding", "chunked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&'static str, &'static str)]) -> RequestHead {
+        let mut head = RequestHead::build("POST", b"/", None).unwrap();
+        for (name, value) in headers {
+            head.append_header(*name, *value).unwrap();
+        }
+        head
+    }
+
+    fn names(head: &RequestHead) -> Vec<String> {
+        head.case_header_iter()
+            .map(|(name, _)| String::from_utf8_lossy(name.as_slice()).into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn connection_headers_do_not_travel() {
+        let mut head = request(&[
+            ("Connection", "close, X-Private"),
+            ("X-Private", "1"),
+            ("Keep-Alive", "timeout=5"),
+            ("TE", "gzip"),
+            ("X-Public", "1"),
+        ]);
+        strip_request(&mut head);
+        assert_eq!(names(&head), ["X-Public"]);
+    }
+
+    #[test]
+    fn nominating_content_length_does_not_remove_it() {
+        let mut head = request(&[("Connection", "Content-Length"), ("Content-Length", "3")]);
+        strip_request(&mut head);
+        assert_eq!(names(&head), ["Content-Length"]);
+    }
+
+    #[test]
+    fn a_correct_length_is_not_respelled() {
+        let mut head = request(&[("content-length", "3")]);
+        frame_request(&mut head, Framing::Length(3));
+        assert_eq!(names(&head), ["content-length"]);
+        frame_request(&mut head, Framing::Length(4));
+        assert_eq!(content_length(&head.headers), Some(4));
+    }
+}

@@ -1,0 +1,337 @@
+//! Sends the response to the client: the head, then the body as it comes, through the hooks, recorded on the side.
+
+pub mod events;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::attempt::Committed;
+use super::decision::Answer;
+use super::heads::{self, Framing};
+use super::source::Source;
+use super::wire::{Client, Connection, Dial};
+use super::{CacheVerdict, End, Exchange, Reason, fail, receive};
+use crate::cache::{Entry, Recorder, Recording};
+use crate::dialect::Dialect;
+use crate::error::{Error, Kind};
+use crate::gate::Gate;
+use crate::message::{Body, Response, ResponseHead, ServedBy, Shared};
+use crate::policy::Hook;
+use crate::stream::Wire;
+use events::Events;
+
+/// Sends the response of an attempt.
+pub async fn response<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    committed: Committed<D::Connection>,
+) -> Result<End, Error> {
+    let Committed {
+        mut head,
+        source,
+        upstream,
+        endpoint,
+        ..
+    } = committed;
+    heads::strip_response(&mut head);
+    let served_by = ServedBy::Upstream {
+        upstream: upstream.name.clone(),
+        endpoint: endpoint.name.clone(),
+    };
+    send(gate, client, x, head, source, served_by, true).await
+}
+
+/// Sends a stored response, through the same hooks as a fresh one.
+pub async fn stored<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    entry: Arc<Entry>,
+) -> Result<End, Error> {
+    let age = entry.age(&gate.clock);
+    let head = stored_head(&entry, age)?;
+    let source = Source::<D::Connection>::Stored { entry, next: 0 };
+    send(gate, client, x, head, source, ServedBy::Cache { age }, false).await
+}
+
+/// Sends an answer that a policy made.
+pub async fn answer<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    answer: Answer,
+) -> Result<End, Error> {
+    let head = answer_head(&answer)?;
+    let source = Source::<D::Connection>::Whole(Some(answer.body));
+    send(gate, client, x, head, source, ServedBy::Policy, false).await
+}
+
+/// The head of an answer made here.
+pub fn answer_head(answer: &Answer) -> Result<ResponseHead, Error> {
+    let bad = |error: Box<pingora_error::Error>| Error::gate("an answer made here cannot be sent").with_detail(error.to_string());
+    let mut head = ResponseHead::build(answer.status, Some(answer.headers.len() + 1)).map_err(bad)?;
+    for (name, value) in &answer.headers {
+        head.append_header(name.clone(), value.as_str()).map_err(bad)?;
+    }
+    heads::frame_response(&mut head, Framing::Length(answer.body.len() as u64));
+    Ok(head)
+}
+
+/// The head of a stored response, with its age (RFC 9111 §5.1).
+fn stored_head(entry: &Entry, age: Duration) -> Result<ResponseHead, Error> {
+    let bad = |error: Box<pingora_error::Error>| Error::gate("a stored response cannot be sent").with_detail(error.to_string());
+    let mut head = ResponseHead::build(entry.status, Some(entry.headers.len() + 2)).map_err(bad)?;
+    for (name, value) in &entry.headers {
+        head.append_header(name.clone(), value.as_ref()).map_err(bad)?;
+    }
+    head.insert_header("Age", age.as_secs()).map_err(bad)?;
+    if stream_wire(&head).is_none() {
+        heads::frame_response(&mut head, Framing::Length(entry.size as u64));
+    }
+    Ok(head)
+}
+
+/// Starts recording a response that may be stored by the exchange's cache rule, as it came from the upstream: hooks
+/// run again when it is served.
+fn tape<D: Dial>(gate: &Gate<D>, x: &mut Exchange, head: &ResponseHead, wire: Option<Wire>) -> Option<Recorder> {
+    let rule = x.cache.rule.as_ref().filter(|rule| rule.write)?;
+    let recording = Recording {
+        wire,
+        dialect: x.dialect.map(Dialect::as_str),
+        ttl: rule.ttl,
+        tags: Vec::new(),
+    };
+    let headers: Vec<_> = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    match gate.cache.recorder(recording, head.status.as_u16(), headers.iter().copied()) {
+        Ok(recorder) => Some(recorder),
+        Err(refusal) => {
+            x.cache.verdict = CacheVerdict::Miss(refusal.as_str());
+            None
+        }
+    }
+}
+
+/// The one way a response takes to the client.
+async fn send<C: Client, D: Dial, N: Connection>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    head: ResponseHead,
+    mut source: Source<N>,
+    served_by: ServedBy,
+    fresh: bool,
+) -> Result<End, Error> {
+    let bodied = heads::has_body(&x.method, head.status);
+    let wire = stream_wire(&head).filter(|_| bodied);
+    let mut tape = if fresh { tape(gate, x, &head, wire) } else { None };
+    let response = Shared::new(Response {
+        head,
+        body: if bodied { Body::Unread } else { Body::Empty },
+        streaming: wire.is_some(),
+        served_by,
+    });
+    if let Err(error) = on_response(client, x, &response, &mut source, &mut tape).await {
+        source.release(false).await;
+        return Err(error);
+    }
+    let events = wire.map(|wire| Events::new(wire, x));
+    let (head, whole) = framed(x, &response, events.as_ref(), bodied);
+    let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
+    let sent = client.send_head(marked(x, head), end).await;
+    x.sent.status = Some(response.lock().head.status.as_u16());
+    x.sent.head_after = Some(x.elapsed());
+    let result = match sent {
+        Err(error) => Err(error),
+        Ok(()) if !bodied => Ok(()),
+        Ok(()) => match whole {
+            Some(bytes) => send_whole(client, x, bytes, end).await,
+            None => pump(client, x, &mut source, events, &mut tape).await,
+        },
+    };
+    settle(gate, client, x, &mut source, tape, result, bodied).await
+}
+
+/// Runs `on_response`, reading the body when it asks for it.
+async fn on_response<C: Client, N: Connection>(
+    client: &mut C,
+    x: &mut Exchange,
+    response: &Shared<Response>,
+    source: &mut Source<N>,
+    tape: &mut Option<Recorder>,
+) -> Result<(), Error> {
+    if !x.generation.policies.has(Hook::OnResponse) {
+        return Ok(());
+    }
+    let cap = x.generation.settings.limits.response_body;
+    let hook = x.run.on_response(response);
+    with_response_body(client, response, source, tape, cap, hook).await?
+}
+
+/// Runs a hook to its end, reading the response body into memory when it asks for it.
+async fn with_response_body<C: Client, N: Connection, F: Future>(
+    client: &mut C,
+    response: &Shared<Response>,
+    source: &mut Source<N>,
+    tape: &mut Option<Recorder>,
+    cap: usize,
+    hook: F,
+) -> Result<F::Output, Error> {
+    let mut hook = pin!(hook);
+    loop {
+        let watch = client.body_done();
+        tokio::select! {
+            biased;
+            output = &mut hook => return Ok(output),
+            () = response.wanted() => {
+                let bytes = source.read_all(cap).await?;
+                if let Some(tape) = tape {
+                    tape.push(&bytes);
+                }
+                response.fill(Body::Whole(bytes));
+            }
+            () = client.gone(), if watch => return Err(receive::gone()),
+        }
+    }
+}
+
+/// The head to send, with its framing, and the body if it is in memory.
+fn framed(x: &Exchange, response: &Shared<Response>, events: Option<&Events>, bodied: bool) -> (ResponseHead, Option<Bytes>) {
+    let mut response = response.lock();
+    let whole = response.body.bytes().filter(|_| bodied);
+    let head = &mut response.head;
+    head.set_version(http::Version::HTTP_11);
+    match &whole {
+        Some(bytes) => heads::frame_response(head, Framing::Length(bytes.len() as u64)),
+        None if !bodied => {}
+        None => {
+            let edits = events.is_some_and(|events| events.edits(x));
+            let length = heads::content_length(&head.headers).filter(|_| !edits);
+            heads::frame_response(head, length.map_or(Framing::Open, Framing::Length));
+        }
+    }
+    (head.clone(), whole)
+}
+
+/// Adds the gate's traces to a head about to be sent.
+fn marked(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
+    let generation = x.generation.short_hash();
+    x.generation.forwarding.mark_response(&mut head, &x.id, &generation);
+    head
+}
+
+/// Whether a response is a stream of events: its type says so, and it is not compressed.
+fn stream_wire(head: &ResponseHead) -> Option<Wire> {
+    if head.headers.contains_key("content-encoding") || head.status != StatusCode::OK {
+        return None;
+    }
+    Wire::of(head.headers.get("content-type")?.to_str().ok()?)
+}
+
+async fn send_whole<C: Client>(client: &mut C, x: &mut Exchange, bytes: Bytes, end: bool) -> Result<(), Error> {
+    if end {
+        return Ok(());
+    }
+    x.sent.bytes += bytes.len() as u64;
+    client.send_body(bytes).await?;
+    client.end_body(None).await
+}
+
+/// Passes the body on as it comes. A client that leaves ends it at once.
+async fn pump<C: Client, N: Connection>(
+    client: &mut C,
+    x: &mut Exchange,
+    source: &mut Source<N>,
+    mut events: Option<Events>,
+    tape: &mut Option<Recorder>,
+) -> Result<(), Error> {
+    loop {
+        let watch = client.body_done();
+        let piece = tokio::select! {
+            biased;
+            piece = source.next() => piece,
+            () = client.gone(), if watch => Err(receive::gone()),
+        };
+        let piece = match piece {
+            Ok(Some(piece)) => piece,
+            Ok(None) => break,
+            Err(error) => return broken(client, x, events, error).await,
+        };
+        if let Some(tape) = tape {
+            tape.push(&piece);
+        }
+        let out = match &mut events {
+            Some(events) => events.pass(x, piece),
+            None => VecDeque::from([piece]),
+        };
+        for piece in out {
+            write(client, x, piece).await?;
+        }
+    }
+    if let Some(events) = events {
+        for piece in events.end(x) {
+            write(client, x, piece).await?;
+        }
+    }
+    let trailers = source.trailers().await.unwrap_or_default();
+    client.end_body(trailers).await
+}
+
+async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: Bytes) -> Result<(), Error> {
+    x.sent.bytes += piece.len() as u64;
+    client.send_body(piece).await
+}
+
+/// After the commit point a failure of the upstream becomes the stream's own last event, in the client's dialect.
+async fn broken<C: Client>(client: &mut C, x: &mut Exchange, events: Option<Events>, error: Error) -> Result<(), Error> {
+    if let Some(events) = events.filter(|_| error.kind() != Kind::ClientGone) {
+        for piece in events.fail(x, &error) {
+            write(client, x, piece).await?;
+        }
+    }
+    Err(error)
+}
+
+/// Gives the connection back, stores what may be stored, and says how the exchange ended.
+async fn settle<C: Client, D: Dial, N: Connection>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    source: &mut Source<N>,
+    tape: Option<Recorder>,
+    result: Result<(), Error>,
+    bodied: bool,
+) -> Result<End, Error> {
+    let clean = result.is_ok() && (source.done() || !bodied);
+    source.release(clean).await;
+    match result {
+        Ok(()) => {
+            x.sent.reason = Some(Reason::Done);
+            store(gate, x, tape);
+            Ok(End::Answered)
+        }
+        Err(error) => {
+            x.sent.reason = Some(fail::reason(&error));
+            x.sent.error = Some(error);
+            client.break_off().await;
+            Ok(End::Broken)
+        }
+    }
+}
+
+/// Puts a response that was sent to its clean end into the cache, if it may be there.
+fn store<D: Dial>(gate: &Gate<D>, x: &mut Exchange, tape: Option<Recorder>) {
+    let (Some(tape), Some(key)) = (tape, x.cache.key.clone()) else {
+        return;
+    };
+    x.cache.verdict = match gate.cache.finish(tape, true, key) {
+        Ok(()) => CacheVerdict::Stored,
+        Err(refusal) => CacheVerdict::Miss(refusal.as_str()),
+    };
+}

@@ -1,0 +1,94 @@
+//! A stream's events on their way to the client: cut from the bytes, through `on_event`, and back to bytes.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::dialect;
+use crate::error::Error;
+use crate::exchange::Exchange;
+use crate::policy::Hook;
+use crate::stream::{Event, Splitter, Wire};
+
+/// The events of one stream.
+pub struct Events {
+    /// Cuts the upstream's bytes.
+    splitter: Splitter,
+    /// The stream's form on the wire.
+    wire: Wire,
+    /// Whether hooks see the events. Without them pieces pass as they came and are only counted.
+    hooked: bool,
+    /// An event was larger than the limit: from there on bytes pass as they come.
+    overflown: bool,
+}
+
+// === impl Events ===
+
+impl Events {
+    /// The events of a stream that is about to be sent.
+    pub fn new(wire: Wire, x: &Exchange) -> Self {
+        let policies = &x.generation.policies;
+        Self {
+            splitter: Splitter::new(wire, x.generation.settings.limits.event),
+            wire,
+            hooked: policies.has(Hook::OnEvent) || policies.has(Hook::OnStreamEnd),
+            overflown: false,
+        }
+    }
+
+    /// Whether the bytes sent may differ from those that came, so that a declared length no longer holds.
+    pub fn edits(&self, _x: &Exchange) -> bool {
+        self.hooked
+    }
+
+    /// Takes a piece from the upstream; returns what to send now.
+    pub fn pass(&mut self, x: &mut Exchange, piece: Bytes) -> VecDeque<Bytes> {
+        if !self.hooked || self.overflown {
+            return VecDeque::from([piece]);
+        }
+        self.splitter.push(piece);
+        let mut out = VecDeque::new();
+        loop {
+            match self.splitter.next() {
+                Ok(Some(event)) => self.hook(x, event, &mut out),
+                Ok(None) => return out,
+                Err(_) => {
+                    self.overflown = true;
+                    out.extend(self.splitter.finish());
+                    return out;
+                }
+            }
+        }
+    }
+
+    fn hook(&self, x: &mut Exchange, event: Event, out: &mut VecDeque<Bytes>) {
+        x.sent.events += 1;
+        if !event.has_data() {
+            out.push_back(event.to_bytes());
+            return;
+        }
+        for event in x.run.on_event(event) {
+            out.push_back(event.to_bytes());
+        }
+    }
+
+    /// The clean end of the stream: what was not a whole event, then what `on_stream_end` adds.
+    pub fn end(mut self, x: &mut Exchange) -> Vec<Bytes> {
+        let mut out: Vec<Bytes> = self.splitter.finish().into_iter().collect();
+        if self.hooked {
+            out.extend(x.run.on_stream_end("done", self.wire).iter().map(Event::to_bytes));
+        }
+        out
+    }
+
+    /// The stream failed after the commit point: the error in the client's dialect, as its last event.
+    pub fn fail(self, x: &mut Exchange, error: &Error) -> Vec<Bytes> {
+        let mut out = Vec::new();
+        if self.hooked {
+            let reason = super::fail::reason(error).as_str();
+            out.extend(x.run.on_stream_end(reason, self.wire).iter().map(Event::to_bytes));
+        }
+        out.extend(dialect::error_events(x.dialect, self.wire, error, &x.id).iter().map(Event::to_bytes));
+        out
+    }
+}

@@ -1,0 +1,121 @@
+//! Where the body of a response comes from: an endpoint, the cache, or a policy's own answer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+
+use super::wire::Connection;
+use crate::cache::Entry;
+use crate::error::{Error, Kind};
+
+/// The body of a response, piece by piece.
+pub enum Source<N: Connection> {
+    /// From an endpoint; pieces read before the commit point come first.
+    Live {
+        /// The connection, until it is given back.
+        connection: Option<N>,
+        /// Read already.
+        pending: VecDeque<Bytes>,
+        /// The longest pause between two pieces.
+        idle: Duration,
+    },
+    /// From the cache.
+    Stored {
+        /// The stored response.
+        entry: Arc<Entry>,
+        /// The next piece.
+        next: usize,
+    },
+    /// In memory.
+    Whole(Option<Bytes>),
+}
+
+// === impl Source ===
+
+impl<N: Connection> Source<N> {
+    /// The next piece; `None` at the clean end. Safe to drop before it is ready.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        match self {
+            Self::Whole(bytes) => Ok(bytes.take().filter(|bytes| !bytes.is_empty())),
+            Self::Stored { entry, next } => {
+                let piece = entry.chunks.get(*next).cloned();
+                *next += 1;
+                Ok(piece)
+            }
+            Self::Live {
+                connection,
+                pending,
+                idle,
+            } => {
+                if let Some(piece) = pending.pop_front() {
+                    return Ok(Some(piece));
+                }
+                let Some(connection) = connection.as_mut() else {
+                    return Ok(None);
+                };
+                if connection.response_done() {
+                    return Ok(None);
+                }
+                match tokio::time::timeout(*idle, connection.read_body()).await {
+                    Ok(piece) => piece,
+                    Err(_) => Err(Error::upstream(Kind::Timeout, "the upstream stopped sending")),
+                }
+            }
+        }
+    }
+
+    /// Reads all that is left, within `cap` bytes.
+    pub async fn read_all(&mut self, cap: usize) -> Result<Bytes, Error> {
+        let mut first = Bytes::new();
+        let mut rest = BytesMut::new();
+        while let Some(piece) = self.next().await? {
+            if first.is_empty() {
+                first = piece;
+            } else {
+                if rest.is_empty() {
+                    rest.extend_from_slice(&first);
+                }
+                rest.extend_from_slice(&piece);
+            }
+            if first.len().max(rest.len()) > cap {
+                let message = format!("the response body is larger than the {cap} bytes this gate holds in memory");
+                return Err(Error::upstream(Kind::TooLarge, message));
+            }
+        }
+        Ok(if rest.is_empty() { first } else { rest.freeze() })
+    }
+
+    /// Whether nothing is left to read, as far as can be told without waiting.
+    pub fn done(&mut self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Self::Stored { entry, next } => *next >= entry.chunks.len(),
+            Self::Live {
+                connection, pending, ..
+            } => pending.is_empty() && connection.as_mut().is_none_or(Connection::response_done),
+        }
+    }
+
+    /// The trailers after the end.
+    pub async fn trailers(&mut self) -> Result<Option<HeaderMap>, Error> {
+        match self {
+            Self::Live {
+                connection: Some(connection),
+                ..
+            } => connection.read_trailers().await,
+            _ => Ok(None),
+        }
+    }
+
+    /// Gives the connection back: to the pool when the response was read to its clean end, closed otherwise.
+    pub async fn release(&mut self, clean: bool) {
+        if let Self::Live { connection, .. } = self
+            && let Some(connection) = connection.take()
+        {
+            connection.release(clean).await;
+        }
+    }
+}

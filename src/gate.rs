@@ -1,0 +1,91 @@
+//! What all exchanges share: the live generation, the cache, state, the clock, and the way to endpoints.
+
+pub mod live;
+
+pub mod reload;
+
+pub mod services;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+
+use crate::cache::MemoryCache;
+use crate::clock::Clock;
+use crate::exchange::wire::Dial;
+use crate::generation::Generation;
+use crate::metrics::Metrics;
+use crate::state::{Limiter, Store};
+use services::Sink;
+
+/// One gate. A process has one; every case has one of its own.
+pub struct Gate<D: Dial> {
+    /// The generation that serves now. An exchange loads it once and keeps it.
+    pub live: ArcSwap<Generation>,
+    /// Opens connections.
+    pub dial: D,
+    /// Stored responses.
+    pub cache: MemoryCache,
+    /// What policies keep.
+    pub state: State,
+    /// The time.
+    pub clock: Clock,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Where finished exchanges and policies' log lines go.
+    pub sink: Arc<dyn Sink>,
+}
+
+/// State that outlives generations.
+#[derive(Clone)]
+pub struct State {
+    /// The policies' `store`.
+    pub store: Arc<Store>,
+    /// The policies' `limit`.
+    pub limiter: Arc<Limiter>,
+    /// Random numbers: from one seed, so that cases repeat.
+    pub random: Arc<Random>,
+}
+
+/// A sequence of random numbers from one seed (splitmix64, Steele et al. 2014), shared by all workers.
+#[derive(Debug)]
+pub struct Random(AtomicU64);
+
+// === impl Gate ===
+
+impl<D: Dial> Gate<D> {
+    /// A number in `0.0..1.0`, for choices by weight.
+    pub fn draw(&self) -> f64 {
+        self.state.random.draw()
+    }
+}
+
+// === impl Random ===
+
+impl Random {
+    /// The sequence of a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+
+    /// The next number.
+    pub fn next(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut z = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number in `0.0..1.0`.
+    #[allow(clippy::cast_precision_loss, reason = "53 bits are kept, as many as the type has")]
+    pub fn draw(&self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Two numbers as one, for ids.
+    pub fn wide(&self) -> u128 {
+        (u128::from(self.next()) << 64) | u128::from(self.next())
+    }
+}

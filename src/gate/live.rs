@@ -1,0 +1,109 @@
+//! Starts a live gate: real sockets, real time, the log for a sink.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde_json::Value;
+
+use super::services::{GateServices, Sink};
+use super::{Gate, Random, State};
+use crate::admin::Board;
+use crate::cache::MemoryCache;
+use crate::clock::Clock;
+use crate::exchange::Exchange;
+use crate::fault::Fault;
+use crate::generation::Candidate;
+use crate::metrics::Metrics;
+use crate::policy::{HookReport, LogLevel, LogLine, Services};
+use crate::state::{Limiter, Store, StoreLimits};
+use crate::upstream::dial::Dialer;
+
+/// Idle connections to endpoints that are kept, over all of them.
+const POOL: usize = 1024;
+
+/// Writes what happens to the log, and keeps hook errors for status.
+pub struct LiveSink {
+    board: Arc<Board>,
+    metrics: Arc<Metrics>,
+}
+
+/// Builds the first generation and the gate around it.
+pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<Gate<Dialer>, Vec<Fault>> {
+    let clock = Clock::live();
+    let metrics = Arc::new(Metrics::new());
+    let sink: Arc<dyn Sink> = Arc::new(LiveSink {
+        board,
+        metrics: Arc::clone(&metrics),
+    });
+    let state = State {
+        store: Arc::new(Store::new(clock, StoreLimits::default())),
+        limiter: Arc::new(Limiter::new(clock)),
+        random: Arc::new(Random::new(fastrand::u64(..))),
+    };
+    let dial = Dialer::new(POOL);
+    let cache = MemoryCache::new(clock, candidate.settings.cache.memory, candidate.settings.cache.entry);
+    let services = services(&candidate, &dial, &state, clock, &sink);
+    let generation = candidate.build(1, services, workers, clock.wall())?;
+    metrics.generation("live");
+    Ok(Gate {
+        live: ArcSwap::from_pointee(generation),
+        dial,
+        cache,
+        state,
+        clock,
+        metrics,
+        sink,
+    })
+}
+
+/// What the policies of a candidate may ask of the gate.
+pub fn services(
+    candidate: &Candidate,
+    dial: &Dialer,
+    state: &State,
+    clock: Clock,
+    sink: &Arc<dyn Sink>,
+) -> Arc<dyn Services> {
+    Arc::new(GateServices {
+        state: state.clone(),
+        clock,
+        dial: dial.clone(),
+        upstreams: Arc::clone(&candidate.upstreams),
+        fetch_allow: candidate.settings.fetch.allow.clone(),
+        sink: Arc::clone(sink),
+    })
+}
+
+// === impl LiveSink ===
+
+impl Sink for LiveSink {
+    fn finished(&self, exchange: &Exchange, summary: &Value) {
+        if exchange.generation.settings.log.access {
+            tracing::info!(target: "tidegate::access", exchange = %summary);
+        }
+    }
+
+    fn log(&self, line: LogLine) {
+        let fields = Value::Object(line.fields);
+        let id = line.request_id.unwrap_or_default();
+        let (policy, said) = (line.policy, line.message);
+        match line.level {
+            LogLevel::Debug => tracing::debug!(target: "tidegate::policy", %policy, %id, %fields, "{said}"),
+            LogLevel::Info => tracing::info!(target: "tidegate::policy", %policy, %id, %fields, "{said}"),
+            LogLevel::Warn => tracing::warn!(target: "tidegate::policy", %policy, %id, %fields, "{said}"),
+            LogLevel::Error => tracing::error!(target: "tidegate::policy", %policy, %id, %fields, "{said}"),
+        }
+    }
+
+    fn report(&self, report: HookReport) {
+        self.metrics.hook_error(&report.policy, report.hook);
+        tracing::error!(
+            target: "tidegate::policy",
+            policy = %report.policy,
+            hook = %report.hook,
+            "{}",
+            report.message
+        );
+        self.board.report(&report);
+    }
+}

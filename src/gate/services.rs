@@ -1,0 +1,196 @@
+//! What the gate does for policies: their state, their log lines, and calls to upstreams on their behalf.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Uri};
+use serde_json::Value;
+
+use super::State;
+use crate::clock::Clock;
+use crate::error::{Error, Kind};
+use crate::exchange::Exchange;
+use crate::exchange::source::Source;
+use crate::exchange::wire::{Connection, Dial};
+use crate::message::RequestHead;
+use crate::policy::{CallError, CallRequest, CallResponse, Called, HookReport, LogLine, Services};
+use crate::settings::Url;
+use crate::state::{Limiter, Store};
+use crate::upstream::{Endpoint, Upstream, Upstreams, balance, build};
+
+/// The longest answer that a policy's own call may bring.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long a policy's own call may take when it does not say.
+const CALL_TIME: Duration = Duration::from_secs(10);
+
+/// Where finished exchanges and policies' words go: the log of a live gate, the snapshot of a case.
+pub trait Sink: Send + Sync + 'static {
+    /// An exchange is over.
+    fn finished(&self, exchange: &Exchange, summary: &Value);
+
+    /// A policy said something.
+    fn log(&self, line: LogLine);
+
+    /// A hook failed.
+    fn report(&self, report: HookReport);
+}
+
+/// The services of one generation.
+pub struct GateServices<D: Dial> {
+    /// State that outlives the generation.
+    pub state: State,
+    /// The time.
+    pub clock: Clock,
+    /// Opens connections.
+    pub dial: D,
+    /// The generation's upstreams.
+    pub upstreams: Arc<Upstreams>,
+    /// What `http.fetch` may reach.
+    pub fetch_allow: Vec<Url>,
+    /// Where log lines go.
+    pub sink: Arc<dyn Sink>,
+}
+
+// === impl GateServices ===
+
+impl<D: Dial + Clone> Services for GateServices<D> {
+    fn store(&self) -> &Store {
+        &self.state.store
+    }
+
+    fn limiter(&self) -> &Limiter {
+        &self.state.limiter
+    }
+
+    fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    fn seed(&self) -> u64 {
+        self.state.random.next()
+    }
+
+    fn call(&self, upstream: String, request: CallRequest, timeout: Option<Duration>) -> Called {
+        let Some(target) = self.upstreams.get(&upstream).cloned() else {
+            let message = format!("there is no upstream `{upstream}`");
+            return Box::pin(async move { Err(refused("no_upstream", message)) });
+        };
+        let Some(endpoint) = balance::choose(&target.endpoints, |_| false, self.state.random.draw()).cloned() else {
+            return Box::pin(async move { Err(refused("no_endpoint", "the upstream has no endpoint".to_owned())) });
+        };
+        let dial = self.dial.clone();
+        Box::pin(async move { limited(exchange(dial, target, endpoint, request), timeout).await })
+    }
+
+    fn fetch(&self, url: String, request: CallRequest, timeout: Option<Duration>) -> Called {
+        let uri = url.parse::<Uri>().ok();
+        let allowed = uri.and_then(|uri| {
+            let allow = self.fetch_allow.iter().find(|allow| allow.covers(&uri))?;
+            Some((uri, allow))
+        });
+        let Some((uri, allow)) = allowed else {
+            let message = "the URL is not in `fetch.allow` of the settings".to_owned();
+            return Box::pin(async move { Err(refused("not_allowed", message)) });
+        };
+        let dial = self.dial.clone();
+        let (upstream, endpoint) = build::single(allow);
+        let path = uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+        let request = CallRequest { path, ..request };
+        Box::pin(async move { limited(exchange(dial, upstream, endpoint, request), timeout).await })
+    }
+
+    fn pick(&self, names: &[String]) -> Option<String> {
+        names.iter().find(|name| self.healthy(name)).cloned()
+    }
+
+    fn healthy(&self, name: &str) -> bool {
+        self.upstreams.get(name).is_some_and(|upstream| !upstream.endpoints.is_empty())
+    }
+
+    fn log(&self, line: LogLine) {
+        self.sink.log(line);
+    }
+
+    fn report(&self, report: HookReport) {
+        self.sink.report(report);
+    }
+}
+
+async fn limited(
+    call: impl Future<Output = Result<CallResponse, Error>>,
+    timeout: Option<Duration>,
+) -> Result<CallResponse, CallError> {
+    match tokio::time::timeout(timeout.unwrap_or(CALL_TIME), call).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) => Err(refused(error.kind().as_str(), error.to_string())),
+        Err(_) => Err(refused(Kind::Timeout.as_str(), "the call took too long".to_owned())),
+    }
+}
+
+fn refused(code: &str, message: String) -> CallError {
+    CallError {
+        code: code.to_owned(),
+        message,
+    }
+}
+
+/// One request of a policy's own, whole in and whole out.
+async fn exchange<D: Dial>(
+    dial: D,
+    upstream: Arc<Upstream>,
+    endpoint: Arc<Endpoint>,
+    request: CallRequest,
+) -> Result<CallResponse, Error> {
+    let (head, body) = message(&endpoint, request)?;
+    let mut connection = dial.connect(&upstream, &endpoint, false).await?;
+    connection.send_head(head, !body.is_empty()).await?;
+    if !body.is_empty() {
+        connection.send_body(body, true).await?;
+    }
+    let head = loop {
+        let head = connection.read_head().await?;
+        if !head.status.is_informational() {
+            break head;
+        }
+    };
+    let mut source = Source::Live {
+        connection: Some(connection),
+        pending: std::collections::VecDeque::new(),
+        idle: upstream.timeouts.idle,
+    };
+    let body = source.read_all(MOST_BYTES).await;
+    source.release(body.is_ok()).await;
+    Ok(CallResponse {
+        status: head.status.as_u16(),
+        headers: head
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect(),
+        body: body?,
+    })
+}
+
+/// The request for an endpoint.
+fn message(endpoint: &Endpoint, request: CallRequest) -> Result<(RequestHead, Bytes), Error> {
+    let bad = |reason: String| Error::gate("a policy's call cannot be sent").with_detail(reason);
+    let path = if request.path.starts_with('/') { request.path } else { format!("/{}", request.path) };
+    let target = format!("{}{path}", endpoint.prefix);
+    let mut head = RequestHead::build(request.method.as_str(), target.as_bytes(), None).map_err(|e| bad(e.to_string()))?;
+    let mut insert = |name: String, value: HeaderValue| head.insert_header(name, value).map_err(|e| bad(e.to_string()));
+    insert("Host".into(), endpoint.host_header.clone())?;
+    for (name, value) in request.headers {
+        let value = HeaderValue::from_str(&value).map_err(|e| bad(e.to_string()))?;
+        insert(name, value)?;
+    }
+    for (name, value) in &endpoint.headers {
+        insert(name.clone(), value.clone())?;
+    }
+    if !request.body.is_empty() {
+        insert("Content-Length".into(), HeaderValue::from(request.body.len()))?;
+    }
+    Ok((head, request.body))
+}

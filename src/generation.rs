@@ -1,0 +1,139 @@
+//! One loaded state of a bundle: settings, upstreams and policies together, swapped as one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::bundle::Bundle;
+use crate::exchange::forwarding::Forwarding;
+use crate::fault::Fault;
+use crate::policy::{self, Compiled, HostLimits, Mount, OnError, PolicySet, Services, Sources};
+use crate::settings::{self, Place, Settings};
+use crate::upstream::{Upstreams, build};
+
+/// What an exchange starts on and keeps to its end, whatever is saved meanwhile.
+pub struct Generation {
+    /// Counts the generations of this process, from 1.
+    pub number: u64,
+    /// The bundle's content in one short word.
+    pub hash: String,
+    /// When it was built.
+    pub loaded_at: SystemTime,
+    /// The settings.
+    pub settings: Arc<Settings>,
+    /// What is added to forwarded messages.
+    pub forwarding: Forwarding,
+    /// Where requests can go.
+    pub upstreams: Arc<Upstreams>,
+    /// The policies, compiled, with their VMs.
+    pub policies: PolicySet,
+}
+
+/// A bundle that was checked: everything but the VMs, which need to know the gate they serve.
+pub struct Candidate {
+    /// The bundle's content in one short word.
+    pub hash: String,
+    /// The settings.
+    pub settings: Arc<Settings>,
+    /// Where requests can go.
+    pub upstreams: Arc<Upstreams>,
+    /// The policies, compiled.
+    pub compiled: Compiled,
+}
+
+/// The settings' name in a bundle, as faults show it.
+const SETTINGS_FILE: &str = "tidegate.toml";
+
+// === impl Candidate ===
+
+impl Candidate {
+    /// Checks a bundle: settings and policies, all faults at once. Secrets come from `lookup`.
+    pub fn of(bundle: &Bundle, lookup: settings::Lookup<'_>) -> Result<Self, Vec<Fault>> {
+        Self::adjusted(bundle, lookup, |_| Ok(()))
+    }
+
+    /// Checks a bundle whose secrets are on this machine, after `adjust` has changed its settings.
+    pub fn from_bundle(bundle: &Bundle, adjust: impl Fn(&mut Settings) -> Result<(), Vec<Fault>>) -> Result<Self, Vec<Fault>> {
+        Self::adjusted(bundle, &Place::look_up, adjust)
+    }
+
+    /// Checks a bundle on this machine as it stands.
+    pub fn read(dir: &Path) -> Result<Self, Vec<Fault>> {
+        Self::of(&crate::bundle::read(dir)?, &Place::look_up)
+    }
+
+    fn adjusted(
+        bundle: &Bundle,
+        lookup: settings::Lookup<'_>,
+        adjust: impl Fn(&mut Settings) -> Result<(), Vec<Fault>>,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut settings = settings::parse_in(&bundle.settings_text, SETTINGS_FILE, &bundle.root, lookup)?;
+        adjust(&mut settings)?;
+        Self::with(settings, bundle.files.clone(), bundle.hash.to_string())
+    }
+
+    /// A gate without a bundle: everything goes to one upstream.
+    pub fn drop_in(settings: Settings) -> Result<Self, Vec<Fault>> {
+        Self::with(settings, BTreeMap::new(), "drop-in".to_owned())
+    }
+
+    fn with(settings: Settings, files: BTreeMap<String, String>, hash: String) -> Result<Self, Vec<Fault>> {
+        let secrets = settings.secrets.clone();
+        let sources = Sources {
+            files,
+            mounts: settings.policies.iter().map(mount).collect(),
+            secrets: Arc::new(move |name: &str| secrets.get(name).map(|secret| secret.reveal().to_owned())),
+        };
+        let limits = HostLimits {
+            memory: settings.limits.policy_memory,
+            top_level: settings.limits.policy_load,
+            ..HostLimits::default()
+        };
+        let compiled = policy::compile(&sources, limits)?;
+        let upstreams = Arc::new(build::upstreams(&settings));
+        Ok(Self {
+            hash,
+            settings: Arc::new(settings),
+            upstreams,
+            compiled,
+        })
+    }
+
+    /// Builds the VMs, one for each worker.
+    pub fn build(self, number: u64, services: Arc<dyn Services>, workers: usize, now: SystemTime) -> Result<Generation, Vec<Fault>> {
+        let policies = self.compiled.instantiate(services, workers)?;
+        Ok(Generation {
+            number,
+            hash: self.hash,
+            loaded_at: now,
+            forwarding: Forwarding::of(&self.settings.forwarding),
+            settings: self.settings,
+            upstreams: self.upstreams,
+            policies,
+        })
+    }
+}
+
+/// A policy of the settings, as the host takes it.
+fn mount(placed: &settings::Placed<settings::Mount>) -> Mount {
+    Mount {
+        name: placed.label().to_owned(),
+        file: placed.file.clone(),
+        params: placed.params.clone(),
+        on_error: placed.on_error.map(|on_error| match on_error {
+            settings::OnError::Fail => OnError::Fail,
+            settings::OnError::Skip => OnError::Skip,
+        }),
+        line: placed.place.0,
+    }
+}
+
+// === impl Generation ===
+
+impl Generation {
+    /// The hash as responses and logs show it.
+    pub fn short_hash(&self) -> &str {
+        &self.hash
+    }
+}

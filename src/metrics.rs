@@ -1,0 +1,164 @@
+//! The counters, in one place, with labels that cannot grow without bound: names of the settings and fixed words.
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::exchange::{Exchange, Reason};
+
+/// All counters of a gate.
+pub struct Metrics {
+    registry: Registry,
+    exchanges: Family<ExchangeLabels, Counter>,
+    attempts: Family<AttemptLabels, Counter>,
+    cache: Family<CacheLabels, Counter>,
+    seconds: Histogram,
+    open_exchanges: Gauge<i64, AtomicI64>,
+    open_connections: Gauge<i64, AtomicI64>,
+    bytes_out: Counter<u64, AtomicU64>,
+    hook_errors: Family<HookLabels, Counter>,
+    generations: Family<StateLabels, Counter>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ExchangeLabels {
+    status: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AttemptLabels {
+    upstream: String,
+    endpoint: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CacheLabels {
+    verdict: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct HookLabels {
+    policy: String,
+    hook: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
+}
+
+/// Upper bounds of the duration histogram, in seconds: from a static answer to a long stream.
+const SECONDS: [f64; 12] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 600.0];
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// All counters at zero.
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("tidegate"),
+            exchanges: Family::default(),
+            attempts: Family::default(),
+            cache: Family::default(),
+            seconds: Histogram::new(SECONDS),
+            open_exchanges: Gauge::default(),
+            open_connections: Gauge::default(),
+            bytes_out: Counter::default(),
+            hook_errors: Family::default(),
+            generations: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("exchanges", "Finished exchanges", self.exchanges.clone());
+        registry.register("attempts", "Attempts at endpoints", self.attempts.clone());
+        registry.register("cache", "What the cache did", self.cache.clone());
+        registry.register("exchange_seconds", "How long exchanges took", self.seconds.clone());
+        registry.register("open_exchanges", "Exchanges under way", self.open_exchanges.clone());
+        registry.register("open_connections", "Client connections", self.open_connections.clone());
+        registry.register("response_bytes", "Bytes of response bodies", self.bytes_out.clone());
+        registry.register("hook_errors", "Hooks that failed", self.hook_errors.clone());
+        registry.register("generations", "Generations by what became of them", self.generations.clone());
+    }
+
+    /// Counts a finished exchange.
+    pub fn exchange(&self, x: &Exchange) {
+        let reason = x.sent.reason.unwrap_or(Reason::Done).as_str();
+        let status = class(x.sent.status);
+        self.exchanges.get_or_create(&ExchangeLabels { status, reason }).inc();
+        self.seconds.observe(x.elapsed().as_secs_f64());
+        self.bytes_out.inc_by(x.sent.bytes);
+        let verdict = x.cache.verdict.as_str();
+        if verdict != "off" {
+            self.cache.get_or_create(&CacheLabels { verdict }).inc();
+        }
+        for attempt in &x.attempts {
+            let outcome = attempt.error.as_ref().map_or_else(|| class(attempt.status), |error| error.kind().as_str());
+            let labels = AttemptLabels {
+                upstream: attempt.upstream.clone(),
+                endpoint: attempt.endpoint.clone(),
+                outcome,
+            };
+            self.attempts.get_or_create(&labels).inc();
+        }
+    }
+
+    /// Counts exchanges under way, up or down.
+    pub fn begun(&self, by: i64) {
+        self.open_exchanges.inc_by(by);
+    }
+
+    /// Counts open connections, up or down.
+    pub fn connection(&self, by: i64) {
+        self.open_connections.inc_by(by);
+    }
+
+    /// Counts a hook that failed.
+    pub fn hook_error(&self, policy: &str, hook: &str) {
+        let labels = HookLabels {
+            policy: policy.to_owned(),
+            hook: hook.to_owned(),
+        };
+        self.hook_errors.get_or_create(&labels).inc();
+    }
+
+    /// Counts a generation that went live, or was rejected.
+    pub fn generation(&self, state: &'static str) {
+        self.generations.get_or_create(&StateLabels { state }).inc();
+    }
+
+    /// Everything in Prometheus' text form.
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The class of a status: one of five words.
+fn class(status: Option<u16>) -> &'static str {
+    match status {
+        Some(100..=199) => "1xx",
+        Some(200..=299) => "2xx",
+        Some(300..=399) => "3xx",
+        Some(400..=499) => "4xx",
+        Some(_) => "5xx",
+        None => "none",
+    }
+}

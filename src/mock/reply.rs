@@ -1,0 +1,173 @@
+//! Answers before they are written, and the error shapes of the dialects.
+
+use super::quote::Quoted;
+use super::stream::Stream;
+
+/// One answer.
+pub(super) struct Reply {
+    /// The final status.
+    pub(super) status: u16,
+    /// Written into `content-type`.
+    pub(super) content_type: &'static str,
+    /// Written into `allow`, with a 405.
+    pub(super) allow: Option<&'static str>,
+    /// What follows the head.
+    pub(super) body: Body,
+}
+
+/// The body of an answer.
+pub(super) enum Body {
+    /// All of it, in memory.
+    Whole(Vec<u8>),
+    /// So many blanks, without memory for them.
+    Blanks(u64),
+    /// The events of a stream.
+    Events(Stream),
+}
+
+/// The form that a route's answers and errors have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Dialect {
+    /// `OpenAI` chat, completions, embeddings and models; also what is spoken on unknown paths.
+    OpenAi,
+    /// `OpenAI` Responses.
+    Responses,
+    /// Anthropic Messages.
+    Anthropic,
+    /// Ollama's own API.
+    Ollama,
+}
+
+/// Where the blanks come from that fill a body up.
+static BLANKS: [u8; 64 * 1024] = [b' '; 64 * 1024];
+
+// === impl Reply ===
+
+impl Reply {
+    /// A successful answer in JSON.
+    pub(super) fn json(body: String) -> Self {
+        Self::whole(200, "application/json", body)
+    }
+
+    /// A successful answer in plain text.
+    pub(super) fn text(body: String) -> Self {
+        Self::whole(200, "text/plain; charset=utf-8", body)
+    }
+
+    /// So many blanks.
+    pub(super) fn blanks(length: u64) -> Self {
+        Self { status: 200, content_type: "application/octet-stream", allow: None, body: Body::Blanks(length) }
+    }
+
+    /// A stream that begins with a 200.
+    pub(super) fn events(stream: Stream) -> Self {
+        Self { status: 200, content_type: stream.content_type(), allow: None, body: Body::Events(stream) }
+    }
+
+    /// Fills a plain body up with blanks, which JSON allows at its end (RFC 8259 §2).
+    pub(super) fn pad(&mut self, least: usize) {
+        if let Body::Whole(bytes) = &mut self.body {
+            bytes.resize(bytes.len().max(least), b' ');
+        }
+    }
+
+    fn whole(status: u16, content_type: &'static str, body: String) -> Self {
+        Self { status, content_type, allow: None, body: Body::Whole(body.into_bytes()) }
+    }
+}
+
+// === impl Body ===
+
+impl Body {
+    /// The length in bytes, unless the body is a stream, which does not tell.
+    pub(super) fn len(&self) -> Option<u64> {
+        match self {
+            Self::Whole(bytes) => u64::try_from(bytes.len()).ok(),
+            Self::Blanks(length) => Some(*length),
+            Self::Events(_) => None,
+        }
+    }
+
+    /// The piece with this index: an event of a stream, else `step` bytes (at most 64 KiB) or what is left of them.
+    pub(super) fn piece(&self, index: usize, step: usize) -> Option<&[u8]> {
+        let piece = match self {
+            Self::Events(stream) => return stream.event_at(index).map(str::as_bytes),
+            Self::Whole(bytes) => {
+                let start = index.checked_mul(step)?;
+                bytes.get(start..bytes.len().min(start + step))?
+            }
+            Self::Blanks(length) => {
+                let before = u64::try_from(index.checked_mul(step)?).ok()?;
+                let left = usize::try_from(length.checked_sub(before)?).unwrap_or(usize::MAX);
+                BLANKS.get(..left.min(step))?
+            }
+        };
+        Some(piece).filter(|piece| !piece.is_empty())
+    }
+}
+
+// === impl Dialect ===
+
+impl Dialect {
+    /// An error in this dialect's shape. `id` names the request where the shape has room for it.
+    pub(super) fn error(self, status: u16, message: &str, id: &str) -> Reply {
+        Reply::whole(status, "application/json", self.error_text(status, message, id))
+    }
+
+    /// The data of the event with this `number` that ends a stream with an error.
+    pub(super) fn error_event(self, number: usize, message: &str) -> String {
+        match self {
+            Self::Responses => {
+                let message = Quoted(message);
+                format!(
+                    r#"{{"type":"error","code":"server_error","message":{message},"param":null,"sequence_number":{number}}}"#
+                )
+            }
+            Self::Anthropic => self.error_text(529, message, ""),
+            Self::OpenAi | Self::Ollama => self.error_text(500, message, ""),
+        }
+    }
+
+    fn error_text(self, status: u16, message: &str, id: &str) -> String {
+        let message = Quoted(message);
+        match self {
+            Self::OpenAi | Self::Responses => {
+                let (kind, code) = openai_error(status);
+                format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":null,"code":{code}}}}}"#)
+            }
+            Self::Anthropic => {
+                let kind = anthropic_error(status);
+                format!(
+                    r#"{{"type":"error","error":{{"type":"{kind}","message":{message}}},"request_id":"req_mock{id}"}}"#
+                )
+            }
+            Self::Ollama => format!(r#"{{"error":{message}}}"#),
+        }
+    }
+}
+
+/// Type and code, the latter as JSON (platform.openai.com, "Error codes").
+fn openai_error(status: u16) -> (&'static str, &'static str) {
+    match status {
+        401 => ("invalid_request_error", "\"invalid_api_key\""),
+        404 => ("invalid_request_error", "\"not_found\""),
+        429 => ("requests", "\"rate_limit_exceeded\""),
+        500.. => ("server_error", "null"),
+        _ => ("invalid_request_error", "null"),
+    }
+}
+
+/// The type (docs.anthropic.com, "Errors").
+fn anthropic_error(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        504 => "timeout_error",
+        529 => "overloaded_error",
+        500.. => "api_error",
+        _ => "invalid_request_error",
+    }
+}

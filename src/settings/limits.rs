@@ -1,0 +1,139 @@
+//! Settings of what the gate holds in memory, for how long it waits, and what it writes down.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::section::{choice, section};
+use super::url::Url;
+use crate::edge::guard;
+use crate::json;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+section! {
+    /// What clients and policies may use. Sizes are bytes held in memory.
+    pub struct Limits {
+        /// Longest time from accepting a connection, or from a head's first byte, to the head's last byte.
+        head_deadline: Duration = Duration::from_secs(10) => reload;
+        /// Largest request head.
+        head_bytes: usize = 64 * KIB => reload;
+        /// Largest number of header fields in a request.
+        headers: NonZeroU32 = at_least_one(128) => reload;
+        /// Longest request line.
+        request_line: usize = 16 * KIB => reload;
+        /// Longest pause between two pieces of a request body, and longest time a client may take none of its response.
+        body_idle: Duration = Duration::from_mins(1) => reload;
+        /// Largest request body held for hooks, the cache or failover. Streamed bodies have no limit.
+        body: usize = 8 * MIB => reload;
+        /// Largest sum of all bodies held at one time.
+        buffered_total: usize = 256 * MIB => reload;
+        /// Largest response body held for hooks.
+        response_body: usize = 64 * MIB => reload;
+        /// Largest event of a stream.
+        event: usize = MIB => reload;
+        /// Deepest nesting of JSON that hooks read.
+        json_depth: NonZeroU32 = at_least_one(128) => reload;
+        /// Largest number of client connections.
+        connections: NonZeroU32 = at_least_one(10_000) => restart;
+        /// How long an idle client connection is kept.
+        keep_alive: Duration = Duration::from_mins(1) => reload;
+        /// Requests served on one connection before it is closed; 0 for no limit.
+        requests_per_connection: u32 = 0 => reload;
+        /// How long the rest of a refused request's body is read, so that the client sees the answer.
+        drain: Duration = Duration::from_secs(5) => reload;
+        /// Longest time for a whole exchange, streams included; none unless written.
+        deadline: Option<Duration> = None => reload;
+        /// How long running exchanges may take to end when the gate is told to stop.
+        shutdown: Duration = Duration::from_secs(30) => reload;
+        /// Largest memory of one policy VM; there is one for each worker.
+        policy_memory: usize = 64 * MIB => reload;
+        /// Processor time that a policy's top level may use when it is loaded.
+        policy_load: Duration = Duration::from_millis(200) => reload;
+    }
+}
+
+section! {
+    /// The store of answers that policies may serve again.
+    pub struct Cache {
+        /// Largest sum of all stored answers.
+        memory: usize = 64 * MIB => reload;
+        /// Largest single answer that is stored.
+        entry: usize = 4 * MIB => reload;
+    }
+}
+
+section! {
+    /// What the gate writes to its standard error.
+    pub struct Log {
+        /// The form of a line: `auto` is `text` on a terminal and `json` elsewhere.
+        format: LogFormat = LogFormat::Auto => restart;
+        /// The least important lines that are written.
+        level: LogLevel = LogLevel::Info => reload;
+        /// Whether each exchange gets a line.
+        access: bool = true => reload;
+    }
+}
+
+section! {
+    /// What policies may fetch on their own.
+    pub struct Fetch {
+        /// URLs that `http.fetch` may begin with: same scheme, host and port, and the path or one below it.
+        allow: Vec<Url> = Vec::new() => reload;
+    }
+}
+
+choice! {
+    /// The form of a log line.
+    pub enum LogFormat {
+        /// Text on a terminal, JSON elsewhere.
+        Auto = "auto",
+        /// For people.
+        Text = "text",
+        /// One object on each line.
+        Json = "json",
+    }
+}
+
+choice! {
+    /// How important a log line is.
+    pub enum LogLevel {
+        /// Something failed.
+        Error = "error",
+        /// Something is not as it should be.
+        Warn = "warn",
+        /// What an operator wants to know.
+        Info = "info",
+        /// What the author of a policy wants to know.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+}
+
+// === impl Limits ===
+
+impl Limits {
+    /// What the guard before the engine holds a client to.
+    pub fn guard(&self) -> guard::Limits {
+        guard::Limits {
+            head_bytes: self.head_bytes,
+            headers: self.headers.get() as usize,
+            request_line: self.request_line,
+            head_deadline: self.head_deadline,
+            ..guard::Limits::default()
+        }
+    }
+
+    /// How deep JSON may be nested.
+    pub fn json(&self) -> json::Limits {
+        json::Limits {
+            depth: self.json_depth.get() as usize,
+        }
+    }
+}
+
+/// A default that is a number from 1.
+fn at_least_one(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
+}

@@ -1,0 +1,141 @@
+//! Settings of upstreams: where they are, how they are spoken to, how long each step may take.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::address::ExistingFile;
+use super::collection::Placed;
+use super::secret::Headers;
+use super::section::{choice, section};
+use super::url::Url;
+
+section! {
+    /// A named service. Where it is stands in `url`, or in `endpoints` when it has several addresses.
+    pub struct Upstream {
+        /// Its only address, with a path prefix if it has one.
+        url: Option<Url> = None => reload;
+        /// Its addresses.
+        endpoints: Vec<Placed<Endpoint>> = Vec::new() => reload;
+        /// Whether requests go here when no policy routes them; a single upstream is its own default.
+        default: bool = false => reload;
+        /// The dialect it speaks.
+        dialect: Option<Dialect> = None => reload;
+        /// The HTTP it speaks: `auto` is HTTP/2 or 1.1 as a TLS endpoint prefers, and 1.1 without TLS.
+        http: Http = Http::Auto => reload;
+        /// Headers set on each attempt in place of the client's. Values may hold secrets: `env:NAME`, `file:path`,
+        /// `Bearer env:NAME`, and `${env:NAME}` anywhere.
+        headers: Headers = Headers::default() => reload;
+        /// Whether the client's own `Host` is sent on, in place of the endpoint's.
+        preserve_host: bool = false => reload;
+        /// Certificates to trust in place of the system's, in a PEM file.
+        ca: Option<ExistingFile> = None => reload;
+        /// Whether certificates are checked.
+        verify: bool = true => reload;
+        /// The name that certificates must carry, when it is not the URL's host.
+        sni: Option<String> = None => reload;
+        /// How long the steps of an attempt may take.
+        timeouts: Timeouts = Timeouts::default() => reload;
+        /// How long an idle connection is kept for the next exchange.
+        keep_alive: Duration = Duration::from_secs(10) => reload;
+    }
+}
+
+section! {
+    /// One address of an upstream.
+    pub struct Endpoint {
+        /// Its address, with a path prefix if it has one.
+        url: Url => reload;
+        /// Its name in plans, logs and metrics, `host:port` of the URL unless written.
+        name: Option<String> = None => reload;
+        /// Its share among its siblings; 0 keeps it in reserve until the others were tried.
+        weight: u32 = 1 => reload;
+        /// Headers set on each attempt here, over those of the upstream.
+        headers: Headers = Headers::default() => reload;
+    }
+}
+
+section! {
+    /// How long the steps of an attempt may take.
+    pub struct Timeouts {
+        /// To connect, TLS included.
+        connect: Duration = Duration::from_secs(5) => reload;
+        /// Until the response's head, and for a stream its first meaningful event.
+        head: Duration = Duration::from_mins(2) => reload;
+        /// Between two pieces of a body.
+        idle: Duration = Duration::from_mins(2) => reload;
+        /// For the whole attempt; none unless written.
+        total: Option<Duration> = None => reload;
+    }
+}
+
+choice! {
+    /// A family of wire formats.
+    pub enum Dialect {
+        /// `OpenAI`'s chat, Responses and embeddings, and what imitates them.
+        OpenAi = "openai",
+        /// Anthropic's Messages.
+        Anthropic = "anthropic",
+        /// Ollama's own.
+        Ollama = "ollama",
+        /// Gemini's own.
+        Gemini = "gemini",
+    }
+}
+
+choice! {
+    /// Which HTTP is spoken to an upstream.
+    pub enum Http {
+        /// HTTP/1.1.
+        One = "1.1",
+        /// HTTP/2, over TLS or by prior knowledge.
+        Two = "2",
+        /// Over TLS whichever the endpoint prefers; HTTP/1.1 without.
+        Auto = "auto",
+    }
+}
+
+/// Upstreams by name.
+pub type Upstreams = BTreeMap<String, Placed<Upstream>>;
+
+// === impl Upstream ===
+
+impl Upstream {
+    /// An upstream with one address and all defaults.
+    pub fn at(url: Url) -> Self {
+        Self {
+            url: Some(url),
+            endpoints: Vec::new(),
+            default: false,
+            dialect: None,
+            http: Http::Auto,
+            headers: Headers::default(),
+            preserve_host: false,
+            ca: None,
+            verify: true,
+            sni: None,
+            timeouts: Timeouts::default(),
+            keep_alive: Duration::from_secs(10),
+        }
+    }
+
+    /// All its addresses, whichever way they are written; never empty in settings without faults.
+    pub fn addresses(&self) -> Vec<Endpoint> {
+        let only = self.url.clone().map(|url| Endpoint {
+            url,
+            name: None,
+            weight: 1,
+            headers: Headers::default(),
+        });
+        let listed = self.endpoints.iter().map(|endpoint| endpoint.value.clone());
+        only.into_iter().chain(listed).collect()
+    }
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// Its name: the written one, or `host:port`.
+    pub fn label(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.url.authority())
+    }
+}

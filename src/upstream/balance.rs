@@ -1,0 +1,78 @@
+//! Chooses the next endpoint of an upstream: by weight among those not tried yet, the reserve last.
+
+use super::Endpoint;
+
+/// Chooses among `endpoints` those that `tried` does not exclude, by weight; endpoints of weight 0 only when no
+/// other is left. `draw` is a number in `0.0..1.0`. `None` when all were tried.
+pub fn choose<'a, E: AsRef<Endpoint>>(endpoints: &'a [E], tried: impl Fn(&Endpoint) -> bool, draw: f64) -> Option<&'a E> {
+    let left = || endpoints.iter().filter(|endpoint| !tried((*endpoint).as_ref()));
+    let total: u64 = left().map(|endpoint| u64::from(endpoint.as_ref().weight)).sum();
+    if total == 0 {
+        let count = left().count();
+        return left().nth(scale(draw, count as u64) as usize);
+    }
+    let mut mark = scale(draw, total);
+    left().find(|endpoint| {
+        let weight = u64::from(endpoint.as_ref().weight);
+        let hit = mark < weight;
+        mark = mark.saturating_sub(weight);
+        hit
+    })
+}
+
+/// Scales a draw to `0..total`.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "weights are far below 2^52 and the draw is below 1"
+)]
+fn scale(draw: f64, total: u64) -> u64 {
+    ((draw.clamp(0.0, 1.0) * total as f64) as u64).min(total.saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::upstream::tests_support::endpoint;
+
+    fn shares(weights: &[u32], tried: &[&str]) -> Vec<usize> {
+        let endpoints: Vec<Arc<Endpoint>> = weights
+            .iter()
+            .enumerate()
+            .map(|(i, weight)| Arc::new(endpoint(&i.to_string(), *weight)))
+            .collect();
+        let mut counts = vec![0; weights.len()];
+        for step in 0..1000 {
+            let draw = f64::from(step) / 1000.0;
+            if let Some(chosen) = choose(&endpoints, |e| tried.contains(&e.name.as_str()), draw) {
+                counts[chosen.name.parse::<usize>().unwrap()] += 1;
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn weights_are_respected() {
+        assert_eq!(shares(&[1, 3], &[]), [250, 750]);
+    }
+
+    #[test]
+    fn weight_zero_serves_only_as_reserve() {
+        assert_eq!(shares(&[0, 1], &[]), [0, 1000]);
+        assert_eq!(shares(&[0, 1], &["1"]), [1000, 0]);
+    }
+
+    #[test]
+    fn all_zero_is_uniform() {
+        assert_eq!(shares(&[0, 0], &[]), [500, 500]);
+    }
+
+    #[test]
+    fn a_tried_endpoint_is_never_chosen_again() {
+        assert_eq!(shares(&[5, 1], &["0"]), [0, 1000]);
+        assert_eq!(shares(&[5, 1], &["0", "1"]), [0, 0]);
+    }
+}

@@ -1,0 +1,311 @@
+//! Connects to endpoints through pingora's pooling connector and speaks HTTP/1.1 or HTTP/2 on what it gets.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Version};
+use parking_lot::Mutex;
+use pingora_core::ErrorType;
+use pingora_core::connectors::ConnectorOptions;
+use pingora_core::connectors::http::Connector;
+use pingora_core::protocols::ALPN;
+use pingora_core::protocols::http::client::HttpSession;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::protocols::tls::CaType;
+use pingora_core::utils::tls::{WrappedX509, parse_x509};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::resolve::Resolver;
+use super::{Endpoint, HttpVersion, Upstream};
+use crate::error::{Error, Kind};
+use crate::exchange::wire::{Connection, Dial};
+use crate::message::{RequestHead, ResponseHead};
+
+/// The connector's prepared form of an endpoint at each of its addresses: building one costs more than using it.
+#[derive(Debug, Default)]
+pub struct Peers(Mutex<HashMap<SocketAddr, Arc<HttpPeer>>>);
+
+/// Opens connections with pingora: its pool, its TLS, its HTTP codecs.
+pub struct PingoraDial {
+    connector: Connector,
+    resolver: Resolver,
+}
+
+/// A connection of pingora's, for one exchange.
+pub struct PingoraConnection {
+    session: HttpSession,
+    peer: Arc<HttpPeer>,
+    /// The pool it goes back to.
+    home: Arc<PingoraDial>,
+    reused: bool,
+    /// `:authority` for HTTP/2, which carries no `Host`.
+    authority: String,
+    scheme: http::uri::Scheme,
+    keep_alive: Duration,
+    /// A request body piece may follow the head; without one the request ends with it.
+    open: bool,
+}
+
+/// The shared handle that exchanges dial with.
+#[derive(Clone)]
+pub struct Dialer(Arc<PingoraDial>);
+
+// === impl Dialer ===
+
+impl Dialer {
+    /// A dialer with a pool of `pool` idle connections.
+    pub fn new(pool: usize) -> Self {
+        let options = ConnectorOptions::new(pool);
+        Self(Arc::new(PingoraDial {
+            connector: Connector::new(Some(options)),
+            resolver: Resolver::new(),
+        }))
+    }
+
+    /// The connector's form of an endpoint, for exchanges that pingora's own flow carries on (upgrades).
+    pub async fn peer(&self, endpoint: &Endpoint) -> Result<Box<HttpPeer>, Error> {
+        let addresses = self.0.resolver.resolve(&endpoint.host, endpoint.port).await?;
+        let Some(address) = addresses.first() else {
+            return Err(Error::upstream(Kind::Connect, "the upstream's name has no address"));
+        };
+        let mut peer = endpoint.peers.at(*address, endpoint)?.as_ref().clone();
+        peer.options.alpn = ALPN::H1;
+        Ok(Box::new(peer))
+    }
+
+    async fn open(&self, endpoint: &Endpoint, address: SocketAddr, fresh: bool) -> Result<PingoraConnection, Error> {
+        let mut peer = endpoint.peers.at(address, endpoint)?;
+        if fresh {
+            let mut alone = peer.as_ref().clone();
+            alone.group_key = fastrand::u64(1..);
+            peer = Arc::new(alone);
+        }
+        let (session, reused) = self
+            .0
+            .connector
+            .get_http_session(peer.as_ref())
+            .await
+            .map_err(|error| translate(&error, endpoint))?;
+        Ok(PingoraConnection {
+            session,
+            peer,
+            home: Arc::clone(&self.0),
+            reused,
+            authority: endpoint.host_header.to_str().unwrap_or_default().to_owned(),
+            scheme: endpoint.scheme(),
+            keep_alive: endpoint.keep_alive,
+            open: true,
+        })
+    }
+}
+
+impl Dial for Dialer {
+    type Connection = PingoraConnection;
+
+    async fn connect(
+        &self,
+        _upstream: &Arc<Upstream>,
+        endpoint: &Arc<Endpoint>,
+        fresh: bool,
+    ) -> Result<PingoraConnection, Error> {
+        let addresses = self.0.resolver.resolve(&endpoint.host, endpoint.port).await?;
+        let mut last = None;
+        for address in addresses {
+            match self.open(endpoint, address, fresh).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::upstream(Kind::Connect, "the upstream's name has no address")))
+    }
+}
+
+// === impl PingoraConnection ===
+
+impl PingoraConnection {
+    /// Gives a head the form of the connection's protocol (RFC 9113 §8.3.1: HTTP/2 has `:authority`, no `Host`).
+    fn shape(&self, head: &mut RequestHead) -> Result<(), Error> {
+        if matches!(self.session, HttpSession::H1(_)) {
+            head.set_version(Version::HTTP_11);
+            return Ok(());
+        }
+        head.set_version(Version::HTTP_2);
+        let authority = head
+            .remove_header("host")
+            .and_then(|host| host.to_str().map(str::to_owned).ok())
+            .unwrap_or_else(|| self.authority.clone());
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+        let uri = http::Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(authority)
+            .path_and_query(target)
+            .build()
+            .map_err(|error| Error::gate("the request target cannot be sent").with_detail(error.to_string()))?;
+        head.set_uri(uri);
+        for name in ["connection", "transfer-encoding", "keep-alive", "upgrade", "proxy-connection"] {
+            head.remove_header(name);
+        }
+        if head.headers.get("te").is_some_and(|te| te != "trailers") {
+            head.remove_header("te");
+        }
+        Ok(())
+    }
+}
+
+impl Connection for PingoraConnection {
+    fn reused(&self) -> bool {
+        self.reused
+    }
+
+    async fn send_head(&mut self, mut head: RequestHead, more: bool) -> Result<(), Error> {
+        self.shape(&mut head)?;
+        head.set_send_end_stream(!more);
+        self.open = more;
+        let sent = self.session.write_request_header(Box::new(head)).await;
+        sent.map_err(|error| translate_io(&error))?;
+        if !more && matches!(self.session, HttpSession::H1(_)) {
+            let ended = self.session.finish_request_body().await;
+            ended.map_err(|error| translate_io(&error))?;
+        }
+        Ok(())
+    }
+
+    async fn send_body(&mut self, piece: Bytes, end: bool) -> Result<(), Error> {
+        if !self.open {
+            return Ok(());
+        }
+        if !piece.is_empty() || (end && matches!(self.session, HttpSession::H2(_))) {
+            let sent = self.session.write_request_body(piece, end).await;
+            sent.map_err(|error| translate_io(&error))?;
+        }
+        if end {
+            self.open = false;
+            let ended = self.session.finish_request_body().await;
+            ended.map_err(|error| translate_io(&error))?;
+        }
+        Ok(())
+    }
+
+    async fn read_head(&mut self) -> Result<ResponseHead, Error> {
+        let read = self.session.read_response_header().await;
+        read.map_err(|error| translate_io(&error))?;
+        self.session
+            .response_header()
+            .cloned()
+            .ok_or_else(|| Error::upstream(Kind::Garbage, "the upstream sent no response head"))
+    }
+
+    async fn read_body(&mut self) -> Result<Option<Bytes>, Error> {
+        let read = self.session.read_response_body().await;
+        read.map_err(|error| translate_io(&error))
+    }
+
+    fn response_done(&mut self) -> bool {
+        self.session.response_done()
+    }
+
+    async fn read_trailers(&mut self) -> Result<Option<HeaderMap<HeaderValue>>, Error> {
+        match &mut self.session {
+            HttpSession::H2(session) => session.read_trailers().await.map_err(|error| translate_io(&error)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn release(mut self, clean: bool) {
+        if clean || matches!(self.session, HttpSession::H2(_)) {
+            if !clean {
+                self.session.shutdown().await;
+            }
+            let keep_alive = Some(self.keep_alive);
+            let home = &self.home.connector;
+            home.release_http_session(self.session, self.peer.as_ref(), keep_alive).await;
+        } else {
+            self.session.shutdown().await;
+        }
+    }
+}
+
+// === impl Peers ===
+
+impl Peers {
+    /// The prepared peer for one address of `endpoint`.
+    fn at(&self, address: SocketAddr, endpoint: &Endpoint) -> Result<Arc<HttpPeer>, Error> {
+        let mut peers = self.0.lock();
+        if let Some(peer) = peers.get(&address) {
+            return Ok(Arc::clone(peer));
+        }
+        let peer = Arc::new(prepare(address, endpoint)?);
+        peers.insert(address, Arc::clone(&peer));
+        Ok(peer)
+    }
+}
+
+/// Prepares a peer. The name for TLS is never empty: pingora would take that as leave not to verify.
+fn prepare(address: SocketAddr, endpoint: &Endpoint) -> Result<HttpPeer, Error> {
+    let name = endpoint.trust.name.clone().unwrap_or_else(|| endpoint.host.clone());
+    let mut peer = HttpPeer::new(address, endpoint.tls, name);
+    let options = &mut peer.options;
+    options.connection_timeout = Some(endpoint.connect_timeout);
+    options.total_connection_timeout = Some(endpoint.connect_timeout);
+    options.idle_timeout = Some(endpoint.keep_alive);
+    options.verify_cert = endpoint.trust.verify;
+    options.verify_hostname = endpoint.trust.verify;
+    options.max_h2_streams = 100;
+    options.alpn = match endpoint.http {
+        HttpVersion::One => ALPN::H1,
+        HttpVersion::Two => ALPN::H2,
+        HttpVersion::Auto if endpoint.tls => ALPN::H2H1,
+        HttpVersion::Auto => ALPN::H1,
+    };
+    if let Some(file) = &endpoint.trust.ca {
+        options.ca = Some(read_authorities(file)?);
+    }
+    Ok(peer)
+}
+
+/// Reads a file of certificates in PEM form. Each is checked first: pingora panics on one that cannot be parsed.
+fn read_authorities(file: &Path) -> Result<Arc<CaType>, Error> {
+    let fault = |reason: String| {
+        Error::upstream(Kind::Tls, "the upstream's certificate authorities cannot be read")
+            .with_detail(format!("{}: {reason}", file.display()))
+    };
+    let mut store = RootCertStore::empty();
+    let mut authorities = Vec::new();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| fault(error.to_string()))? {
+        let der = certificate.map_err(|error| fault(error.to_string()))?;
+        store.add(der.clone()).map_err(|error| fault(error.to_string()))?;
+        authorities.push(WrappedX509::new(der.to_vec(), parse_x509));
+    }
+    Ok(authorities.into())
+}
+
+/// An error while connecting, in our words.
+fn translate(error: &pingora_core::Error, endpoint: &Endpoint) -> Error {
+    let (kind, message) = match error.etype() {
+        ErrorType::ConnectTimedout => (Kind::Timeout, "the upstream could not be connected to in time"),
+        ErrorType::TLSHandshakeFailure
+        | ErrorType::TLSHandshakeTimedout
+        | ErrorType::InvalidCert
+        | ErrorType::HandshakeError => (Kind::Tls, "TLS with the upstream failed"),
+        _ => (Kind::Connect, "the upstream could not be connected to"),
+    };
+    Error::upstream(kind, message).with_detail(format!("{}: {error}", endpoint.name))
+}
+
+/// An error on an open connection, in our words.
+fn translate_io(error: &pingora_core::Error) -> Error {
+    let (kind, message) = match error.etype() {
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => (Kind::Timeout, "the upstream took too long"),
+        ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::InvalidH2 | ErrorType::Custom("InvalidChunk") => {
+            (Kind::Garbage, "the upstream did not keep to HTTP")
+        }
+        _ => (Kind::Reset, "the upstream broke off the connection"),
+    };
+    Error::upstream(kind, message).with_detail(error.to_string())
+}

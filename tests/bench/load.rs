@@ -1,0 +1,99 @@
+//! The measuring side of `scripts/bench`: an upstream that answers at once, clients that check what they get, and the
+//! table that compares.
+//!
+//! Both ends run on one thread each and share a core, so that the gate has the other one to itself.
+
+#![warn(clippy::pedantic)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+use std::error::Error;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+#[path = "load/call.rs"]
+mod call;
+#[path = "load/memory.rs"]
+mod memory;
+#[path = "load/process.rs"]
+mod process;
+#[path = "load/record.rs"]
+mod record;
+#[path = "load/reload.rs"]
+mod reload;
+#[path = "load/report.rs"]
+mod report;
+#[path = "load/run.rs"]
+mod run;
+#[path = "load/target.rs"]
+mod target;
+#[path = "load/upstream.rs"]
+mod upstream;
+#[path = "load/wire.rs"]
+mod wire;
+#[path = "load/work.rs"]
+mod work;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What every part of a command may fail with.
+type Failure = Box<dyn Error>;
+
+/// Measures proxies that carry the same work.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answers requests at once and tells what it got.
+    Upstream(upstream::Arguments),
+    /// Loads a target with many connections.
+    Run(run::RunArguments),
+    /// One client, one request after the other.
+    Latency(run::LatencyArguments),
+    /// Holds streams open, loads, rests, and watches the memory of a process.
+    Memory(memory::Arguments),
+    /// Saves a policy again and again and waits until it serves.
+    Reload(reload::Arguments),
+    /// Waits until a target answers.
+    Ready(run::ReadyArguments),
+    /// Compares recorded figures.
+    Report {
+        /// The lines that the other commands wrote.
+        file: PathBuf,
+        /// Writes JSON in place of a table.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> Result<(), Failure> {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let output = runtime.block_on(execute(arguments.command))?;
+    std::io::stdout().write_all(output.as_bytes())?;
+    Ok(())
+}
+
+/// Carries a command out and returns what it has to say.
+async fn execute(command: Command) -> Result<String, Failure> {
+    match command {
+        Command::Upstream(arguments) => upstream::serve(&arguments).await.map(|()| String::new()),
+        Command::Run(arguments) => line(&run::run(&arguments).await?),
+        Command::Latency(arguments) => line(&run::latency(&arguments).await?),
+        Command::Memory(arguments) => line(&memory::measure(&arguments).await?),
+        Command::Reload(arguments) => line(&reload::measure(&arguments).await?),
+        Command::Ready(arguments) => run::ready(&arguments).await.map(|()| String::new()),
+        Command::Report { file, json } => report::report(&std::fs::read_to_string(file)?, json),
+    }
+}
+
+/// A record as one line of JSON.
+fn line(record: &record::Record) -> Result<String, Failure> {
+    Ok(serde_json::to_string(record)? + "\n")
+}

@@ -1,0 +1,159 @@
+//! The works that all proxies carry: what is sent, and how a proxy that did its work is told from one that did not.
+
+use std::fmt::Write;
+
+use clap::ValueEnum;
+
+use crate::wire::Head;
+
+/// User agents, each with the client that the rules of all proxies see in it. The same rules stand in `peers/` and in
+/// `tidegate/`.
+const AGENTS: [(&str, &str); 5] = [
+    ("claude-cli/2.1.4 (external, cli)", "claude-code"),
+    ("PyCharm/2026.2.1 (JRE 25; Linux)", "pycharm"),
+    ("OpenAI/Python 2.9.0", "openai-python"),
+    ("OpenAI/JS 6.10.1", "openai-node"),
+    ("curl/8.11.0", "curl"),
+];
+/// Models, each with the upstream that serves it.
+const MODELS: [(&str, &str); 2] = [("model-a", "a"), ("model-b", "b")];
+/// Events of a stream that say something; the terminator comes on top.
+pub(crate) const EVENTS: usize = 200;
+/// What a hook on events puts in place of the upstream's model name.
+const REWRITTEN: &[u8] = br#""model":"gate""#;
+
+/// One of the works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Work {
+    /// Forward.
+    A,
+    /// Recognise the client, tell the upstream and the client who it is.
+    B,
+    /// The same, and choose the upstream by the model in a body of 300 bytes.
+    C300,
+    /// The same with a body of 100 kB.
+    C100k,
+    /// Forward a stream.
+    D,
+    /// Forward a stream and change every event.
+    DHook,
+}
+
+/// One request, and what its answer must show.
+pub(crate) struct Variant {
+    /// Head and body.
+    pub bytes: Vec<u8>,
+    /// The client that must be recognised.
+    client: Option<&'static str>,
+    /// The upstream that must have answered.
+    upstream: Option<&'static str>,
+    /// How many events must come.
+    events: usize,
+    /// Whether events must have been changed.
+    rewritten: bool,
+}
+
+// === impl Work ===
+
+impl Work {
+    /// Its name in records and tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+            Self::C300 => "c300",
+            Self::C100k => "c100k",
+            Self::D => "d",
+            Self::DHook => "d-hook",
+        }
+    }
+
+    /// All its requests. With `checked` off they are the same, but only the answer's status and length are looked at:
+    /// for targets that are to do nothing.
+    pub(crate) fn variants(self, checked: bool) -> Vec<Variant> {
+        let pairs = AGENTS.iter().flat_map(|agent| MODELS.iter().map(move |model| (agent, model)));
+        pairs.map(|(agent, model)| self.variant(*agent, *model, checked)).collect()
+    }
+
+    fn variant(self, agent: (&str, &'static str), model: (&str, &'static str), checked: bool) -> Variant {
+        let identifies = matches!(self, Self::B | Self::C300 | Self::C100k);
+        let routes = matches!(self, Self::C300 | Self::C100k);
+        let streams = matches!(self, Self::D | Self::DHook);
+        let body = body(model.0, if self == Self::C100k { 100_000 } else { 300 }, streams);
+        let path = match self {
+            Self::A | Self::B => "/".to_owned(),
+            Self::C300 | Self::C100k => "/v1/chat/completions".to_owned(),
+            Self::D | Self::DHook => format!("/v1/chat/completions?events={EVENTS}"),
+        };
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: {}\r\nAccept: */*\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            agent.0,
+            body.len()
+        );
+        Variant {
+            bytes: (head + &body).into_bytes(),
+            client: (identifies && checked).then_some(agent.1),
+            upstream: (routes && checked).then_some(model.1),
+            events: if streams { EVENTS } else { 0 },
+            rewritten: self == Self::DHook && checked,
+        }
+    }
+}
+
+/// A request for a stream that sends one event and stays open.
+pub(crate) fn held_stream() -> Vec<u8> {
+    let body = body("model-a", 300, true);
+    format!(
+        "POST /v1/chat/completions?events=1&hold=1 HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: curl/8.11.0\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// A chat request of about `size` bytes. The messages come first and the model last, as some clients write it, so that
+/// finding the model means going through the body.
+fn body(model: &str, size: usize, stream: bool) -> String {
+    const TURN: &str = "The tide turned at dawn; \\\"hold the gate\\\", said the keeper, and wrote it down.\\n";
+    let mut body = String::from(r#"{"messages":[{"role":"user","content":""#);
+    let tail = format!(r#""}}],"temperature":0.2,"model":"{model}","stream":{stream}}}"#);
+    for turn in 1.. {
+        if body.len() + TURN.len() + tail.len() + 40 > size {
+            break;
+        }
+        body += TURN;
+        if turn % 24 == 0 {
+            body += r#""},{"role":"user","content":""#;
+        }
+    }
+    while body.len() + tail.len() < size {
+        body.push('.');
+    }
+    let _ = body.write_str(&tail);
+    body
+}
+
+// === impl Variant ===
+
+impl Variant {
+    /// Whether the answer shows that the work was done.
+    pub(crate) fn matches(&self, head: &Head, body: &[u8]) -> bool {
+        let field = |name: &str, wanted: Option<&str>| {
+            wanted.is_none_or(|wanted| head.field(name) == Some(wanted.as_bytes()))
+        };
+        head.is_ok()
+            && !body.is_empty()
+            && field("x-gate-client", self.client)
+            && field("x-seen-client", self.client)
+            && field("x-served-by", self.upstream)
+            && (self.events == 0 || self.stream_matches(body))
+    }
+
+    fn stream_matches(&self, body: &[u8]) -> bool {
+        let count = |needle: &[u8]| memchr::memmem::find_iter(body, needle).count();
+        let rewritten = if self.rewritten { self.events } else { 0 };
+        // One more than the events that say something: the terminator.
+        count(b"\n\n") == self.events + 1 && count(REWRITTEN) == rewritten
+    }
+}
