@@ -96,7 +96,7 @@ return policy {
 
   on_response = function(res, ctx)
     if ctx.vars.asked then
-      res.headers:set("x-cache", if res.from == "cache" then "hit" else "miss")
+      res.headers:set("x-cache", if res.served_by == "cache" then "hit" else "miss")
     end
   end,
 }

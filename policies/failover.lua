@@ -29,8 +29,8 @@ local function of_this_endpoint(status: number): boolean
 end
 
 local function again(attempt: any, repeatable: boolean): boolean
-  if attempt.error then
-    return UNTOUCHED_ERRORS[attempt.error] or (repeatable and FAILED_ERRORS[attempt.error]) or false
+  if attempt.kind ~= "status" then
+    return UNTOUCHED_ERRORS[attempt.kind] or (repeatable and FAILED_ERRORS[attempt.kind]) or false
   end
   local status = attempt.status
   return UNTOUCHED[status] or (repeatable and FAILED[status]) or of_this_endpoint(status)

@@ -19,7 +19,7 @@ local LONGEST_NAME = 256
 local function name_in(headers: any, header: string?): string?
   local value = header and headers:get(header)
   local name = value and string.match(value, "^%s*(.-)%s*$")
-  if not name or name == "" or #name > LONGEST_NAME or string.find(name, "%c") then
+  if not name or name == "" or #name > LONGEST_NAME or string.find(name, "%c") or not utf8.len(name) then
     return nil
   end
   return name

@@ -1,7 +1,7 @@
 //! The admin listener: health, status and metrics, apart from the clients' traffic.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use http::{Method, Response};
@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use crate::edge::local::Answer;
 use crate::fault::Fault;
 use crate::gate::Gate;
-use crate::policy::HookReport;
+use crate::generation::Generation;
+use crate::policy::{HookReport, MountInfo, PolicySet};
 use crate::upstream::dial::Dialer;
 
 /// How many of the latest hook errors are shown.
@@ -26,6 +27,8 @@ pub struct Board {
     notes: Mutex<Vec<String>>,
     /// The latest hook errors.
     reports: Mutex<VecDeque<Value>>,
+    /// Generations that were replaced, as long as exchanges are on them.
+    draining: Mutex<Vec<Weak<Generation>>>,
 }
 
 /// A bundle that was not taken.
@@ -75,6 +78,13 @@ impl Board {
         }));
     }
 
+    /// A generation was replaced and finishes its exchanges.
+    pub fn draining(&self, old: &Arc<Generation>) {
+        let mut draining = self.draining.lock();
+        draining.retain(|generation| generation.strong_count() > 0);
+        draining.push(Arc::downgrade(old));
+    }
+
     fn show(&self, status: &mut serde_json::Map<String, Value>) {
         if let Some(rejected) = &*self.rejected.lock() {
             let faults: Vec<String> = rejected.faults.iter().map(ToString::to_string).collect();
@@ -84,9 +94,29 @@ impl Board {
         if !notes.is_empty() {
             status.insert("needs_restart".into(), json!(*notes));
         }
+        let draining: Vec<Value> = self.draining.lock().iter().filter_map(drained).collect();
+        if !draining.is_empty() {
+            status.insert("draining".into(), json!(draining));
+        }
         let reports = self.reports.lock();
         status.insert("hook_errors".into(), json!(*reports));
     }
+}
+
+/// A replaced generation and how many exchanges are on it; one is held by who waits for them.
+fn drained(generation: &Weak<Generation>) -> Option<Value> {
+    let exchanges = generation.strong_count().saturating_sub(1);
+    let generation = generation.upgrade()?;
+    Some(json!({"generation": generation.number, "hash": generation.hash, "exchanges": exchanges}))
+}
+
+/// The policies in their order, with their hooks and parameters.
+fn policies(set: &PolicySet) -> Vec<Value> {
+    let show = |mount: MountInfo| {
+        let params: Vec<&String> = mount.params.iter().map(|(name, _, _)| name).collect();
+        json!({"name": mount.name, "file": mount.file, "hooks": mount.hooks, "params": params})
+    };
+    set.mounts().into_iter().map(show).collect()
 }
 
 // === impl Admin ===
@@ -101,7 +131,7 @@ impl Admin {
             "generation": live.number,
             "hash": live.short_hash(),
             "since": httpdate::fmt_http_date(live.loaded_at),
-            "policies": live.policies.describe(),
+            "policies": policies(&live.policies),
         }));
         let upstreams: Vec<Value> = live
             .upstreams

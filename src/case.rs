@@ -14,6 +14,8 @@ pub mod read;
 
 pub mod script;
 
+mod arrive;
+
 mod client;
 
 mod play;
@@ -31,6 +33,7 @@ mod tests;
 
 pub use play::{Played, play, play_all};
 pub use render::render;
+pub use review::{Outcome, Report, TestOptions, test_bundle, test_folders};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

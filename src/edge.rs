@@ -81,10 +81,12 @@ impl Server {
     /// Prepares to serve `gate` on at most `connections` connections at once.
     pub fn new(gate: Arc<Gate<Dialer>>, connections: usize) -> Self {
         let conf = Arc::new(ServerConf::default());
+        let per_connection = Some(gate.live.load().settings.limits.requests_per_connection).filter(|most| *most > 0);
         let build = |h2c: bool| {
             let mut proxy = http_proxy(&conf, Edge::new(Arc::clone(&gate)));
             let mut options = HttpServerOptions::default();
             options.h2c = h2c;
+            options.keepalive_request_limit = per_connection;
             proxy.server_options = Some(options);
             Arc::new(proxy)
         };

@@ -21,6 +21,8 @@ pub enum Fault {
 pub enum Kind {
     /// The request is malformed or ambiguous.
     BadRequest,
+    /// A policy refused the request.
+    Rejected,
     /// The request is larger than a limit.
     TooLarge,
     /// No plan: no policy chose an upstream and there is no default.
@@ -68,6 +70,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
+            Self::Rejected => "rejected",
             Self::TooLarge => "too_large",
             Self::NoRoute => "no_route",
             Self::PolicyError => "policy_error",

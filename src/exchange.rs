@@ -40,6 +40,7 @@ use crate::cache::Key;
 use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::gate::Gate;
+use crate::gate::memory::Share;
 use crate::generation::Generation;
 use crate::message::{Request, Shared};
 use crate::policy::Run;
@@ -82,8 +83,17 @@ pub struct Exchange {
     pub attempts: Vec<AttemptRecord>,
     /// What the client was sent.
     pub sent: Sent,
-    /// The client asked to be told before it sends its body.
+    /// What concerns the reading of its body.
+    pub intake: Intake,
+}
+
+/// What concerns the reading of a request's body.
+#[derive(Debug)]
+pub struct Intake {
+    /// The client waits to be told before it sends its body, and was not told yet.
     pub expects_continue: bool,
+    /// Its part of the bytes that are held in memory.
+    pub share: Share,
 }
 
 /// What is known of the client's connection.
@@ -194,7 +204,7 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
         Ok(end) => end,
         Err(error) => fail::answer(gate, client, exchange, error).await,
     };
-    if end != End::Upgrade {
+    if end == End::Answered && !exchange.intake.expects_continue {
         receive::drain(client, exchange.generation.settings.limits.drain).await;
     }
     end

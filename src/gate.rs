@@ -1,6 +1,10 @@
 //! What all exchanges share: the live generation, the cache, state, the clock, and the way to endpoints.
 
+pub mod background;
+
 pub mod live;
+
+pub mod memory;
 
 pub mod reload;
 
@@ -17,6 +21,7 @@ use crate::exchange::wire::Dial;
 use crate::generation::Generation;
 use crate::metrics::Metrics;
 use crate::state::{Limiter, Store};
+use memory::Held;
 use services::Sink;
 
 /// One gate. A process has one; every case has one of its own.
@@ -33,6 +38,8 @@ pub struct Gate<D: Dial> {
     pub clock: Clock,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Bytes of bodies held in memory.
+    pub held: Held,
     /// Where finished exchanges and policies' log lines go.
     pub sink: Arc<dyn Sink>,
 }

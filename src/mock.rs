@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-mod anthropic;
 mod answer;
+mod anthropic;
 mod ask;
 mod connection;
 mod control;

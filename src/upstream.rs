@@ -6,6 +6,8 @@ pub mod build;
 
 pub mod dial;
 
+mod gather;
+
 pub mod resolve;
 
 pub mod retry_after;

@@ -8,7 +8,6 @@ use http::HeaderMap;
 use super::Piece;
 use super::block::Line;
 use super::read::duration;
-use crate::fault::Fault;
 use crate::message::{RequestHead, ResponseHead};
 
 /// How a block's body is to travel: what its opening line says.

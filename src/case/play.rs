@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::runtime::{Builder, Handle};
 use tokio::time::Instant;
 
+use super::arrive::begin;
 use super::client::{Got, ScriptedClient};
 use super::mask::Mask;
 use super::script::{ScriptedDial, Wire};
@@ -197,6 +198,7 @@ fn gate(candidate: Candidate, case: &Case, notes: Arc<Notes>) -> Result<Gate<Scr
         state,
         clock,
         metrics: Arc::new(Metrics::new()),
+        held: Held::default(),
         sink: notes,
     })
 }
@@ -208,7 +210,7 @@ async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: 
         tls: call.tls,
         version: call.head.version,
     };
-    let mut x = Exchange::begin(gate, peer, call.head.clone(), 0);
+    let mut x = begin(gate, peer, call.head.clone());
     let mut client = ScriptedClient::new(call);
     if exchange::serve(gate, &mut client, &mut x).await == End::Upgrade {
         x.sent.reason = Some(Reason::Upgraded);

@@ -14,7 +14,7 @@ use crate::bundle::{self, Watcher};
 use crate::edge::{self, Listener, Server, tls};
 use crate::fault::Fault;
 use crate::gate::reload::{self, Reloader};
-use crate::gate::{Gate, live};
+use crate::gate::{Gate, background, live};
 use crate::generation::Candidate;
 use crate::settings::{LogFormat, Settings};
 use crate::upstream::dial::Dialer;
@@ -107,6 +107,7 @@ async fn serve(args: &ServeArgs, candidate: Candidate, workers: usize) -> ExitCo
     if let Err(message) = open(&settings, &gate, &server, &board).await {
         return fail(&message);
     }
+    background::start(&gate);
     if let Some(dir) = &args.bundle {
         let flags = args.clone();
         let reloader = Reloader {

@@ -7,7 +7,7 @@ use crate::{policy, settings};
 
 /// Prints the definitions that luau-lsp reads, with what an editor needs to find them.
 pub fn run() -> ExitCode {
-    print(policy::API_TYPES);
+    print(policy::TYPES);
     eprintln!(
         "Save this as api.d.luau and tell luau-lsp of it: \
          \"luau-lsp.types.definitionFiles\": {{\"@tidegate\": \"api.d.luau\"}}, \

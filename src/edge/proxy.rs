@@ -19,7 +19,7 @@ use super::guard::{Refusal, refusal_header};
 use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
 use super::upgrade;
-use crate::exchange::{self, CacheState, End, Exchange, Peer, Reason, Sent, finish, forwarding, receive};
+use crate::exchange::{self, CacheState, End, Exchange, Intake, Peer, Reason, Sent, finish, forwarding, receive};
 use crate::gate::Gate;
 use crate::message::{Body, RequestHead, Shared};
 use crate::policy::Facts;
@@ -64,7 +64,10 @@ impl Edge {
         let dialect = Dialect::of_path(head.uri.path());
         let started = Instant::now();
         let deadline = generation.settings.limits.deadline.map(|total| started + total);
-        let expects_continue = unread && receive::expects_continue(&head, &peer);
+        let intake = Intake {
+            expects_continue: unread && receive::expects_continue(&head, &peer),
+            share: self.gate.held.share(generation.settings.limits.buffered_total),
+        };
         let method = head.method.clone();
         let target = String::from_utf8_lossy(head.raw_path()).into_owned();
         let mut request = receive::request(head);
@@ -105,7 +108,7 @@ impl Edge {
             cache: CacheState::default(),
             attempts: Vec::new(),
             sent: Sent::default(),
-            expects_continue,
+            intake,
         }
     }
 

@@ -21,7 +21,7 @@ pub async fn identify<C: Client>(client: &mut C, x: &mut Exchange) -> Result<(),
     }
     let limits = &x.generation.settings.limits;
     let hook = x.run.identify();
-    let answer = with_body(client, &x.request, None, limits, &mut x.expects_continue, hook).await??;
+    let answer = with_body(client, &x.request, None, limits, &mut x.intake, hook).await??;
     x.identity = answer.unwrap_or_else(|| Identity {
         evidence: Some("no rule matched".to_owned()),
         ..Identity::default()
@@ -37,7 +37,7 @@ pub async fn on_request<C: Client>(client: &mut C, x: &mut Exchange) -> Result<O
     }
     let limits = &x.generation.settings.limits;
     let hook = x.run.on_request();
-    let answer = with_body(client, &x.request, None, limits, &mut x.expects_continue, hook).await??;
+    let answer = with_body(client, &x.request, None, limits, &mut x.intake, hook).await??;
     Ok(answer)
 }
 
@@ -57,7 +57,7 @@ pub async fn endpoint<C: Client>(client: &mut C, x: &mut Exchange) -> Result<Opt
     };
     let limits = &x.generation.settings.limits;
     let hook = x.run.endpoint(matched);
-    let answer = with_body(client, &x.request, None, limits, &mut x.expects_continue, hook).await??;
+    let answer = with_body(client, &x.request, None, limits, &mut x.intake, hook).await??;
     Ok(answer)
 }
 
@@ -66,7 +66,7 @@ pub async fn route<C: Client>(client: &mut C, x: &mut Exchange) -> Result<Route,
     if x.generation.policies.has(Hook::Route) {
         let limits = &x.generation.settings.limits;
         let hook = x.run.route();
-        let answer = with_body(client, &x.request, None, limits, &mut x.expects_continue, hook).await??;
+        let answer = with_body(client, &x.request, None, limits, &mut x.intake, hook).await??;
         if let Some(route) = answer {
             return checked(x, route);
         }
@@ -117,7 +117,7 @@ pub async fn cache<C: Client, D: Dial>(
     }
     let limits = &x.generation.settings.limits;
     let hook = x.run.cache();
-    let Some(rule) = with_body(client, &x.request, None, limits, &mut x.expects_continue, hook).await?? else {
+    let Some(rule) = with_body(client, &x.request, None, limits, &mut x.intake, hook).await?? else {
         return Ok(None);
     };
     let key = key(x, &rule, plan);

@@ -47,9 +47,7 @@ fn draft(x: &Exchange, error: &Error) -> Answer {
 }
 
 async fn write<C: Client>(client: &mut C, x: &mut Exchange, answer: Answer) -> Result<(), Error> {
-    let mut head = relay::answer_head(&answer)?;
-    let generation = x.generation.short_hash();
-    x.generation.forwarding.mark_response(&mut head, &x.id, &generation);
+    let mut head = relay::marked(x, relay::answer_head(&answer)?);
     if x.sent.error.as_ref().is_some_and(|error| error.fault() == Fault::Client && error.kind() == Kind::BadRequest) {
         let _ = head.insert_header("Connection", "close");
     }

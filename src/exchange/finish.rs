@@ -1,21 +1,24 @@
 //! Settles an exchange once, whatever became of it: log, metrics, `on_log`, and work left for afterwards.
 
+use std::fmt::Write;
+
 use serde_json::{Map, Value, json};
 
 use super::wire::Dial;
-use super::{CacheVerdict, Exchange, Reason};
+use super::{AttemptRecord, CacheVerdict, Exchange, Reason};
+use crate::dialect::Dialect;
 use crate::gate::Gate;
 use crate::policy::Hook;
 
 /// Logs and counts a finished exchange, then runs what policies left for afterwards without holding the client up.
 pub fn settle<D: Dial>(gate: &Gate<D>, mut x: Exchange) {
-    let summary = summary(&x);
     gate.metrics.exchange(&x);
-    gate.sink.finished(&x, &summary);
+    gate.sink.finished(&x);
     let observed = x.generation.policies.has(Hook::OnLog);
     if observed || x.run.has_work_left() {
         tokio::spawn(async move {
             if observed {
+                let summary = summary(&x);
                 x.run.on_log(summary).await;
             }
             x.run.run_after().await;
@@ -36,7 +39,7 @@ pub fn summary(x: &Exchange) -> Value {
     line.insert("head_ms".into(), json!(x.sent.head_after.map(millis)));
     line.insert("bytes".into(), json!(x.sent.bytes));
     line.insert("generation".into(), json!(x.generation.short_hash()));
-    line.insert("dialect".into(), json!(x.dialect.map(super::Dialect::as_str)));
+    line.insert("dialect".into(), json!(x.dialect.map(Dialect::as_str)));
     identity(x, &mut line);
     line.insert("cache".into(), json!(x.cache.verdict.as_str()));
     if let CacheVerdict::Miss(why) = x.cache.verdict {
@@ -68,7 +71,7 @@ fn identity(x: &Exchange, line: &mut Map<String, Value>) {
     }
 }
 
-fn attempt(record: &super::AttemptRecord) -> Value {
+fn attempt(record: &AttemptRecord) -> Value {
     json!({
         "upstream": record.upstream,
         "endpoint": record.endpoint,
@@ -79,13 +82,28 @@ fn attempt(record: &super::AttemptRecord) -> Value {
     })
 }
 
+/// Every attempt with how it ended, in one line: `openai/a=503 openai/b=200`.
+pub fn attempts_line(attempts: &[AttemptRecord]) -> String {
+    let mut line = String::new();
+    for record in attempts {
+        let ended = match (&record.error, record.status) {
+            (Some(error), _) => error.kind().as_str().to_owned(),
+            (None, Some(status)) => status.to_string(),
+            (None, None) => "none".to_owned(),
+        };
+        let space = if line.is_empty() { "" } else { " " };
+        let _ = write!(line, "{space}{}/{}={ended}", record.upstream, record.endpoint);
+    }
+    line
+}
+
 /// The target without its query, which may carry keys.
-fn without_query(target: &str) -> &str {
+pub fn without_query(target: &str) -> &str {
     target.split_once('?').map_or(target, |(path, _)| path)
 }
 
 /// Milliseconds with three digits.
 #[allow(clippy::cast_precision_loss, reason = "an exchange is shorter than 2^52 microseconds")]
-fn millis(duration: std::time::Duration) -> f64 {
+pub fn millis(duration: std::time::Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }

@@ -10,7 +10,7 @@ use http::header::{CONNECTION, UPGRADE};
 
 use super::heads::{self, Framing};
 use super::wire::Client;
-use super::{Exchange, Peer};
+use super::{Exchange, Intake, Peer};
 use crate::error::{Error, Kind};
 use crate::message::{Body, HasBody, Request, RequestHead, Shared};
 use crate::settings::Limits;
@@ -62,7 +62,7 @@ pub async fn with_body<C: Client, F: Future>(
     original: &Shared<Request>,
     copy: Option<&Shared<Request>>,
     limits: &Limits,
-    expects: &mut bool,
+    intake: &mut Intake,
     hook: F,
 ) -> Result<F::Output, Error> {
     let mut hook = pin!(hook);
@@ -73,7 +73,7 @@ pub async fn with_body<C: Client, F: Future>(
             biased;
             output = &mut hook => return Ok(output),
             () = asked.wanted() => {
-                buffer(client, original, limits, expects).await?;
+                buffer(client, original, limits, intake).await?;
                 if let Some(copy) = copy {
                     let body = original.lock().body.bytes();
                     copy.fill(body.map_or(Body::Streamed, Body::Whole));
@@ -89,7 +89,7 @@ pub async fn buffer<C: Client>(
     client: &mut C,
     request: &Shared<Request>,
     limits: &Limits,
-    expects: &mut bool,
+    intake: &mut Intake,
 ) -> Result<(), Error> {
     if !matches!(request.lock().body, Body::Unread) {
         return Ok(());
@@ -99,7 +99,7 @@ pub async fn buffer<C: Client>(
     if declared.is_some_and(|length| length > cap as u64) {
         return refuse(request, cap);
     }
-    let (bytes, whole) = read_up_to(client, Bytes::new(), cap, declared, expects).await?;
+    let (bytes, whole) = read_up_to(client, Bytes::new(), cap, declared, intake).await?;
     if !whole {
         return refuse(request, cap);
     }
@@ -114,14 +114,15 @@ pub async fn read_up_to<C: Client>(
     prefix: Bytes,
     cap: usize,
     declared: Option<u64>,
-    expects: &mut bool,
+    intake: &mut Intake,
 ) -> Result<(Bytes, bool), Error> {
-    if std::mem::take(expects) {
+    if std::mem::take(&mut intake.expects_continue) {
         client.send_continue().await?;
     }
     let mut first = prefix;
     let mut rest = BytesMut::new();
     while let Some(piece) = client.read_body().await? {
+        intake.share.grow(piece.len())?;
         if first.is_empty() && rest.is_empty() {
             first = piece;
         } else {

@@ -220,9 +220,13 @@ fn framed(x: &Exchange, response: &Shared<Response>, events: Option<&Events>, bo
 }
 
 /// Adds the gate's traces to a head about to be sent.
-fn marked(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
+pub(super) fn marked(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
     let generation = x.generation.short_hash();
-    x.generation.forwarding.mark_response(&mut head, &x.id, &generation);
+    x.generation.forwarding.mark_response(&mut head, &x.id, generation);
+    if x.intake.expects_continue {
+        // The client may or may not send its body now: only a new connection is unambiguous.
+        let _ = head.insert_header("Connection", "close");
+    }
     head
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use super::wire::Connection;
 use crate::cache::Entry;
@@ -21,6 +22,8 @@ pub enum Source<N: Connection> {
         pending: VecDeque<Bytes>,
         /// The longest pause between two pieces.
         idle: Duration,
+        /// When all of it must be there.
+        until: Option<Instant>,
     },
     /// From the cache.
     Stored {
@@ -49,6 +52,7 @@ impl<N: Connection> Source<N> {
                 connection,
                 pending,
                 idle,
+                until,
             } => {
                 if let Some(piece) = pending.pop_front() {
                     return Ok(Some(piece));
@@ -59,7 +63,9 @@ impl<N: Connection> Source<N> {
                 if connection.response_done() {
                     return Ok(None);
                 }
-                match tokio::time::timeout(*idle, connection.read_body()).await {
+                let patience = Instant::now() + *idle;
+                let patience = until.map_or(patience, |until| until.min(patience));
+                match tokio::time::timeout_at(patience, connection.read_body()).await {
                     Ok(piece) => piece,
                     Err(_) => Err(Error::upstream(Kind::Timeout, "the upstream stopped sending")),
                 }

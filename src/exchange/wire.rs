@@ -56,7 +56,10 @@ pub trait Connection: Send {
     /// Whether the connection was used before, so that it may have been closed while idle.
     fn reused(&self) -> bool;
 
-    /// Sends the request head. `body` tells what follows, so that a small one travels with the head.
+    /// Says that the body is at hand and follows the head at once, so that both may travel together.
+    fn body_follows(&mut self) {}
+
+    /// Sends the request head; `more` says that a body follows.
     fn send_head(&mut self, head: RequestHead, more: bool) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Sends a piece of the request body; `end` with the last one.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde_json::Value;
 
+use super::memory::Held;
 use super::services::{GateServices, Sink};
 use super::{Gate, Random, State};
 use crate::admin::Board;
 use crate::cache::MemoryCache;
 use crate::clock::Clock;
-use crate::exchange::Exchange;
+use crate::dialect::Dialect;
+use crate::exchange::{Exchange, Reason, finish};
 use crate::fault::Fault;
 use crate::generation::Candidate;
 use crate::metrics::Metrics;
@@ -52,6 +54,7 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
         state,
         clock,
         metrics,
+        held: Held::default(),
         sink,
     })
 }
@@ -77,10 +80,34 @@ pub fn services(
 // === impl LiveSink ===
 
 impl Sink for LiveSink {
-    fn finished(&self, exchange: &Exchange, summary: &Value) {
-        if exchange.generation.settings.log.access {
-            tracing::info!(target: "tidegate::access", exchange = %summary);
+    fn finished(&self, x: &Exchange) {
+        if !x.generation.settings.log.access {
+            return;
         }
+        let attempts = finish::attempts_line(&x.attempts);
+        tracing::info!(
+            target: "tidegate::access",
+            id = x.id,
+            client_ip = %x.client_ip,
+            method = x.method.as_str(),
+            path = finish::without_query(&x.target),
+            status = x.sent.status,
+            reason = x.sent.reason.map(Reason::as_str),
+            ms = finish::millis(x.elapsed()),
+            head_ms = x.sent.head_after.map(finish::millis),
+            bytes = x.sent.bytes,
+            user = x.identity.user,
+            client = x.identity.client,
+            session = x.identity.session,
+            agent = x.identity.agent,
+            evidence = x.identity.evidence,
+            dialect = x.dialect.map(Dialect::as_str),
+            cache = x.cache.verdict.as_str(),
+            route = x.plan.as_ref().map(|plan| plan.decided_by.0.as_str()),
+            attempts,
+            generation = x.generation.short_hash(),
+            error = x.sent.error.as_ref().map(tracing::field::display),
+        );
     }
 
     fn log(&self, line: LogLine) {

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Uri};
-use serde_json::Value;
 
 use super::State;
 use crate::clock::Clock;
@@ -29,7 +28,7 @@ const CALL_TIME: Duration = Duration::from_secs(10);
 /// Where finished exchanges and policies' words go: the log of a live gate, the snapshot of a case.
 pub trait Sink: Send + Sync + 'static {
     /// An exchange is over.
-    fn finished(&self, exchange: &Exchange, summary: &Value);
+    fn finished(&self, exchange: &Exchange);
 
     /// A policy said something.
     fn log(&self, line: LogLine);
@@ -160,6 +159,7 @@ async fn exchange<D: Dial>(
         connection: Some(connection),
         pending: std::collections::VecDeque::new(),
         idle: upstream.timeouts.idle,
+        until: None,
     };
     let body = source.read_all(MOST_BYTES).await;
     source.release(body.is_ok()).await;

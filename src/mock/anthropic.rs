@@ -40,8 +40,8 @@ pub(super) fn count_tokens(call: &mut Call<'_>) -> Result<Reply, Refusal> {
 }
 
 /// `GET /api/hello`.
-pub(super) fn hello(_: &mut Call<'_>) -> Result<Reply, Refusal> {
-    Ok(Reply::json(r#"{"message":"hello"}"#.to_owned()))
+pub(super) fn hello(_: &Call<'_>) -> Reply {
+    Reply::json(r#"{"message":"hello"}"#.to_owned())
 }
 
 fn events(call: &Call<'_>, model: &str, block: &Block) -> Stream {
@@ -60,9 +60,7 @@ fn events(call: &Call<'_>, model: &str, block: &Block) -> Stream {
         let part = Quoted(part);
         stream.event(
             "content_block_delta",
-            format_args!(
-                r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"{kind}","{field}":{part}}}}}"#
-            ),
+            format_args!(r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"{kind}","{field}":{part}}}}}"#),
         );
     };
     match block {

@@ -39,7 +39,8 @@ async fn exchange(mock: &Mock, wire: &mut Wire, head: &Head) -> io::Result<Next>
     if let Ok(faults) = &asked
         && let Some(status) = faults.early
     {
-        return answer_early(mock, wire, head, &dialect.error(status, "The body was not waited for.", ""), faults).await;
+        return answer_early(mock, wire, head, &dialect.error(status, "The body was not waited for.", ""), faults)
+            .await;
     }
     let received = match wire.body(head).await {
         Ok(received) => received,

@@ -22,8 +22,8 @@ struct Ordered {
 }
 
 /// `GET /`: shows a person that the mock is there.
-pub(super) fn front(call: &mut Call<'_>) -> Result<Reply, Refusal> {
-    Ok(Reply::text(format!("tidegate mock {}\n", call.mock.name)))
+pub(super) fn front(call: &Call<'_>) -> Reply {
+    Reply::text(format!("tidegate mock {}\n", call.mock.name))
 }
 
 /// `GET /bytes/N`: so many bytes.
@@ -54,11 +54,11 @@ pub(super) fn echo(call: &mut Call<'_>) -> Result<Reply, Refusal> {
 }
 
 /// `GET /mock/stats`: the counters.
-pub(super) fn stats(call: &mut Call<'_>) -> Result<Reply, Refusal> {
+pub(super) fn stats(call: &Call<'_>) -> Reply {
     let stats = call.mock.stats();
     let by_path: Map<_, _> = stats.by_path.into_iter().map(|(path, count)| (path.to_owned(), count.into())).collect();
     let counters = json!({ "requests": stats.requests, "by_path": by_path, "aborted": stats.aborted });
-    Ok(Reply::json(counters.to_string()))
+    Reply::json(counters.to_string())
 }
 
 /// `POST /mock/fault` makes the next model requests fail, in place of what was ordered before; `DELETE` heals.

@@ -222,11 +222,10 @@ impl Given<'_> {
         value.map(str::to_owned).ok_or_else(|| self.wrong("seconds or an HTTP date"))
     }
 
-    /// A time with its unit: `500us`, `20ms`, `2s`; at most an hour.
+    /// A time with its unit: `20ms`, `2s`; at most an hour.
     fn duration(&self) -> Result<Duration, FaultError> {
-        let units = [("us", 1), ("ms", 1000), ("s", 1_000_000)];
-        let micros = self.measure(&units).filter(|micros| *micros <= 3_600_000_000);
-        micros.map(Duration::from_micros).ok_or_else(|| self.wrong("a time with its unit, as in `200ms` or `2s`"))
+        let millis = self.measure(&[("ms", 1), ("s", 1000)]).filter(|millis| *millis <= 3_600_000);
+        millis.map(Duration::from_millis).ok_or_else(|| self.wrong("a time with its unit, as in `200ms` or `2s`"))
     }
 
     /// A size in bytes, or with a decimal unit: `1000`, `64KB`, `10MB`.
@@ -238,7 +237,8 @@ impl Given<'_> {
 
     /// A whole number times the first of the units that it ends with.
     fn measure(&self, units: &[(&str, u64)]) -> Option<u64> {
-        let (number, unit) = units.iter().find_map(|(unit, factor)| Some((self.text().strip_suffix(unit)?, *factor)))?;
+        let (number, unit) =
+            units.iter().find_map(|(unit, factor)| Some((self.text().strip_suffix(unit)?, *factor)))?;
         number.trim().parse::<u64>().ok()?.checked_mul(unit)
     }
 }

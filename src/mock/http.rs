@@ -154,8 +154,9 @@ impl Wire {
         while self.input.len() < MAX_AHEAD {
             match timeout_at(end, self.fill()).await {
                 Err(_) => return Ok(()),
-                Ok(read) if read? == 0 => return Err(io::ErrorKind::ConnectionAborted.into()),
-                Ok(_) => {}
+                Ok(Ok(0)) => return Err(io::ErrorKind::ConnectionAborted.into()),
+                Ok(Err(error)) => return Err(error),
+                Ok(Ok(_)) => {}
             }
         }
         tokio::time::sleep_until(end).await;

@@ -34,10 +34,16 @@ pub(super) fn chat(call: &mut Call<'_>) -> Result<Reply, Refusal> {
         let message = format!(
             r#""message":{{"role":"assistant","content":"","tool_calls":[{{"id":"call_{id}","function":{{"index":0,"name":{name},"arguments":{arguments}}}}}]}}"#
         );
-        return Ok(lines.reply(streamed, &[message.clone()], &message, MESSAGE_END, tool.fragments().count()));
+        return Ok(lines.reply(
+            streamed,
+            std::slice::from_ref(&message),
+            &message,
+            MESSAGE_END,
+            tool.fragments().count(),
+        ));
     }
     let text = answer::text(&said.text, &call.faults);
-    let message = |text| format!(r#""message":{{"role":"assistant","content":{}}}"#, Quoted(text));
+    let message = |text: &str| format!(r#""message":{{"role":"assistant","content":{}}}"#, Quoted(text));
     Ok(lines.text(streamed, &text, message, MESSAGE_END))
 }
 
@@ -46,7 +52,7 @@ pub(super) fn generate(call: &mut Call<'_>) -> Result<Reply, Refusal> {
     let (ask, model) = call.ask()?;
     let prompt = ask.prompt.and_then(ask::texts).unwrap_or_default().concat();
     let text = answer::text(&prompt, &call.faults);
-    let response = |text| format!(r#""response":{}"#, Quoted(text));
+    let response = |text: &str| format!(r#""response":{}"#, Quoted(text));
     Ok(Lines::new(call, &model).text(ask.stream != Some(false), &text, response, r#""response":"""#))
 }
 
@@ -71,18 +77,18 @@ pub(super) fn embeddings(call: &mut Call<'_>) -> Result<Reply, Refusal> {
 }
 
 /// `GET /api/tags`: the models there are.
-pub(super) fn tags(_: &mut Call<'_>) -> Result<Reply, Refusal> {
-    Ok(list(r#""modified_at":"2023-11-14T22:13:20Z","#))
+pub(super) fn tags(_: &Call<'_>) -> Reply {
+    list(r#""modified_at":"2023-11-14T22:13:20Z","#)
 }
 
 /// `GET /api/ps`: the models that are loaded, which are all.
-pub(super) fn running(_: &mut Call<'_>) -> Result<Reply, Refusal> {
-    Ok(list(r#""expires_at":"2318-11-14T22:13:20Z","size_vram":1000000000,"#))
+pub(super) fn running(_: &Call<'_>) -> Reply {
+    list(r#""expires_at":"2318-11-14T22:13:20Z","size_vram":1000000000,"#)
 }
 
 /// `GET /api/version`.
-pub(super) fn version(_: &mut Call<'_>) -> Result<Reply, Refusal> {
-    Ok(Reply::json(r#"{"version":"0.0.0-mock"}"#.to_owned()))
+pub(super) fn version(_: &Call<'_>) -> Reply {
+    Reply::json(r#"{"version":"0.0.0-mock"}"#.to_owned())
 }
 
 /// `POST /api/show`.

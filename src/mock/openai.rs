@@ -33,18 +33,15 @@ pub(super) fn chat(call: &mut Call<'_>) -> Result<Reply, Refusal> {
     }
     let id = &call.id;
     let model = Quoted(&model);
-    let (message, finish, tokens) = match &tool {
-        Some(tool) => {
-            let (name, arguments) = (Quoted(&tool.name), Quoted(&tool.arguments));
-            let message = format!(
-                r#""content":null,"tool_calls":[{{"id":"call_{id}","type":"function","function":{{"name":{name},"arguments":{arguments}}}}}]"#
-            );
-            (message, "tool_calls", tool.fragments().count())
-        }
-        None => {
-            let text = answer::text(&said.text, &call.faults);
-            (format!(r#""content":{}"#, Quoted(&text)), "stop", answer::tokens(&text))
-        }
+    let (message, finish, tokens) = if let Some(tool) = &tool {
+        let (name, arguments) = (Quoted(&tool.name), Quoted(&tool.arguments));
+        let message = format!(
+            r#""content":null,"tool_calls":[{{"id":"call_{id}","type":"function","function":{{"name":{name},"arguments":{arguments}}}}}]"#
+        );
+        (message, "tool_calls", tool.fragments().count())
+    } else {
+        let text = answer::text(&said.text, &call.faults);
+        (format!(r#""content":{}"#, Quoted(&text)), "stop", answer::tokens(&text))
     };
     let usage = usage(call, tokens);
     Ok(Reply::json(format!(
@@ -99,8 +96,7 @@ pub(super) fn completions(call: &mut Call<'_>) -> Result<Reply, Refusal> {
         }
         return Ok(chunks.end(&ask, &usage));
     }
-    let choices: Vec<String> =
-        texts.iter().enumerate().map(|(index, text)| choice(index, text, "\"stop\"")).collect();
+    let choices: Vec<String> = texts.iter().enumerate().map(|(index, text)| choice(index, text, "\"stop\"")).collect();
     let (model, choices) = (Quoted(&model), choices.join(","));
     Ok(Reply::json(format!(
         r#"{{"id":"{id}","object":"text_completion","created":{CREATED},"model":{model},"choices":[{choices}],"usage":{usage}}}"#
@@ -128,22 +124,21 @@ pub(super) fn embeddings(call: &mut Call<'_>) -> Result<Reply, Refusal> {
 }
 
 /// `GET /v1/models`.
-pub(super) fn models(_: &mut Call<'_>) -> Result<Reply, Refusal> {
-    let list = MODELS.map(|id| {
-        format!(r#"{{"id":"{id}","object":"model","created":{CREATED},"owned_by":"tidegate-mock"}}"#)
-    });
-    Ok(Reply::json(format!(r#"{{"object":"list","data":[{}]}}"#, list.join(","))))
+pub(super) fn models(_: &Call<'_>) -> Reply {
+    let list =
+        MODELS.map(|id| format!(r#"{{"id":"{id}","object":"model","created":{CREATED},"owned_by":"tidegate-mock"}}"#));
+    Reply::json(format!(r#"{{"object":"list","data":[{}]}}"#, list.join(",")))
 }
 
 /// `GET /api/v0/models`, as LM Studio lists them.
-pub(super) fn lm_studio_models(_: &mut Call<'_>) -> Result<Reply, Refusal> {
+pub(super) fn lm_studio_models(_: &Call<'_>) -> Reply {
     let list = MODELS.map(|id| {
         let kind = if id == "mock-embed" { "embeddings" } else { "llm" };
         format!(
             r#"{{"id":"{id}","object":"model","type":"{kind}","publisher":"tidegate-mock","arch":"mock","compatibility_type":"gguf","quantization":"Q4_0","state":"loaded","max_context_length":8192,"loaded_context_length":8192}}"#
         )
     });
-    Ok(Reply::json(format!(r#"{{"data":[{}],"object":"list"}}"#, list.join(","))))
+    Reply::json(format!(r#"{{"data":[{}],"object":"list"}}"#, list.join(",")))
 }
 
 fn usage(call: &Call<'_>, completion: usize) -> String {

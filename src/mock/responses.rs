@@ -60,7 +60,8 @@ fn events(call: &Call<'_>, model: &str, item: &Item) -> Stream {
 
 fn message_events(sequence: &mut Sequence, id: &str, text: &str) {
     let place = format!(r#""item_id":"msg_{id}","output_index":0,"content_index":0"#);
-    let part = |text: &str| format!(r#"{{"type":"output_text","annotations":[],"logprobs":[],"text":{}}}"#, Quoted(text));
+    let part =
+        |text: &str| format!(r#"{{"type":"output_text","annotations":[],"logprobs":[],"text":{}}}"#, Quoted(text));
     sequence.event("response.content_part.added", format_args!(r#"{place},"part":{}"#, part("")));
     for word in answer::words(text) {
         let word = Quoted(word);

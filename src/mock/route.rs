@@ -19,7 +19,15 @@ pub(super) struct Route {
     /// The form of answers and errors.
     pub(super) dialect: Dialect,
     /// Makes the answer.
-    answer: fn(&mut Call<'_>) -> Result<Reply, Refusal>,
+    handler: Handler,
+}
+
+/// Makes the answer to a request.
+enum Handler {
+    /// What is shown to everybody.
+    Show(fn(&Call<'_>) -> Reply),
+    /// What depends on what was asked, which may be wrong.
+    Answer(fn(&mut Call<'_>) -> Result<Reply, Refusal>),
 }
 
 /// One request as it was read.
@@ -58,28 +66,28 @@ pub(super) struct Refusal {
 
 /// Every path, those asked most often first.
 pub(super) static ROUTES: [Route; 22] = [
-    Route::new("/v1/chat/completions", "POST", Dialect::OpenAi, openai::chat),
-    Route::new("/v1/messages", "POST", Dialect::Anthropic, anthropic::messages),
-    Route::new("/v1/responses", "POST", Dialect::Responses, responses::responses),
-    Route::new("/api/chat", "POST", Dialect::Ollama, ollama::chat),
-    Route::new("/api/generate", "POST", Dialect::Ollama, ollama::generate),
-    Route::new("/v1/completions", "POST", Dialect::OpenAi, openai::completions),
-    Route::new("/v1/embeddings", "POST", Dialect::OpenAi, openai::embeddings),
-    Route::new("/v1/models", "GET, HEAD", Dialect::OpenAi, openai::models),
-    Route::new("/v1/messages/count_tokens", "POST", Dialect::Anthropic, anthropic::count_tokens),
-    Route::new("/api/hello", "GET, HEAD", Dialect::Anthropic, anthropic::hello),
-    Route::new("/api/embed", "POST", Dialect::Ollama, ollama::embed),
-    Route::new("/api/embeddings", "POST", Dialect::Ollama, ollama::embeddings),
-    Route::new("/api/tags", "GET, HEAD", Dialect::Ollama, ollama::tags),
-    Route::new("/api/version", "GET, HEAD", Dialect::Ollama, ollama::version),
-    Route::new("/api/ps", "GET, HEAD", Dialect::Ollama, ollama::running),
-    Route::new("/api/show", "POST", Dialect::Ollama, ollama::show),
-    Route::new("/api/v0/models", "GET, HEAD", Dialect::OpenAi, openai::lm_studio_models),
-    Route::new("/", "GET, HEAD", Dialect::OpenAi, control::front),
-    Route::new("/bytes/", "GET, HEAD", Dialect::OpenAi, control::bytes).and_below(),
-    Route::new("/echo", "*", Dialect::OpenAi, control::echo).and_below(),
-    Route::new("/mock/stats", "GET, HEAD", Dialect::OpenAi, control::stats),
-    Route::new("/mock/fault", "POST, DELETE", Dialect::OpenAi, control::fault),
+    Route::post("/v1/chat/completions", Dialect::OpenAi, openai::chat),
+    Route::post("/v1/messages", Dialect::Anthropic, anthropic::messages),
+    Route::post("/v1/responses", Dialect::Responses, responses::responses),
+    Route::post("/api/chat", Dialect::Ollama, ollama::chat),
+    Route::post("/api/generate", Dialect::Ollama, ollama::generate),
+    Route::post("/v1/completions", Dialect::OpenAi, openai::completions),
+    Route::post("/v1/embeddings", Dialect::OpenAi, openai::embeddings),
+    Route::get("/v1/models", Dialect::OpenAi, openai::models),
+    Route::post("/v1/messages/count_tokens", Dialect::Anthropic, anthropic::count_tokens),
+    Route::get("/api/hello", Dialect::Anthropic, anthropic::hello),
+    Route::post("/api/embed", Dialect::Ollama, ollama::embed),
+    Route::post("/api/embeddings", Dialect::Ollama, ollama::embeddings),
+    Route::get("/api/tags", Dialect::Ollama, ollama::tags),
+    Route::get("/api/version", Dialect::Ollama, ollama::version),
+    Route::get("/api/ps", Dialect::Ollama, ollama::running),
+    Route::post("/api/show", Dialect::Ollama, ollama::show),
+    Route::get("/api/v0/models", Dialect::OpenAi, openai::lm_studio_models),
+    Route::get("/", Dialect::OpenAi, control::front),
+    Route::below("/bytes/", "GET, HEAD", control::bytes),
+    Route::below("/echo", "*", control::echo),
+    Route::get("/mock/stats", Dialect::OpenAi, control::stats),
+    Route::new("/mock/fault", "POST, DELETE", Dialect::OpenAi, Handler::Answer(control::fault)),
 ];
 
 /// The index in [`ROUTES`] of the route for a path.
@@ -97,7 +105,10 @@ pub(super) fn answer(mock: &Mock, route: Option<&Route>, request: &Request<'_>, 
     let dialect = route.map_or(Dialect::OpenAi, |route| route.dialect);
     let mut call = Call { mock, request, faults, id: answer::id(request.path, request.body) };
     let answered = match route {
-        Some(route) if route.allows(request.method) => (route.answer)(&mut call),
+        Some(route) if route.allows(request.method) => match route.handler {
+            Handler::Show(show) => Ok(show(&call)),
+            Handler::Answer(answer) => answer(&mut call),
+        },
         Some(route) => Ok(route.not_allowed(request)),
         None => Err(Refusal::new(404, format!("The mock upstream serves nothing at {}.", request.path))),
     };
@@ -118,17 +129,25 @@ pub(super) fn answer(mock: &Mock, route: Option<&Route>, request: &Request<'_>, 
 // === impl Route ===
 
 impl Route {
-    const fn new(
-        path: &'static str,
-        methods: &'static str,
-        dialect: Dialect,
-        answer: fn(&mut Call<'_>) -> Result<Reply, Refusal>,
-    ) -> Self {
-        Self { path, prefix: false, methods, dialect, answer }
+    const fn new(path: &'static str, methods: &'static str, dialect: Dialect, handler: Handler) -> Self {
+        Self { path, prefix: false, methods, dialect, handler }
     }
 
-    const fn and_below(self) -> Self {
-        Self { prefix: true, ..self }
+    const fn get(path: &'static str, dialect: Dialect, show: fn(&Call<'_>) -> Reply) -> Self {
+        Self::new(path, "GET, HEAD", dialect, Handler::Show(show))
+    }
+
+    const fn post(path: &'static str, dialect: Dialect, answer: fn(&mut Call<'_>) -> Result<Reply, Refusal>) -> Self {
+        Self::new(path, "POST", dialect, Handler::Answer(answer))
+    }
+
+    /// For a path and all that begin with it.
+    const fn below(
+        path: &'static str,
+        methods: &'static str,
+        answer: fn(&mut Call<'_>) -> Result<Reply, Refusal>,
+    ) -> Self {
+        Self { prefix: true, ..Self::new(path, methods, Dialect::OpenAi, Handler::Answer(answer)) }
     }
 
     /// Whether ordered faults apply: everything that is posted to a dialect.

@@ -229,13 +229,7 @@ fn end(out: &mut Vec<u8>, faults: &Faults, framing: Framing) {
 }
 
 /// Ends a body before its end, after `sent` pieces.
-async fn break_off(
-    wire: &mut Wire,
-    reply: &Reply,
-    faults: &Faults,
-    framing: Framing,
-    sent: usize,
-) -> io::Result<Next> {
+async fn break_off(wire: &mut Wire, reply: &Reply, faults: &Faults, framing: Framing, sent: usize) -> io::Result<Next> {
     match (faults.ending, framing) {
         (Ending::Stall(_), _) => {
             wire.until_gone().await;

@@ -39,7 +39,7 @@ section! {
         /// How long an idle client connection is kept.
         keep_alive: Duration = Duration::from_mins(1) => reload;
         /// Requests served on one connection before it is closed; 0 for no limit.
-        requests_per_connection: u32 = 0 => reload;
+        requests_per_connection: u32 = 0 => restart;
         /// How long the rest of a refused request's body is read, so that the client sees the answer.
         drain: Duration = Duration::from_secs(5) => reload;
         /// Longest time for a whole exchange, streams included; none unless written.

@@ -10,17 +10,19 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Version};
 use parking_lot::Mutex;
 use pingora_core::ErrorType;
-use pingora_core::connectors::ConnectorOptions;
+use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::connectors::http::Connector;
-use pingora_core::protocols::ALPN;
+use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::protocols::http::client::HttpSession;
-use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::protocols::http::v1::client::HttpSession as Http1Session;
+use pingora_core::upstreams::peer::{HttpPeer, Peer};
 use pingora_core::protocols::tls::CaType;
 use pingora_core::utils::tls::{WrappedX509, parse_x509};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use super::gather::Gather;
 use super::resolve::Resolver;
 use super::{Endpoint, HttpVersion, Upstream};
 use crate::error::{Error, Kind};
@@ -33,7 +35,10 @@ pub struct Peers(Mutex<HashMap<SocketAddr, Arc<HttpPeer>>>);
 
 /// Opens connections with pingora: its pool, its TLS, its HTTP codecs.
 pub struct PingoraDial {
+    /// For HTTP/2, and for endpoints that may speak either.
     connector: Connector,
+    /// For HTTP/1.1.
+    transport: TransportConnector,
     resolver: Resolver,
 }
 
@@ -63,6 +68,7 @@ impl Dialer {
     pub fn new(pool: usize) -> Self {
         let options = ConnectorOptions::new(pool);
         Self(Arc::new(PingoraDial {
+            transport: TransportConnector::new(Some(options.clone())),
             connector: Connector::new(Some(options)),
             resolver: Resolver::new(),
         }))
@@ -86,12 +92,12 @@ impl Dialer {
             alone.group_key = fastrand::u64(1..);
             peer = Arc::new(alone);
         }
-        let (session, reused) = self
-            .0
-            .connector
-            .get_http_session(peer.as_ref())
-            .await
-            .map_err(|error| translate(&error, endpoint))?;
+        let opened = if peer.options.alpn.get_max_http_version() == 1 {
+            self.0.plain(peer.as_ref()).await
+        } else {
+            self.0.connector.get_http_session(peer.as_ref()).await
+        };
+        let (session, reused) = opened.map_err(|error| translate(&error, endpoint))?;
         Ok(PingoraConnection {
             session,
             peer,
@@ -103,6 +109,39 @@ impl Dialer {
             open: true,
         })
     }
+}
+
+impl PingoraDial {
+    /// A connection that speaks HTTP/1.1 only, with our own stream under the engine's codec.
+    async fn plain(&self, peer: &HttpPeer) -> pingora_core::Result<(HttpSession, bool)> {
+        let (stream, reused) = match self.transport.reused_stream(peer).await {
+            Some(stream) => (stream, true),
+            None => (Box::new(Gather::new(self.transport.new_stream(peer).await?)) as Stream, false),
+        };
+        Ok((HttpSession::H1(Http1Session::new_with_options(stream, peer)), reused))
+    }
+
+    /// Takes a connection back whose response was read to its end.
+    async fn take_back(&self, session: HttpSession, peer: &HttpPeer, keep_alive: Duration) {
+        match session {
+            HttpSession::H1(mut session) if is_ours(&session) => {
+                session.respect_keepalive();
+                if let Some(stream) = session.reuse().await {
+                    self.transport.release_stream(stream, peer.reuse_hash(), Some(keep_alive));
+                }
+            }
+            session => self.connector.release_http_session(session, peer, Some(keep_alive)).await,
+        }
+    }
+}
+
+/// Whether a session is on our own stream.
+fn is_ours(session: &Http1Session) -> bool {
+    gather(session).is_some()
+}
+
+fn gather(session: &Http1Session) -> Option<&Gather> {
+    (**session.stream()).as_any().downcast_ref()
 }
 
 impl Dial for Dialer {
@@ -129,6 +168,15 @@ impl Dial for Dialer {
 // === impl PingoraConnection ===
 
 impl PingoraConnection {
+    /// Says whether a body is about to follow what was written.
+    fn hold(&self, hold: bool) {
+        if let HttpSession::H1(session) = &self.session
+            && let Some(gather) = gather(session)
+        {
+            gather.hold(hold);
+        }
+    }
+
     /// Gives a head the form of the connection's protocol (RFC 9113 §8.3.1: HTTP/2 has `:authority`, no `Host`).
     fn shape(&self, head: &mut RequestHead) -> Result<(), Error> {
         if matches!(self.session, HttpSession::H1(_)) {
@@ -163,6 +211,10 @@ impl Connection for PingoraConnection {
         self.reused
     }
 
+    fn body_follows(&mut self) {
+        self.hold(true);
+    }
+
     async fn send_head(&mut self, mut head: RequestHead, more: bool) -> Result<(), Error> {
         self.shape(&mut head)?;
         head.set_send_end_stream(!more);
@@ -180,6 +232,7 @@ impl Connection for PingoraConnection {
         if !self.open {
             return Ok(());
         }
+        self.hold(false);
         if !piece.is_empty() || (end && matches!(self.session, HttpSession::H2(_))) {
             let sent = self.session.write_request_body(piece, end).await;
             sent.map_err(|error| translate_io(&error))?;
@@ -222,9 +275,8 @@ impl Connection for PingoraConnection {
             if !clean {
                 self.session.shutdown().await;
             }
-            let keep_alive = Some(self.keep_alive);
-            let home = &self.home.connector;
-            home.release_http_session(self.session, self.peer.as_ref(), keep_alive).await;
+            let home = Arc::clone(&self.home);
+            home.take_back(self.session, self.peer.as_ref(), self.keep_alive).await;
         } else {
             self.session.shutdown().await;
         }

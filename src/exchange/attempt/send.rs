@@ -48,6 +48,7 @@ pub async fn attempt<C: Client, D: Dial>(
     let (head, upload) = prepare(client, x, planned, endpoint, upload).await?;
     let wait = planned.timeout.unwrap_or(upstream.timeouts.head);
     let until = deadline(x, wait, upstream.timeouts.total);
+    let whole = upstream.timeouts.total.map(|total| Instant::now() + total);
     let mut fresh = false;
     loop {
         let connecting = gate.dial.connect(upstream, endpoint, fresh);
@@ -60,6 +61,7 @@ pub async fn attempt<C: Client, D: Dial>(
                     connection: Some(connection),
                     pending: std::collections::VecDeque::new(),
                     idle: upstream.timeouts.idle,
+                    until: [x.deadline, whole].into_iter().flatten().min(),
                 };
                 let mut response = Committed {
                     head,
@@ -104,7 +106,7 @@ async fn prepare_upload<C: Client>(client: &mut C, x: &mut Exchange, replay: boo
         return Ok(Upload::Streaming(Bytes::new()));
     }
     let (bytes, whole) =
-        receive::read_up_to(client, Bytes::new(), limits.body, declared, &mut x.expects_continue).await?;
+        receive::read_up_to(client, Bytes::new(), limits.body, declared, &mut x.intake).await?;
     if !whole {
         return Ok(Upload::Streaming(bytes));
     }
@@ -134,7 +136,7 @@ async fn prepare<C: Client>(
         let number = u32::try_from(x.attempts.len() + 1).unwrap_or(u32::MAX);
         let limits = &x.generation.settings.limits;
         let hook = x.run.on_attempt(&copy, planned, number, &endpoint.name);
-        with_body(client, &x.request, Some(&copy), limits, &mut x.expects_continue, hook).await??;
+        with_body(client, &x.request, Some(&copy), limits, &mut x.intake, hook).await??;
     }
     let mut copy = copy.lock();
     let upload = match (copy.body.bytes(), upload) {
@@ -240,6 +242,7 @@ async fn transfer<C: Client, N: Connection>(
     match upload {
         Upload::Nothing => connection.send_head(head, false).await?,
         Upload::Whole(bytes) => {
+            connection.body_follows();
             connection.send_head(head, true).await?;
             let sending = connection.send_body(bytes.clone(), true);
             match guarded(client, x, until, sending).await? {
@@ -300,7 +303,7 @@ async fn stream_body<C: Client, N: Connection>(
     if !prefix.is_empty() {
         connection.send_body(prefix, false).await?;
     }
-    if x.expects_continue
+    if x.intake.expects_continue
         && let Some(head) = await_continue(client, x, connection, until).await?
     {
         return Ok(Some(head));
@@ -333,7 +336,7 @@ async fn await_continue<C: Client, N: Connection>(
     connection: &mut N,
     until: Instant,
 ) -> Result<Option<ResponseHead>, Error> {
-    x.expects_continue = false;
+    x.intake.expects_continue = false;
     let patience = (Instant::now() + CONTINUE_PATIENCE).min(until);
     loop {
         match tokio::time::timeout_at(patience, connection.read_head()).await {

@@ -100,12 +100,8 @@ impl Figures {
 
     /// Everybody whom a measure has seen at a work, in the order of their names.
     fn rows(&self, measure: &str) -> Vec<(String, String)> {
-        let mut rows: Vec<_> = self
-            .0
-            .keys()
-            .filter(|key| key.0 == measure)
-            .map(|key| (key.1.clone(), key.2.clone()))
-            .collect();
+        let mut rows: Vec<_> =
+            self.0.keys().filter(|key| key.0 == measure).map(|key| (key.1.clone(), key.2.clone())).collect();
         rows.dedup();
         rows
     }
@@ -171,12 +167,18 @@ impl Figures {
     }
 
     fn waiting_goals(&self) -> Vec<Goal> {
-        let slowest = [("c300", "every"), ("d-hook", "every")].map(|(work, peer)| self.get("latency", work, peer, "max_us"));
+        let slowest =
+            [("c300", "every"), ("d-hook", "every")].map(|(work, peer)| self.get("latency", work, peer, "max_us"));
         let slowest = slowest.into_iter().flatten().reduce(f64::max);
         let every = |work: &str, name: &str| self.added(work, "every", name);
         vec![
             Goal::new("one client, added p99, every hook", every("c300", "p99_us"), Bound::AtMost(200.0), "µs"),
-            Goal::new("first event, added p99, every hook", every("d-hook", "first_p99_us"), Bound::AtMost(500.0), "µs"),
+            Goal::new(
+                "first event, added p99, every hook",
+                every("d-hook", "first_p99_us"),
+                Bound::AtMost(500.0),
+                "µs",
+            ),
             Goal::new("longest wait of one client", slowest, Bound::AtMost(40_000.0), "µs"),
             Goal::new("per event, over the bare driver", self.per_event("d"), Bound::AtMost(5.0), "µs"),
             Goal::new("per event with a hook, the same", self.per_event("d-hook"), Bound::AtMost(20.0), "µs"),

@@ -139,9 +139,8 @@ fn body(model: &str, size: usize, stream: bool) -> String {
 impl Variant {
     /// Whether the answer shows that the work was done.
     pub(crate) fn matches(&self, head: &Head, body: &[u8]) -> bool {
-        let field = |name: &str, wanted: Option<&str>| {
-            wanted.is_none_or(|wanted| head.field(name) == Some(wanted.as_bytes()))
-        };
+        let field =
+            |name: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| head.field(name) == Some(wanted.as_bytes()));
         head.is_ok()
             && !body.is_empty()
             && field("x-gate-client", self.client)

@@ -1,0 +1,146 @@
+//! Writes what was decided: who is calling, where it goes, what the cache does, what comes after a failure, the end.
+
+use std::fmt::Write as _;
+
+use super::super::play::PlayedCall;
+use super::{Page, time};
+use crate::exchange::CacheVerdict;
+use crate::exchange::decision::{PlannedAttempt, Scope};
+
+/// Longer parts of a cache key are cut.
+const LONGEST_PART: usize = 160;
+
+/// The part of a cache key that changes whenever a policy does: a snapshot says what a change does, not that it was made.
+const FINGERPRINT: &str = "gate.policies";
+
+/// The hook whose answers stand with the attempts that it judged.
+const FAILOVER: &str = "failover";
+
+/// What was decided before the first attempt.
+pub(super) fn before(page: &mut Page<'_>, call: &PlayedCall) {
+    identity(page, call);
+    hooks(page, call);
+    if let Some(plan) = &call.plan {
+        let attempts: Vec<String> = plan.attempts.iter().map(planned).collect();
+        page.line(&format!("plan: {} ({})", attempts.join(", then "), plan.decided_by.0));
+    }
+    cache(page, call);
+}
+
+/// How the call ended, and what was said about it.
+pub(super) fn after(page: &mut Page<'_>, call: &PlayedCall) {
+    let reason = call.sent.reason.map_or("nobody said why", crate::exchange::Reason::as_str);
+    match &call.sent.error {
+        Some(error) => page.line(&format!("ended: {reason} ({}: {error})", error.kind().as_str())),
+        None => page.line(&format!("ended: {reason}")),
+    }
+    for line in &call.heard.lines {
+        let mut text = format!("log: {} {}: {}", line.level.as_str(), line.policy, line.message);
+        if !line.fields.is_empty() {
+            let _ = write!(text, " {}", serde_json::Value::Object(line.fields.clone()));
+        }
+        page.line(&text);
+    }
+    for report in &call.heard.reports {
+        let place = match (&report.file, report.line) {
+            (Some(file), Some(line)) => format!(" ({file}:{line})"),
+            (Some(file), None) => format!(" ({file})"),
+            _ => String::new(),
+        };
+        page.line(&format!("failed: {} of {}: {}{place}", report.hook, report.policy, report.message));
+    }
+}
+
+/// What `failover` said after an attempt; empty when it was not asked.
+pub(super) fn turn(call: &PlayedCall, index: usize) -> String {
+    let failed = |index: usize| {
+        let attempt = call.attempts.get(index);
+        attempt.is_some_and(|attempt| attempt.error.is_some() || attempt.status.is_none_or(|status| status >= 400))
+    };
+    if !failed(index) {
+        return String::new();
+    }
+    let mut asked = call.decisions.iter().filter(|decision| decision.hook == FAILOVER && decision.answered);
+    let earlier = (0..index).filter(|earlier| failed(*earlier)).count();
+    let place = asked.nth(earlier).map_or_else(String::new, |decision| format!(" ({})", decision.place.0));
+    match call.attempts.get(index + 1) {
+        Some(next) if next.waited.is_zero() => format!("; on at once{place}"),
+        Some(next) => format!("; on in {}{place}", time(next.waited)),
+        None if place.is_empty() => String::new(),
+        None => format!("; no further attempt{place}"),
+    }
+}
+
+fn identity(page: &mut Page<'_>, call: &PlayedCall) {
+    let identity = &call.identity;
+    let fields = [
+        ("user", &identity.user),
+        ("client", &identity.client),
+        ("session", &identity.session),
+        ("agent", &identity.agent),
+    ];
+    let known: Vec<String> = fields
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)))
+        .collect();
+    if known.is_empty() && identity.evidence.is_none() {
+        return;
+    }
+    let mut text = format!("identity: {}", known.join(", "));
+    if let Some(evidence) = &identity.evidence {
+        let _ = write!(text, " by {evidence}");
+    }
+    page.line(&text);
+}
+
+/// The hooks that answered, in order, with their places; those of `failover` stand with the attempts.
+fn hooks(page: &mut Page<'_>, call: &PlayedCall) {
+    let answered = call
+        .decisions
+        .iter()
+        .filter(|decision| (decision.answered || decision.failed) && decision.hook != FAILOVER)
+        .map(|decision| {
+            let failed = if decision.failed { "failed " } else { "" };
+            format!("{failed}{} {}", decision.hook, decision.place.0)
+        });
+    let answered: Vec<String> = answered.collect();
+    if !answered.is_empty() {
+        page.line(&format!("hooks: {}", answered.join(", ")));
+    }
+}
+
+/// A planned attempt in a few words.
+fn planned(attempt: &PlannedAttempt) -> String {
+    let mut text = attempt.upstream.clone();
+    if let Some(endpoint) = &attempt.endpoint {
+        let _ = write!(text, "/{endpoint}");
+    }
+    if let Some(model) = &attempt.model {
+        let _ = write!(text, " as {model}");
+    }
+    if let Some(timeout) = attempt.timeout {
+        let _ = write!(text, " within {}", time(timeout));
+    }
+    text
+}
+
+fn cache(page: &mut Page<'_>, call: &PlayedCall) {
+    let (Some(rule), Some(key)) = (&call.cache.rule, &call.cache.key) else {
+        return;
+    };
+    let verdict = match &call.cache.verdict {
+        CacheVerdict::Miss(why) => format!("miss, {why}"),
+        verdict => verdict.as_str().to_owned(),
+    };
+    let scope = match rule.scope {
+        Scope::User => key.scope(),
+        Scope::Shared => "everybody",
+    };
+    page.line(&format!("cache: {verdict}; for {} and {scope} ({})", time(rule.ttl), rule.decided_by.0));
+    for (name, value) in key.parts().iter().filter(|(name, _)| name != FINGERPRINT) {
+        let end = value.floor_char_boundary(LONGEST_PART);
+        let shown = value.get(..end).unwrap_or_default();
+        let more = if end < value.len() { "\u{2026}" } else { "" };
+        page.indented(&format!("{name} = {shown}{more}"));
+    }
+}

@@ -1,0 +1,273 @@
+//! Reads what hooks return. A key nobody knows is an error: a policy that says `stauts` must not be taken to have said nothing.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use mlua::{FromLua, Lua, Table, Value};
+
+use super::api::answer::Respond;
+use super::api::json::{canonical, encode};
+use super::failure::Failure;
+use super::place::Spot;
+use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Place, Plan, PlannedAttempt, Route, Scope};
+
+/// A hook's answer on its way to plain data.
+pub(super) struct Reading<'a> {
+    /// The VM it came from.
+    pub(super) lua: &'a Lua,
+    /// The hook's name.
+    pub(super) hook: &'static str,
+    /// Where the hook starts: a returned table has no line of its own.
+    pub(super) spot: &'a Spot,
+}
+
+/// A table of an answer, with all its keys known.
+struct Fields<'a> {
+    reading: &'a Reading<'a>,
+    table: Table,
+    what: &'static str,
+}
+
+/// The longest wait or lifetime that an answer can name, in seconds: a hundred years.
+const LONGEST: f64 = 3.2e9;
+
+/// `; did you mean …?` when something known is close to what was written, else nothing.
+pub(super) fn nearest<I: IntoIterator<Item = S>, S: AsRef<str>>(written: &str, known: I) -> String {
+    let near = |name: &S| {
+        let distance = strsim::damerau_levenshtein(written, name.as_ref());
+        (distance <= 1 + name.as_ref().len() / 3).then_some(distance)
+    };
+    let best = known.into_iter().filter_map(|name| Some((near(&name)?, name))).min_by_key(|(distance, _)| *distance);
+    best.map_or_else(String::new, |(_, name)| format!("; did you mean `{}`?", name.as_ref()))
+}
+
+// === impl Reading ===
+
+impl Reading<'_> {
+    /// Where the decision was made.
+    pub(super) fn place(&self) -> Place {
+        Place(self.spot.to_string())
+    }
+
+    fn misuse(&self, message: impl std::fmt::Display) -> Failure {
+        Failure::misuse(Some(self.spot.clone()), format!("{} {message}", self.hook))
+    }
+
+    fn wrong(&self, value: &Value, expected: &str) -> Failure {
+        self.misuse(format_args!("must return {expected}, not {}", value.type_name()))
+    }
+
+    fn fields<'a>(&'a self, table: Table, what: &'static str, known: &[&str]) -> Result<Fields<'a>, Failure> {
+        for pair in table.pairs::<Value, Value>() {
+            let (key, _) = pair.map_err(|error| Failure::from_lua(&error))?;
+            let Some(key) = key.as_string().map(mlua::LuaString::to_string_lossy) else {
+                return Err(self.misuse(format_args!("returned {what} with a key that is no name")));
+            };
+            if !known.contains(&key.as_str()) {
+                let near = nearest(&key, known);
+                return Err(self.misuse(format_args!("returned {what} with the unknown key `{key}`{near}")));
+            }
+        }
+        Ok(Fields { reading: self, table, what })
+    }
+
+    /// What `identify` returned.
+    pub(super) fn identity(&self, value: Value) -> Result<Option<Identity>, Failure> {
+        let table = match value {
+            Value::Nil => return Ok(None),
+            Value::Table(table) => table,
+            other => return Err(self.wrong(&other, "nil or { user =, client =, session =, agent =, evidence = }")),
+        };
+        let fields = self.fields(table, "an identity", &["user", "client", "session", "agent", "evidence"])?;
+        Ok(Some(Identity {
+            user: fields.text("user")?,
+            client: fields.text("client")?,
+            session: fields.text("session")?,
+            agent: fields.text("agent")?,
+            evidence: fields.text("evidence")?,
+        }))
+    }
+
+    /// What a hook returned that can only answer with `respond { … }`.
+    pub(super) fn answer(&self, value: &Value) -> Result<Option<Answer>, Failure> {
+        match value {
+            Value::Nil => Ok(None),
+            other => self.respond(other).map(Some).ok_or_else(|| self.wrong(other, "nil or respond { … }")),
+        }
+    }
+
+    /// What a hook returned that answers nothing.
+    pub(super) fn nothing(&self, value: &Value) -> Result<(), Failure> {
+        if value.is_nil() { Ok(()) } else { Err(self.wrong(value, "nothing")) }
+    }
+
+    /// What `respond { … }` made.
+    fn respond(&self, value: &Value) -> Option<Answer> {
+        let data = value.as_userdata()?.borrow::<Respond>().ok()?;
+        let mut answer = data.0.clone();
+        if answer.made_by.0.is_empty() {
+            answer.made_by = self.place();
+        }
+        Some(answer)
+    }
+
+    /// What `route` returned.
+    pub(super) fn route(&self, value: &Value) -> Result<Option<Route>, Failure> {
+        if let Some(answer) = self.respond(value) {
+            return Ok(Some(Route::Answer(answer)));
+        }
+        let table = match value {
+            Value::Nil => return Ok(None),
+            Value::Table(table) => table.clone(),
+            other => return Err(self.wrong(other, "nil, an attempt { upstream = … }, a list of them, or respond { … }")),
+        };
+        let attempts = if table.raw_len() == 0 {
+            vec![self.attempt(table)?]
+        } else {
+            let items = table.sequence_values::<Table>();
+            items
+                .map(|item| self.attempt(item.map_err(|_| self.misuse("returned a list with something else than attempts"))?))
+                .collect::<Result<_, _>>()?
+        };
+        Ok(Some(Route::Plan(Plan { attempts, decided_by: self.place() })))
+    }
+
+    fn attempt(&self, table: Table) -> Result<PlannedAttempt, Failure> {
+        let fields = self.fields(table, "an attempt", &["upstream", "endpoint", "model", "timeout"])?;
+        let Some(upstream) = fields.text("upstream")? else {
+            return Err(self.misuse("returned an attempt without `upstream`"));
+        };
+        Ok(PlannedAttempt {
+            upstream,
+            endpoint: fields.text("endpoint")?,
+            model: fields.text("model")?,
+            timeout: fields.seconds("timeout")?,
+        })
+    }
+
+    /// What `cache` returned.
+    pub(super) fn cache(&self, value: Value) -> Result<Option<CacheRule>, Failure> {
+        let table = match value {
+            Value::Nil => return Ok(None),
+            Value::Table(table) => table,
+            other => return Err(self.wrong(&other, "nil or { key = { … }, ttl = … }")),
+        };
+        let fields = self.fields(table, "a cache rule", &["key", "ttl", "scope", "read", "write"])?;
+        let Some(ttl) = fields.seconds("ttl")? else {
+            return Err(self.misuse("returned a cache rule without `ttl`"));
+        };
+        let scope = match fields.text("scope")?.as_deref() {
+            None | Some("user") => Scope::User,
+            Some("shared") => Scope::Shared,
+            Some(_) => return Err(self.misuse("returned a cache rule whose `scope` is neither \"user\" nor \"shared\"")),
+        };
+        Ok(Some(CacheRule {
+            key: fields.parts("key")?,
+            ttl,
+            scope,
+            read: fields.get::<Option<bool>>("read")?.unwrap_or(true),
+            write: fields.get::<Option<bool>>("write")?.unwrap_or(true),
+            decided_by: self.place(),
+        }))
+    }
+
+    /// What `failover` returned.
+    pub(super) fn failover(&self, value: Value) -> Result<Option<Failover>, Failure> {
+        let table = match value {
+            Value::Nil => return Ok(None),
+            Value::Table(table) => table,
+            other => return Err(self.wrong(&other, "nil or { retry =, upstream =, after = }")),
+        };
+        let fields = self.fields(table, "a decision", &["retry", "upstream", "after"])?;
+        let Some(retry) = fields.get::<Option<bool>>("retry")? else {
+            return Err(self.misuse("returned a decision without `retry`"));
+        };
+        Ok(Some(Failover {
+            retry,
+            upstream: fields.text("upstream")?,
+            after: fields.seconds("after")?.unwrap_or_default(),
+            decided_by: self.place(),
+        }))
+    }
+
+    /// One item of what `on_event` or `on_stream_end` returned: the event's name and data.
+    pub(super) fn event(&self, item: Value) -> Result<(Option<String>, Bytes), Failure> {
+        let Value::Table(table) = item else {
+            return Err(self.misuse(format_args!("returned a list with {} in it, not events", item.type_name())));
+        };
+        let fields = self.fields(table, "an event", &["event", "data", "json"])?;
+        let name = fields.text("event")?;
+        let json = fields.get::<Value>("json")?;
+        let data = match (fields.text("data")?, json.is_nil()) {
+            (Some(data), true) => Bytes::from(data),
+            (None, false) => encode(self.lua, &json).map_err(|error| Failure::from_lua(&error))?,
+            _ => return Err(self.misuse("returned an event that needs either `data` or `json`")),
+        };
+        Ok((name, data))
+    }
+
+    /// The list that `on_event` or `on_stream_end` returned.
+    pub(super) fn list(&self, value: &Value) -> Result<Vec<Value>, Failure> {
+        let Value::Table(table) = value else {
+            return Err(self.wrong(value, "nil, drop or a list of events"));
+        };
+        if table.raw_len() == 0 && !table.is_empty() {
+            return Err(self.misuse("must return a list of events: { { json = … } }"));
+        }
+        table.sequence_values().collect::<mlua::Result<_>>().map_err(|error| Failure::from_lua(&error))
+    }
+}
+
+// === impl Fields ===
+
+impl Fields<'_> {
+    fn wrong(&self, key: &str, expected: &str) -> Failure {
+        self.reading.misuse(format_args!("returned {} whose `{key}` is not {expected}", self.what))
+    }
+
+    fn get<T: FromLua>(&self, key: &str) -> Result<T, Failure> {
+        self.table.raw_get(key).map_err(|_| self.wrong(key, "of the right type"))
+    }
+
+    /// A text. A number is not taken for one.
+    fn text(&self, key: &str) -> Result<Option<String>, Failure> {
+        match self.get::<Value>(key)? {
+            Value::Nil => Ok(None),
+            Value::String(text) => match text.to_str() {
+                Ok(text) => Ok(Some(text.to_owned())),
+                Err(_) => Err(self.wrong(key, "valid UTF-8")),
+            },
+            _ => Err(self.wrong(key, "a string")),
+        }
+    }
+
+    /// A time in seconds.
+    fn seconds(&self, key: &str) -> Result<Option<Duration>, Failure> {
+        match self.get::<Value>(key)? {
+            Value::Nil => Ok(None),
+            value => match value.as_f64() {
+                Some(seconds) if (0.0..=LONGEST).contains(&seconds) => Ok(Some(Duration::from_secs_f64(seconds))),
+                _ => Err(self.wrong(key, "a number of seconds")),
+            },
+        }
+    }
+
+    /// Named parts as canonical JSON, sorted by name.
+    fn parts(&self, key: &str) -> Result<Vec<(String, String)>, Failure> {
+        let Value::Table(table) = self.get::<Value>(key)? else {
+            return Err(self.wrong(key, "a table of named parts"));
+        };
+        let mut parts = Vec::new();
+        for pair in table.pairs::<Value, Value>() {
+            let (name, value) = pair.map_err(|error| Failure::from_lua(&error))?;
+            let name = match &name {
+                Value::String(name) => name.to_string_lossy(),
+                other => other.as_f64().map(|index| format!("{index}")).unwrap_or_default(),
+            };
+            let text = encode(self.reading.lua, &value).map_err(|error| Failure::from_lua(&error))?;
+            parts.push((name, canonical(&text)));
+        }
+        parts.sort();
+        Ok(parts)
+    }
+}

@@ -1,0 +1,588 @@
+//! One exchange's side of the policy host: the hooks in the order of an exchange, composed over all policies.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mlua::{AnyUserData, Function, IntoLua, MultiValue, Table, Value};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::api::ctx::Ctx;
+use super::api::request::Req;
+use super::api::response::Res;
+use super::api::json::to_lua;
+use super::answer::Reading;
+use super::burst::{Bursts, Frame};
+use super::failure::{Cause, Failure};
+use super::hook::{Deadlines, Hook, OnFailure};
+use super::place::Spot;
+use super::services::HookReport;
+use super::set::{EndpointMatch, Inner};
+use super::source::OnError;
+use super::vm::Vm;
+use crate::error::Error;
+use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Outcome, Place, PlannedAttempt, Route};
+use crate::message::{Request, Response, Shared};
+
+mod events;
+
+/// What policies may know of an exchange from its start.
+#[derive(Debug)]
+pub struct Facts {
+    /// Its id.
+    pub id: String,
+    /// The client's address.
+    pub client_ip: IpAddr,
+    /// Whether the client's connection is under TLS.
+    pub tls: bool,
+    /// The dialect that the path speaks, such as `openai.chat`.
+    pub dialect: Option<&'static str>,
+    /// When its head had been read.
+    pub started: Instant,
+    /// When it must be over.
+    pub deadline: Option<Instant>,
+    /// The generation's short hash.
+    pub generation: String,
+    /// The request.
+    pub request: Shared<Request>,
+}
+
+/// A hook that was called, for logs and snapshots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The hook's name.
+    pub hook: &'static str,
+    /// The policy's name.
+    pub policy: String,
+    /// Where the hook starts.
+    pub place: Place,
+    /// How long it ran, waits left out.
+    pub micros: u64,
+    /// Whether it answered with more than "no opinion".
+    pub answered: bool,
+    /// Whether it failed.
+    pub failed: bool,
+}
+
+/// One exchange's side of the policy host. It stays on one VM.
+pub struct Run {
+    set: Arc<Inner>,
+    worker: usize,
+    /// The VM, from the first hook on.
+    vm: Option<Arc<Vm>>,
+    state: Arc<RunState>,
+    /// The client's request, as policies see it.
+    request: Option<AnyUserData>,
+    /// `ctx` of each policy that was called, by policy.
+    contexts: Vec<Option<AnyUserData>>,
+    /// Hooks that were called, but those for single events.
+    trace: Vec<Decision>,
+    /// The stream that passes, if one does.
+    stream: events::Stream,
+}
+
+/// What the objects of an exchange share inside a VM.
+pub(super) struct RunState {
+    /// What is known from the start.
+    pub(super) facts: Facts,
+    /// Who is calling.
+    pub(super) identity: Mutex<Identity>,
+    /// `ctx.vars` by policy. Emptied with the run, because a table can hold `ctx` itself.
+    pub(super) vars: Mutex<Vec<(usize, Table)>>,
+    /// `ctx.shared`.
+    pub(super) shared: Mutex<Option<Table>>,
+    /// Work left for after the response.
+    pub(super) after: Mutex<Vec<(usize, Function)>>,
+    /// The exchange's random numbers, from the first one on.
+    pub(super) random: Mutex<Option<fastrand::Rng>>,
+}
+
+// === impl Run ===
+
+impl Run {
+    pub(super) fn new(set: Arc<Inner>, worker: usize, facts: Facts) -> Self {
+        let state = RunState {
+            facts,
+            identity: Mutex::default(),
+            vars: Mutex::default(),
+            shared: Mutex::default(),
+            after: Mutex::default(),
+            random: Mutex::default(),
+        };
+        Self {
+            set,
+            worker,
+            vm: None,
+            state: Arc::new(state),
+            request: None,
+            contexts: Vec::new(),
+            trace: Vec::new(),
+            stream: events::Stream::default(),
+        }
+    }
+
+    /// Asks who is calling. The first answer wins.
+    pub async fn identify(&mut self) -> Result<Option<Identity>, Error> {
+        self.ask_first(Hook::Identify, |reading, value| reading.identity(value)).await
+    }
+
+    /// Tells policies who is calling.
+    pub fn set_identity(&mut self, identity: Identity) {
+        *self.state.identity.lock() = identity;
+    }
+
+    /// Lets policies edit the request, top to bottom, until one answers it.
+    pub async fn on_request(&mut self) -> Result<Option<Answer>, Error> {
+        self.ask_first(Hook::OnRequest, |reading, value| reading.answer(&value)).await
+    }
+
+    /// Asks where the request goes. The first answer wins.
+    pub async fn route(&mut self) -> Result<Option<Route>, Error> {
+        self.ask_first(Hook::Route, |reading, value| reading.route(&value)).await
+    }
+
+    /// Asks whether the response may be stored. The first answer wins; a failure means no.
+    pub async fn cache(&mut self) -> Result<Option<CacheRule>, Error> {
+        self.ask_first(Hook::Cache, |reading, value| reading.cache(value)).await
+    }
+
+    /// Lets policies edit what one attempt sends: a fresh copy of the request.
+    pub async fn on_attempt(
+        &mut self,
+        request: &Shared<Request>,
+        attempt: &PlannedAttempt,
+        number: u32,
+        endpoint: &str,
+    ) -> Result<(), Error> {
+        let mut copy = None;
+        for mount in self.mounts(Hook::OnAttempt) {
+            let args = self.attempt_args(&mut copy, request, attempt, number, endpoint);
+            self.act(Hook::OnAttempt, mount, args).await?;
+        }
+        Ok(())
+    }
+
+    fn attempt_args(
+        &mut self,
+        copy: &mut Option<AnyUserData>,
+        request: &Shared<Request>,
+        attempt: &PlannedAttempt,
+        number: u32,
+        endpoint: &str,
+    ) -> mlua::Result<Vec<Value>> {
+        let vm = self.vm()?;
+        let object = match copy {
+            Some(object) => object.clone(),
+            None => copy.insert(vm.lua.create_any_userdata(Req::new(request, &self.state, true))?).clone(),
+        };
+        let table = vm.lua.create_table()?;
+        table.raw_set("upstream", attempt.upstream.as_str())?;
+        table.raw_set("endpoint", endpoint)?;
+        table.raw_set("model", attempt.model.as_deref())?;
+        table.raw_set("number", number)?;
+        table.set_readonly(true);
+        Ok(vec![Value::UserData(object), Value::Table(table)])
+    }
+
+    /// Asks what to do after an attempt that failed. The first answer wins.
+    pub fn failover(&mut self, outcome: &Outcome) -> Result<Option<Failover>, Error> {
+        for mount in self.mounts(Hook::Failover) {
+            let args = self.outcome(outcome).map(|table| vec![Value::Table(table)]);
+            let result = self.call_now(Hook::Failover, mount, args);
+            let answer = self.read(Hook::Failover, mount, result, |reading, value| reading.failover(value));
+            if let Some(answer) = self.judge(Hook::Failover, mount, answer)? {
+                return Ok(answer);
+            }
+        }
+        Ok(None)
+    }
+
+    fn outcome(&mut self, outcome: &Outcome) -> mlua::Result<Table> {
+        let vm = self.vm()?;
+        let table = vm.lua.create_table()?;
+        let seconds = |duration: Duration| duration.as_secs_f64();
+        table.raw_set("number", outcome.number)?;
+        table.raw_set("upstream", outcome.upstream.as_str())?;
+        table.raw_set("endpoint", outcome.endpoint.as_str())?;
+        table.raw_set("status", outcome.status)?;
+        table.raw_set("kind", outcome.error.as_ref().map_or("status", |error| error.kind().as_str()))?;
+        table.raw_set("error", outcome.error.as_ref().map(Error::message))?;
+        table.raw_set("retry_after", outcome.retry_after.map(seconds))?;
+        table.raw_set("took", seconds(outcome.took))?;
+        table.raw_set("remaining", outcome.remaining.map(seconds))?;
+        table.raw_set("untried", outcome.untried)?;
+        table.set_readonly(true);
+        Ok(table)
+    }
+
+    /// Lets policies edit the response, bottom to top.
+    pub async fn on_response(&mut self, response: &Shared<Response>) -> Result<(), Error> {
+        let mut object = None;
+        for mount in self.mounts(Hook::OnResponse) {
+            let args = match &object {
+                Some(object) => Ok(AnyUserData::clone(object)),
+                None => self.vm().and_then(|vm| vm.lua.create_any_userdata(Res::new(response))),
+            };
+            let args = args.map(|made| vec![Value::UserData(object.insert(made).clone())]);
+            self.act(Hook::OnResponse, mount, args).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets policies shape an error that the gate makes, bottom to top. What fails here changes nothing.
+    pub fn on_error(&mut self, error: &Error, draft: Answer) -> Answer {
+        let mut answer = draft;
+        for mount in self.mounts(Hook::OnError) {
+            let args = self.error_table(error, &answer).map(|table| vec![Value::Table(table)]);
+            let result = self.call_now(Hook::OnError, mount, args);
+            let shaped = self.read(Hook::OnError, mount, result, |reading, value| reading.answer(&value));
+            if let Ok(Some(Some(shaped))) = self.judge(Hook::OnError, mount, shaped) {
+                answer = shaped;
+            }
+        }
+        answer
+    }
+
+    fn error_table(&mut self, error: &Error, draft: &Answer) -> mlua::Result<Table> {
+        let vm = self.vm()?;
+        let table = vm.lua.create_table()?;
+        table.raw_set("kind", error.kind().as_str())?;
+        table.raw_set("status", draft.status)?;
+        table.raw_set("message", error.message())?;
+        table.raw_set("text", vm.lua.create_string(&draft.body)?)?;
+        table.set_readonly(true);
+        Ok(table)
+    }
+
+    /// Shows policies the finished exchange, bottom to top. What fails here is only reported.
+    pub async fn on_log(&mut self, summary: serde_json::Value) {
+        for mount in self.mounts(Hook::OnLog) {
+            let args = self.vm().and_then(|vm| to_lua(&vm.lua, &summary)).map(|value| vec![value]);
+            // An observer has nothing to fail: its fault is reported by `act`.
+            let _ = self.act(Hook::OnLog, mount, args).await;
+        }
+    }
+
+    /// Serves a local endpoint.
+    pub async fn endpoint(&mut self, matched: EndpointMatch) -> Result<Option<Answer>, Error> {
+        let mount = matched.mount;
+        let function = self.endpoint_args(&matched);
+        let result = match function {
+            Ok((function, args)) => self.call_function(Hook::Endpoints, mount, function, args).await,
+            Err(error) => Err(Failure::from_lua(&error)),
+        };
+        let answer = self.read(Hook::Endpoints, mount, result, |reading, value| reading.answer(&value));
+        self.judge(Hook::Endpoints, mount, answer).map(Option::flatten)
+    }
+
+    fn endpoint_args(&mut self, matched: &EndpointMatch) -> mlua::Result<(Function, MultiValue)> {
+        let vm = self.vm()?;
+        let path = vm.lua.create_table_from(matched.captures.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+        self.state.vars(&vm.lua, matched.mount)?.raw_set("path", path)?;
+        let functions = vm.policies.get(matched.mount).map(|policy| &policy.endpoints);
+        let function = functions.and_then(|functions| functions.get(matched.index)).cloned();
+        let function = function.ok_or_else(|| mlua::Error::runtime("there is no such endpoint"))?;
+        let request = self.request_object()?;
+        let args = self.with_ctx(matched.mount, vec![request])?;
+        Ok((function, args))
+    }
+
+    /// The hooks that were called, in order; single events are left out.
+    pub fn trace(&self) -> &[Decision] {
+        &self.trace
+    }
+
+    /// Whether a hook left work for after the response.
+    pub fn has_work_left(&self) -> bool {
+        !self.state.after.lock().is_empty()
+    }
+
+    /// Does the work that hooks left for after the response, in the order in which they left it, within one deadline.
+    pub async fn run_after(mut self) {
+        let work = std::mem::take(&mut *self.state.after.lock());
+        let limit = self.set.limits.after_response;
+        let all = async {
+            for (mount, function) in work {
+                let args = self.with_ctx(mount, Vec::new());
+                let result = match args {
+                    Ok(args) => self.call_function(Hook::Background, mount, function, args).await,
+                    Err(error) => Err(Failure::from_lua(&error)),
+                };
+                // There is no one left to tell but the operator, and `judge` does.
+                let _ = self.judge(Hook::Background, mount, result.map(|_| None::<()>));
+            }
+        };
+        // The time is up for all of it; the calls that still wait are dropped with their upstream calls.
+        let _ = tokio::time::timeout(limit, all).await;
+    }
+}
+
+// === impl Run: calling ===
+
+impl Run {
+    fn mounts(&self, hook: Hook) -> Vec<usize> {
+        self.set.order(hook).to_vec()
+    }
+
+    fn vm(&mut self) -> mlua::Result<Arc<Vm>> {
+        if self.vm.is_none() {
+            self.vm = self.set.vm(self.worker);
+        }
+        self.vm.clone().ok_or_else(|| mlua::Error::runtime("there is no VM"))
+    }
+
+    /// The client's request as policies see it.
+    fn request_object(&mut self) -> mlua::Result<Value> {
+        if let Some(request) = &self.request {
+            return Ok(Value::UserData(request.clone()));
+        }
+        let vm = self.vm()?;
+        let object = vm.lua.create_any_userdata(Req::new(&self.state.facts.request, &self.state, false))?;
+        self.request = Some(object.clone());
+        Ok(Value::UserData(object))
+    }
+
+    /// The arguments of a hook: `ctx` comes last.
+    fn with_ctx(&mut self, mount: usize, args: Vec<Value>) -> mlua::Result<MultiValue> {
+        let vm = self.vm()?;
+        if self.contexts.len() <= mount {
+            self.contexts.resize(mount + 1, None);
+        }
+        let slot = self.contexts.get_mut(mount).ok_or(mlua::Error::StackError)?;
+        let ctx = match slot {
+            Some(ctx) => ctx.clone(),
+            None => slot.insert(vm.lua.create_any_userdata(Ctx::new(Some(&self.state), mount))?).clone(),
+        };
+        Ok(args.into_iter().chain([Value::UserData(ctx)]).collect())
+    }
+
+    /// Asks all policies that have a hook on the client's request, until one answers.
+    async fn ask_first<T>(
+        &mut self,
+        hook: Hook,
+        read: impl Fn(&Reading<'_>, Value) -> Result<Option<T>, Failure>,
+    ) -> Result<Option<T>, Error> {
+        for mount in self.mounts(hook) {
+            let args = self.request_object().map(|request| vec![request]);
+            let result = self.call(hook, mount, args).await;
+            let answer = self.read(hook, mount, result, &read);
+            match self.judge(hook, mount, answer)? {
+                Some(Some(answer)) => return Ok(Some(answer)),
+                Some(None) => {}
+                None if hook == Hook::Cache && self.set.on_error(mount).is_none() => return Ok(None),
+                None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Calls a hook that returns nothing.
+    async fn act(&mut self, hook: Hook, mount: usize, args: mlua::Result<Vec<Value>>) -> Result<(), Error> {
+        let result = self.call(hook, mount, args).await;
+        let answer = self.read(hook, mount, result, |reading, value| reading.nothing(&value));
+        self.judge(hook, mount, answer).map(|_| ())
+    }
+
+    /// Calls a hook that may wait.
+    async fn call(&mut self, hook: Hook, mount: usize, args: mlua::Result<Vec<Value>>) -> Result<Value, Failure> {
+        let prepared = self.prepare(hook, mount, args);
+        match prepared {
+            Ok((function, args)) => self.call_function(hook, mount, function, args).await,
+            Err(error) => Err(Failure::from_lua(&error)),
+        }
+    }
+
+    fn prepare(
+        &mut self,
+        hook: Hook,
+        mount: usize,
+        args: mlua::Result<Vec<Value>>,
+    ) -> mlua::Result<(Function, MultiValue)> {
+        let args = self.with_ctx(mount, args?)?;
+        let vm = self.vm()?;
+        let function = vm.policies.get(mount).and_then(|policy| policy.hooks[hook.index()].clone());
+        Ok((function.ok_or_else(|| mlua::Error::runtime("there is no such hook"))?, args))
+    }
+
+    async fn call_function(
+        &mut self,
+        hook: Hook,
+        mount: usize,
+        function: Function,
+        args: MultiValue,
+    ) -> Result<Value, Failure> {
+        let vm = self.vm().map_err(|error| Failure::from_lua(&error))?;
+        let frame = self.frame(hook, mount);
+        let result = waiting(&vm, &frame, function, args, self.remaining()).await;
+        self.after_call(&vm, hook, mount, &frame, &result);
+        result
+    }
+
+    /// Calls a hook that cannot wait.
+    fn call_now(&mut self, hook: Hook, mount: usize, args: mlua::Result<Vec<Value>>) -> Result<Value, Failure> {
+        let (function, args) = self.prepare(hook, mount, args).map_err(|error| Failure::from_lua(&error))?;
+        let vm = self.vm().map_err(|error| Failure::from_lua(&error))?;
+        let frame = self.frame(hook, mount);
+        let result = at_once(&vm, &frame, &function, args);
+        self.after_call(&vm, hook, mount, &frame, &result);
+        result
+    }
+
+    fn frame(&self, hook: Hook, mount: usize) -> Arc<Frame> {
+        let deadlines = self.set.limits.deadlines(hook);
+        Arc::new(Frame::new(Some(Arc::clone(&self.state)), mount, Some(hook), deadlines))
+    }
+
+    /// What is left until the exchange's deadline.
+    fn remaining(&self) -> Option<Duration> {
+        self.state.facts.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Notes what was called, and replaces a VM that is worn.
+    fn after_call(&mut self, vm: &Arc<Vm>, hook: Hook, mount: usize, frame: &Frame, result: &Result<Value, Failure>) {
+        let out_of_memory = matches!(result, Err(Failure { cause: Cause::Memory, .. }));
+        if out_of_memory || vm.is_worn() {
+            self.set.retire(self.worker, vm);
+        }
+        self.trace.push(Decision {
+            hook: hook.name(),
+            policy: self.set.mount_name(mount).to_owned(),
+            place: Place(self.spot(hook, mount).to_string()),
+            micros: u64::try_from(frame.used().as_micros()).unwrap_or(u64::MAX),
+            answered: result.as_ref().is_ok_and(|value| !value.is_nil()),
+            failed: result.is_err(),
+        });
+    }
+
+    /// Where a hook starts.
+    fn spot(&self, hook: Hook, mount: usize) -> Spot {
+        let definition = self.set.definitions.get(mount);
+        definition.and_then(|definition| definition.hooks[hook.index()].clone()).unwrap_or_default()
+    }
+
+    fn read<T>(
+        &mut self,
+        hook: Hook,
+        mount: usize,
+        result: Result<Value, Failure>,
+        read: impl FnOnce(&Reading<'_>, Value) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let value = result?;
+        let vm = self.vm().map_err(|error| Failure::from_lua(&error))?;
+        let spot = self.spot(hook, mount);
+        let answer = read(&Reading { lua: &vm.lua, hook: hook.name(), spot: &spot }, value);
+        if answer.is_err()
+            && let Some(last) = self.trace.last_mut()
+        {
+            last.failed = true;
+        }
+        answer
+    }
+
+    /// Decides what a failure means: `None` when the exchange goes on without this policy.
+    fn judge<T>(&mut self, hook: Hook, mount: usize, answer: Result<T, Failure>) -> Result<Option<T>, Error> {
+        let failure = match answer {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(failure) => failure,
+        };
+        let told = matches!(failure.cause, Cause::Told(_));
+        if !told {
+            self.set.report(report(&self.set, hook, mount, &failure, Some(&self.state.facts.id)));
+        }
+        let fails = match (hook.spec().on_failure, self.set.on_error(mount)) {
+            (OnFailure::Fail(_), _) if told => true,
+            (_, Some(OnError::Skip)) | (OnFailure::Ignore, None) => false,
+            (_, Some(OnError::Fail)) | (OnFailure::Fail(_), None) => true,
+        };
+        if fails { Err(failure.into_error(hook, self.set.mount_name(mount))) } else { Ok(None) }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.state.vars.lock().clear();
+        *self.state.shared.lock() = None;
+        self.state.after.lock().clear();
+    }
+}
+
+// === impl RunState ===
+
+impl RunState {
+    /// `ctx.vars` of a policy.
+    pub(super) fn vars(&self, lua: &mlua::Lua, mount: usize) -> mlua::Result<Table> {
+        let mut vars = self.vars.lock();
+        if let Some((_, table)) = vars.iter().find(|(owner, _)| *owner == mount) {
+            return Ok(table.clone());
+        }
+        let table = lua.create_table()?;
+        vars.push((mount, table.clone()));
+        Ok(table)
+    }
+}
+
+/// Runs a function that may wait, for as long as its hook and the exchange allow.
+async fn waiting(
+    vm: &Arc<Vm>,
+    frame: &Arc<Frame>,
+    function: Function,
+    args: MultiValue,
+    remaining: Option<Duration>,
+) -> Result<Value, Failure> {
+    let wall = remaining.map_or(frame.deadlines.wall, |left| left.min(frame.deadlines.wall));
+    let bursts = Bursts::new(function.call_async::<Value>(args), Arc::clone(&vm.host), vm.lua.clone(), Arc::clone(frame));
+    match tokio::time::timeout(wall, bursts).await {
+        Ok(result) => checked(frame, &function, result),
+        Err(_) => Err(Failure::waited(Spot::of(&function), wall)),
+    }
+}
+
+/// Runs a function that cannot wait.
+fn at_once(vm: &Vm, frame: &Arc<Frame>, function: &Function, args: MultiValue) -> Result<Value, Failure> {
+    let result = {
+        let _running = vm.host.enter(&vm.lua, frame);
+        function.call::<Value>(args)
+    };
+    checked(frame, function, result)
+}
+
+/// A hook that was ended has failed, whatever it managed to return.
+fn checked(frame: &Frame, function: &Function, result: mlua::Result<Value>) -> Result<Value, Failure> {
+    match result {
+        Ok(_) if frame.overran() => Err(Failure::overrun(Spot::of(function), frame.deadlines.burst)),
+        Ok(value) => Ok(value),
+        Err(error) => Err(Failure::from_lua(&error)),
+    }
+}
+
+fn report(set: &Inner, hook: Hook, mount: usize, failure: &Failure, id: Option<&String>) -> HookReport {
+    HookReport {
+        policy: set.mount_name(mount).to_owned(),
+        hook: hook.name(),
+        file: failure.spot.as_ref().map(|spot| spot.file.clone()),
+        line: failure.spot.as_ref().map(|spot| spot.line),
+        message: failure.message.clone(),
+        traceback: failure.traceback.clone(),
+        request_id: id.cloned(),
+    }
+}
+
+/// Does a piece of periodic work once, on the first worker's VM.
+pub(super) async fn background(set: &Arc<Inner>, mount: usize, index: usize) -> Result<(), Error> {
+    let hook = Hook::Background;
+    let Some(vm) = set.vm(0) else { return Ok(()) };
+    let function = vm.policies.get(mount).and_then(|policy| policy.background.get(index)).cloned();
+    let ctx = vm.lua.create_any_userdata(Ctx::new(None, mount)).and_then(|ctx| ctx.into_lua(&vm.lua));
+    let (Some(function), Ok(ctx)) = (function, ctx) else { return Ok(()) };
+    let deadlines: Deadlines = set.limits.deadlines(hook);
+    let frame = Arc::new(Frame::new(None, mount, Some(hook), deadlines));
+    let result = waiting(&vm, &frame, function, [ctx].into_iter().collect(), None).await;
+    if vm.is_worn() {
+        set.retire(0, &vm);
+    }
+    result.map(|_| ()).map_err(|failure| {
+        set.report(report(set, hook, mount, &failure, None));
+        failure.into_error(hook, set.mount_name(mount))
+    })
+}

@@ -1,0 +1,225 @@
+//! The README is run: commands do what it says they do, and every piece of Lua and TOML in it is loaded.
+
+#[path = "support/running.rs"]
+mod running;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use running::{Running, free_address, until};
+use tempfile::TempDir;
+
+/// The addresses that the README writes down. Each is replaced by a free one while it is run.
+const DOCUMENTED: [&str; 7] = [
+    "127.0.0.1:8800",
+    "127.0.0.1:8801",
+    "127.0.0.1:9000",
+    "127.0.0.1:9101",
+    "127.0.0.1:9102",
+    "127.0.0.1:9103",
+    "127.0.0.1:9104",
+];
+
+/// One fenced block.
+struct Block {
+    /// The line of its fence.
+    line: usize,
+    /// What stands behind the fence: `sh`, `text`, `lua`, `toml`.
+    kind: String,
+    /// What is in it.
+    text: String,
+    /// The line of prose before it.
+    before: String,
+    /// The heading that it stands under.
+    heading: String,
+}
+
+/// A reader who does what the README says.
+struct Reader {
+    /// Where the reader works.
+    folder: TempDir,
+    /// The free address in place of each documented one.
+    addresses: BTreeMap<&'static str, String>,
+    /// What was started and not ended yet.
+    running: Vec<Running>,
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn blocks() -> Vec<Block> {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let (mut blocks, mut open): (Vec<Block>, Option<Block>) = (Vec::new(), None);
+    let (mut heading, mut before) = (String::new(), String::new());
+    for (index, line) in readme.lines().enumerate() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (Some(kind), None) => {
+                let (before, heading) = (std::mem::take(&mut before), heading.clone());
+                open = Some(Block { line: index + 1, kind: kind.to_owned(), text: String::new(), before, heading });
+            }
+            (None, Some(block)) => block.text.extend([line, "\n"]),
+            (None, None) if line.starts_with('#') => line.clone_into(&mut heading),
+            (None, None) if !line.is_empty() => line.clone_into(&mut before),
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "the last block is not closed");
+    blocks
+}
+
+// === impl Block ===
+
+impl Block {
+    /// The file that the prose says to save it as.
+    fn file(&self) -> Option<&str> {
+        let saved = self.before.starts_with("Save this");
+        saved.then(|| self.before.split('`').nth(1)).flatten()
+    }
+}
+
+// === impl Reader ===
+
+impl Reader {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let addresses = DOCUMENTED.map(|address| (address, free_address().to_string())).into();
+        let reader = Self { folder, addresses, running: Vec::new() };
+        reader.copy(&repository().join("policies"), &reader.folder.path().join("policies"));
+        reader
+    }
+
+    /// Copies a bundle with its addresses replaced.
+    fn copy(&self, from: &Path, to: &Path) {
+        fs::create_dir(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            let to = to.join(path.file_name().unwrap());
+            if path.is_dir() {
+                self.copy(&path, &to);
+            } else {
+                fs::write(to, self.replaced(&fs::read_to_string(path).unwrap())).unwrap();
+            }
+        }
+    }
+
+    /// A text with free addresses in place of the documented ones.
+    fn replaced(&self, text: &str) -> String {
+        self.addresses.iter().fold(text.to_owned(), |text, (documented, free)| text.replace(documented, free))
+    }
+
+    /// Starts a command that the README puts into the background.
+    fn start(&mut self, line: &str) {
+        let line = self.replaced(line.strip_suffix(" &").unwrap());
+        let mut arguments: Vec<&str> = line.split_whitespace().skip(1).collect();
+        let bundle = self.folder.path().join(arguments.get(1).unwrap_or(&""));
+        let (listen, admin) = (self.addresses["127.0.0.1:8800"].clone(), self.addresses["127.0.0.1:8801"].clone());
+        let mut address = listen.clone();
+        if arguments[0] == "serve" {
+            if bundle.is_dir() {
+                arguments[1] = bundle.to_str().unwrap();
+            }
+            arguments.extend(["--listen", &listen, "--admin", &admin]);
+        } else {
+            arguments[2].clone_into(&mut address);
+        }
+        self.running.push(Running::start(&arguments, address.parse().unwrap()));
+    }
+
+    /// Runs commands and returns what they print; they may fail only where they are tried again.
+    fn run(&self, commands: &str) -> String {
+        let binaries = Path::new(env!("CARGO_BIN_EXE_tidegate")).parent().unwrap().to_owned();
+        let path: Vec<PathBuf> =
+            [binaries].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())).collect();
+        let mut bash = Command::new("bash");
+        bash.args(["-euo", "pipefail", "-c", &self.replaced(commands)]).current_dir(self.folder.path());
+        let done = bash.env("PATH", std::env::join_paths(path).unwrap()).output().unwrap();
+        String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr)
+    }
+
+    /// Runs a block until it prints what the README says: a saved policy needs its moment.
+    fn shows(&self, block: &Block, expected: &str) {
+        let mut output = String::new();
+        let asks_only = block.text.starts_with("curl ");
+        let held = until(|| {
+            output = self.run(&block.text);
+            let shown = expected.lines().all(|line| output.contains(line.trim()));
+            shown || !asks_only
+        });
+        let missing: Vec<&str> = expected.lines().filter(|line| !output.contains(line.trim())).collect();
+        assert!(held && missing.is_empty(), "README.md:{}: {missing:?} is not in\n{output}", block.line);
+    }
+
+    /// Checks a bundle with this file among the shipped policies.
+    fn checks(&self, block: &Block) {
+        let bundle = TempDir::new_in(self.folder.path()).unwrap();
+        self.copy(&repository().join("policies"), &bundle.path().join("it"));
+        let bundle = bundle.path().join("it");
+        if block.kind == "toml" {
+            fs::write(bundle.join("tidegate.toml"), &block.text).unwrap();
+        } else {
+            let settings = fs::read_to_string(bundle.join("tidegate.toml")).unwrap();
+            fs::write(bundle.join("tidegate.toml"), settings + "\n[[policies]]\nfile = \"shown.lua\"\n").unwrap();
+            fs::write(bundle.join("shown.lua"), &block.text).unwrap();
+        }
+        let output = self.run(&format!("OPENAI_API_KEY=sk-test tidegate check '{}'", bundle.display()));
+        assert!(output.contains("no faults"), "README.md:{}: {output}", block.line);
+    }
+}
+
+#[test]
+fn every_block_does_what_the_text_says() {
+    let blocks = blocks();
+    let mut reader = Reader::new();
+    let mut heading = String::new();
+    for (index, block) in blocks.iter().enumerate() {
+        if block.heading != heading {
+            reader.running.clear();
+            heading.clone_from(&block.heading);
+        }
+        let expected = blocks.get(index + 1).filter(|next| next.kind == "text" && next.heading == heading);
+        match (block.kind.as_str(), block.file()) {
+            ("sh", _) if block.text.lines().all(|line| line.ends_with(" &")) => {
+                block.text.lines().for_each(|line| reader.start(line));
+            }
+            ("sh", _) => reader.shows(block, expected.map_or("", |next| next.text.as_str())),
+            ("lua", Some(file)) => {
+                reader.checks(block);
+                fs::write(reader.folder.path().join(file), &block.text).unwrap();
+            }
+            ("lua" | "toml", None) => reader.checks(block),
+            ("text", _) => {}
+            (kind, _) => panic!("README.md:{}: nobody runs a block of the kind `{kind}`", block.line),
+        }
+    }
+    assert!(blocks.iter().filter(|block| block.kind == "sh").count() >= 6, "the README shows too little");
+}
+
+#[test]
+fn the_readme_says_of_each_policy_what_the_policy_says_of_itself() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    for entry in fs::read_dir(repository().join("policies")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.extension().is_some_and(|ending| ending == "lua") {
+            let text = fs::read_to_string(&path).unwrap();
+            let said = text.lines().nth(1).and_then(|line| line.strip_prefix("-- ")).unwrap();
+            assert!(readme.contains(&format!("| `{name}` | {said} |")), "{name}: {said}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_lists_every_hook() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    for hook in tidegate::policy::Hook::ALL {
+        let name = hook.name();
+        let listed = [format!("| `{name}(req"), format!("| `{name}("), format!("| `{name}` |")]
+            .iter()
+            .any(|row| readme.contains(row));
+        assert!(listed, "{name}");
+    }
+}
