@@ -10,6 +10,7 @@ mod burst;
 mod failure;
 mod hook;
 mod host;
+#[allow(unsafe_code, reason = "stops a running VM from outside; the file argues for it")]
 mod interrupt;
 mod load;
 mod modules;

@@ -168,8 +168,8 @@ impl Default for Trust {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            head: Duration::from_secs(120),
-            idle: Duration::from_secs(120),
+            head: Duration::from_mins(2),
+            idle: Duration::from_mins(2),
             total: None,
         }
     }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::script::ScriptedDial;
 use crate::dialect::Dialect;
 use crate::exchange::decision::Identity;
-use crate::exchange::{CacheState, Exchange, Peer, Sent, forwarding, receive};
+use crate::exchange::{CacheState, Exchange, Intake, Peer, Sent, forwarding, receive};
 use crate::gate::Gate;
 use crate::message::{RequestHead, Shared};
 use crate::policy::Facts;

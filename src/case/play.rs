@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use serde_json::Value;
 use tokio::runtime::{Builder, Handle};
 use tokio::time::Instant;
 
@@ -24,6 +23,7 @@ use crate::clock::Clock;
 use crate::exchange::decision::{Identity, Plan};
 use crate::exchange::{self, AttemptRecord, CacheState, End, Exchange, Peer, Reason, Sent, finish};
 use crate::fault::Fault;
+use crate::gate::memory::Held;
 use crate::gate::services::{GateServices, Sink};
 use crate::gate::{Gate, Random, State};
 use crate::generation::Candidate;
@@ -255,7 +255,7 @@ async fn afterwards() {
 // === impl Notes ===
 
 impl Sink for Notes {
-    fn finished(&self, _exchange: &Exchange, _summary: &Value) {}
+    fn finished(&self, _exchange: &Exchange) {}
 
     fn log(&self, line: LogLine) {
         self.0.lock().lines.push(line);

@@ -101,7 +101,7 @@ pub fn find(folder: &Path, filter: Option<&str>) -> Result<Vec<Found>, Vec<Fault
 }
 
 /// The files below a folder that end so, without the ending, sorted. A folder that does not exist holds none.
-fn names(folder: &Path, ending: &str) -> Result<Vec<String>, Vec<Fault>> {
+pub fn names(folder: &Path, ending: &str) -> Result<Vec<String>, Vec<Fault>> {
     let mut names = Vec::new();
     let mut folders = vec![(folder.to_owned(), String::new())];
     while let Some((folder, prefix)) = folders.pop() {

@@ -1,5 +1,6 @@
 //! `tidegate status`: what a running gate serves now.
 
+use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
@@ -55,17 +56,17 @@ fn told(status: &Value) -> String {
         text(&live["since"])
     );
     if let Some(rejected) = status.get("rejected") {
-        out.push_str(&format!("rejected  {}\n", text(&rejected["at"])));
+        let _ = writeln!(out, "rejected  {}", text(&rejected["at"]));
         for fault in rejected["faults"].as_array().into_iter().flatten() {
-            out.push_str(&format!("          {}\n", text(fault)));
+            let _ = writeln!(out, "          {}", text(fault));
         }
     }
     for note in status["needs_restart"].as_array().into_iter().flatten() {
-        out.push_str(&format!("restart   {}\n", text(note)));
+        let _ = writeln!(out, "restart   {}", text(note));
     }
     let errors = status["hook_errors"].as_array().map_or(0, Vec::len);
     if errors > 0 {
-        out.push_str(&format!("hooks     {errors} failed lately; --json tells which\n"));
+        let _ = writeln!(out, "hooks     {errors} failed lately; --json tells which");
     }
     out
 }

@@ -10,7 +10,7 @@ use crate::upstream::balance;
 use crate::upstream::dial::Dialer;
 
 /// The endpoint chosen for an exchange that asks to leave HTTP, and the head it is sent.
-pub async fn prepare(dial: &Dialer, x: &mut Exchange) -> Result<(Box<HttpPeer>, RequestHead), Error> {
+pub(super) async fn prepare(dial: &Dialer, x: &mut Exchange) -> Result<(Box<HttpPeer>, RequestHead), Error> {
     let planned = x.plan.as_ref().and_then(|plan| plan.attempts.first());
     let chosen = planned.and_then(|planned| {
         let upstream = x.generation.upstreams.get(&planned.upstream)?;

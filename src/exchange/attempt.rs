@@ -50,7 +50,7 @@ pub struct Committed<N: Connection> {
 /// How one attempt ended.
 enum Ended<N: Connection> {
     /// With a response that may be sent as it is.
-    Response(Committed<N>),
+    Response(Box<Committed<N>>),
     /// With an error, or a stream that failed before its first meaningful event.
     Failed(Error),
 }
@@ -96,13 +96,13 @@ pub async fn run<C: Client, D: Dial>(
         let ended = once(gate, client, x, &next, may_fail_over, waited).await;
         let decision = judge(gate, x, &progress, &next, &ended);
         match (ended, decision) {
-            (Ended::Response(response), None) => return Ok(response),
+            (Ended::Response(response), None) => return Ok(*response),
             (Ended::Failed(error), None) => {
                 failure = error;
                 break;
             }
             (Ended::Response(response), Some(again)) => {
-                best = Some(better(best.take(), keep(response).await));
+                best = Some(better(best.take(), keep(*response).await));
                 waited = progress.turn(x, &next, again);
             }
             (Ended::Failed(error), Some(again)) => {
@@ -144,7 +144,7 @@ async fn once<C: Client, D: Dial>(
         waited,
     });
     match result {
-        Ok(response) => Ended::Response(response),
+        Ok(response) => Ended::Response(Box::new(response)),
         Err(error) => Ended::Failed(error),
     }
 }

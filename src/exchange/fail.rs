@@ -22,13 +22,11 @@ pub async fn answer<C: Client, D: Dial>(_gate: &Gate<D>, client: &mut C, x: &mut
     if x.generation.policies.has(Hook::OnError) {
         answer = x.run.on_error(&error, answer);
     }
-    match write(client, x, answer).await {
-        Ok(()) => End::Answered,
-        Err(_) => {
-            client.break_off().await;
-            End::Broken
-        }
+    if write(client, x, answer).await.is_ok() {
+        return End::Answered;
     }
+    client.break_off().await;
+    End::Broken
 }
 
 /// The built-in shape: the error of the client's dialect, with the request id, and nothing internal.

@@ -127,7 +127,8 @@ pub async fn read_up_to<C: Client>(
             first = piece;
         } else {
             if rest.is_empty() {
-                rest.reserve(declared.map_or(first.len() * 2, |length| (length as usize).min(cap)));
+                let length = declared.and_then(|length| usize::try_from(length).ok());
+                rest.reserve(length.unwrap_or(first.len() * 2).min(cap));
                 rest.extend_from_slice(&first);
             }
             rest.extend_from_slice(&piece);

@@ -142,7 +142,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
         return Err(error);
     }
     let events = wire.map(|wire| Events::new(wire, x));
-    let (head, whole) = framed(x, &response, events.as_ref(), bodied);
+    let (head, whole) = framed(&response, events.as_ref(), bodied);
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
     let sent = client.send_head(marked(x, head), end).await;
     x.sent.status = Some(response.lock().head.status.as_u16());
@@ -202,7 +202,7 @@ async fn with_response_body<C: Client, N: Connection, F: Future>(
 }
 
 /// The head to send, with its framing, and the body if it is in memory.
-fn framed(x: &Exchange, response: &Shared<Response>, events: Option<&Events>, bodied: bool) -> (ResponseHead, Option<Bytes>) {
+fn framed(response: &Shared<Response>, events: Option<&Events>, bodied: bool) -> (ResponseHead, Option<Bytes>) {
     let mut response = response.lock();
     let whole = response.body.bytes().filter(|_| bodied);
     let head = &mut response.head;
@@ -211,7 +211,7 @@ fn framed(x: &Exchange, response: &Shared<Response>, events: Option<&Events>, bo
         Some(bytes) => heads::frame_response(head, Framing::Length(bytes.len() as u64)),
         None if !bodied => {}
         None => {
-            let edits = events.is_some_and(|events| events.edits(x));
+            let edits = events.is_some_and(Events::edits);
             let length = heads::content_length(&head.headers).filter(|_| !edits);
             heads::frame_response(head, length.map_or(Framing::Open, Framing::Length));
         }

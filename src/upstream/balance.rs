@@ -4,12 +4,12 @@ use super::Endpoint;
 
 /// Chooses among `endpoints` those that `tried` does not exclude, by weight; endpoints of weight 0 only when no
 /// other is left. `draw` is a number in `0.0..1.0`. `None` when all were tried.
-pub fn choose<'a, E: AsRef<Endpoint>>(endpoints: &'a [E], tried: impl Fn(&Endpoint) -> bool, draw: f64) -> Option<&'a E> {
+pub fn choose<E: AsRef<Endpoint>>(endpoints: &[E], tried: impl Fn(&Endpoint) -> bool, draw: f64) -> Option<&E> {
     let left = || endpoints.iter().filter(|endpoint| !tried((*endpoint).as_ref()));
     let total: u64 = left().map(|endpoint| u64::from(endpoint.as_ref().weight)).sum();
     if total == 0 {
-        let count = left().count();
-        return left().nth(scale(draw, count as u64) as usize);
+        let count = left().count() as u64;
+        return left().zip(0..).find(|(_, place)| *place == scale(draw, count)).map(|(endpoint, _)| endpoint);
     }
     let mut mark = scale(draw, total);
     left().find(|endpoint| {
@@ -36,7 +36,26 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::upstream::tests_support::endpoint;
+    use crate::upstream::{HttpVersion, Trust};
+
+    fn endpoint(name: &str, weight: u32) -> Endpoint {
+        Endpoint {
+            name: name.to_owned(),
+            tls: false,
+            host: "127.0.0.1".to_owned(),
+            port: 80,
+            prefix: String::new(),
+            weight,
+            headers: Vec::new(),
+            host_header: http::HeaderValue::from_static("127.0.0.1"),
+            preserve_host: false,
+            http: HttpVersion::One,
+            trust: Trust::default(),
+            keep_alive: std::time::Duration::ZERO,
+            connect_timeout: std::time::Duration::ZERO,
+            peers: crate::upstream::dial::Peers::default(),
+        }
+    }
 
     fn shares(weights: &[u32], tried: &[&str]) -> Vec<usize> {
         let endpoints: Vec<Arc<Endpoint>> = weights

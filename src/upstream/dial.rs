@@ -310,10 +310,9 @@ fn prepare(address: SocketAddr, endpoint: &Endpoint) -> Result<HttpPeer, Error> 
     options.verify_hostname = endpoint.trust.verify;
     options.max_h2_streams = 100;
     options.alpn = match endpoint.http {
-        HttpVersion::One => ALPN::H1,
         HttpVersion::Two => ALPN::H2,
         HttpVersion::Auto if endpoint.tls => ALPN::H2H1,
-        HttpVersion::Auto => ALPN::H1,
+        HttpVersion::One | HttpVersion::Auto => ALPN::H1,
     };
     if let Some(file) = &endpoint.trust.ca {
         options.ca = Some(read_authorities(file)?);

@@ -45,7 +45,7 @@ pub(crate) async fn measure(arguments: &Arguments) -> Result<Record, Failure> {
     let mut record = Record::new(&arguments.target.peer, "memory", arguments.target.work.name());
     let idle = resident_kib(pid)?;
     record.set("idle_kib", idle);
-    let streams = hold(arguments.target.target, arguments.count).await?;
+    let streams = hold(arguments.target.address, arguments.count).await?;
     sleep(SETTLE).await; // paced: memory is looked at when all is quiet
     let held = resident_kib(pid)?;
     record.set("held_kib", held);

@@ -12,7 +12,7 @@ pub(crate) fn resident_kib(pid: u32) -> io::Result<f64> {
     number.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "the process tells no VmRSS"))
 }
 
-/// Time that all threads of the process spent running, kernel time included (proc_pid_schedstat).
+/// Time that all threads of the process spent running, kernel time included (`proc_pid_schedstat`).
 pub(crate) fn busy(pid: u32) -> io::Result<Duration> {
     let mut nanos = 0;
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {

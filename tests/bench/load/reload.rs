@@ -38,7 +38,7 @@ pub(crate) async fn measure(arguments: &Arguments) -> Result<Record, Failure> {
     let text = fs::read_to_string(&arguments.file)?;
     let variants: Arc<[Variant]> = arguments.target.variants().into();
     let request = variants.first().map(|variant| variant.bytes.as_slice()).unwrap_or_default();
-    let address = arguments.target.target;
+    let address = arguments.target.address;
     let mut times = Times::default();
     for turn in 1..=arguments.n {
         let revision = format!("revision-{turn}");

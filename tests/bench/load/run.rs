@@ -75,7 +75,7 @@ pub(crate) async fn run(arguments: &RunArguments) -> Result<Record, Failure> {
     let variants: Arc<[Variant]> = target.variants().into();
     let mut clients = JoinSet::new();
     for turn in 0..arguments.connections {
-        let caller = Caller::new(target.target, Arc::clone(&variants), turn);
+        let caller = Caller::new(target.address, Arc::clone(&variants), turn);
         clients.spawn(repeat(caller, start, end));
     }
     let busy = || arguments.pid.map_or(Ok(Duration::ZERO), process::busy);
@@ -111,7 +111,7 @@ async fn repeat(mut caller: Caller, start: Instant, end: Instant) -> Tally {
 /// Measures how long one client waits.
 pub(crate) async fn latency(arguments: &LatencyArguments) -> Result<Record, Failure> {
     let target = &arguments.target;
-    let mut caller = Caller::new(target.target, target.variants().into(), 0);
+    let mut caller = Caller::new(target.address, target.variants().into(), 0);
     for _ in 0..arguments.n / 10 {
         timeout(PATIENCE, caller.call()).await??;
     }
@@ -135,7 +135,7 @@ pub(crate) async fn ready(arguments: &ReadyArguments) -> Result<(), Failure> {
     const PAUSE: Duration = Duration::from_millis(20);
     let target = &arguments.target;
     let until = Instant::now() + Duration::from_secs_f64(arguments.seconds);
-    let mut caller = Caller::new(target.target, target.variants().into(), 0);
+    let mut caller = Caller::new(target.address, target.variants().into(), 0);
     loop {
         let problem = match timeout_at(until, caller.call()).await {
             Ok(Ok(answer)) if answer.matches => return Ok(()),

@@ -8,8 +8,8 @@ use crate::work::{Variant, Work};
 #[derive(Clone, clap::Args)]
 pub(crate) struct Target {
     /// Where the target listens.
-    #[arg(long)]
-    pub target: SocketAddr,
+    #[arg(long = "target")]
+    pub address: SocketAddr,
     /// The name it has in the table.
     #[arg(long, default_value = "target")]
     pub peer: String,

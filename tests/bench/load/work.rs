@@ -17,8 +17,10 @@ const AGENTS: [(&str, &str); 5] = [
 ];
 /// Models, each with the upstream that serves it.
 const MODELS: [(&str, &str); 2] = [("model-a", "a"), ("model-b", "b")];
-/// Events of a stream that say something; the terminator comes on top.
-pub(crate) const EVENTS: usize = 200;
+/// Events of a stream that is sent at once; the terminator comes on top.
+const EVENTS: usize = 200;
+/// Events of a paced stream: few, so that many whole streams fit into a short measurement.
+pub(crate) const PACED_EVENTS: usize = 20;
 /// What a hook on events puts in place of the upstream's model name.
 const REWRITTEN: &[u8] = br#""model":"gate""#;
 
@@ -37,6 +39,10 @@ pub(crate) enum Work {
     D,
     /// Forward a stream and change every event.
     DHook,
+    /// Forward a stream whose events come one by one, each alone, as models send them.
+    DPaced,
+    /// The same, and change every event.
+    DPacedHook,
 }
 
 /// One request, and what its answer must show.
@@ -65,6 +71,8 @@ impl Work {
             Self::C100k => "c100k",
             Self::D => "d",
             Self::DHook => "d-hook",
+            Self::DPaced => "d-paced",
+            Self::DPacedHook => "d-paced-hook",
         }
     }
 
@@ -78,7 +86,11 @@ impl Work {
     fn variant(self, agent: (&str, &'static str), model: (&str, &'static str), checked: bool) -> Variant {
         let identifies = matches!(self, Self::B | Self::C300 | Self::C100k);
         let routes = matches!(self, Self::C300 | Self::C100k);
-        let streams = matches!(self, Self::D | Self::DHook);
+        let events = match self {
+            Self::A | Self::B | Self::C300 | Self::C100k => 0,
+            Self::D | Self::DHook => EVENTS,
+            Self::DPaced | Self::DPacedHook => PACED_EVENTS,
+        };
         let body = body(model.0, if self == Self::C100k { 100_000 } else { 300 }, streams);
         let path = match self {
             Self::A | Self::B => "/".to_owned(),

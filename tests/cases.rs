@@ -1,0 +1,56 @@
+//! Every case in `tests/cases` against its snapshot in `snapshots`, so that a changed line of a policy, or of the gate,
+//! shows as a difference that `cargo insta review` can accept.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+
+use tidegate::bundle;
+use tidegate::case::{self, review};
+
+/// Where cases are kept.
+const CASES: &str = "tests/cases";
+
+#[test]
+fn every_case_does_what_its_snapshot_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let bundle = bundle::read(&root.join("policies")).unwrap();
+    let found = review::find(&root.join(CASES), None).unwrap();
+    let (names, cases): (Vec<_>, Vec<_>) = found.into_iter().map(|(name, case)| (name, case.unwrap())).unzip();
+    assert!(names.len() >= 45, "only {} cases were found", names.len());
+    let mut failed = Vec::new();
+    for (name, played) in names.iter().zip(case::play_all(&bundle, &cases)) {
+        let compared = panic::catch_unwind(AssertUnwindSafe(|| {
+            let played = played.unwrap();
+            compare(name, &played.case.about, &case::render(&played));
+        }));
+        if compared.is_err() {
+            failed.push(name);
+        }
+    }
+    assert!(failed.is_empty(), "{} cases differ from their snapshots: {failed:?}", failed.len());
+}
+
+/// Asserts through insta, which writes what is new beside the snapshot for `cargo insta review`.
+fn compare(name: &str, about: &str, text: &str) {
+    let (folder, stem) = name.rsplit_once('/').unwrap_or(("", name));
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(Path::new("../snapshots").join(folder));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.set_description(about);
+    settings.set_input_file(format!("{CASES}/{name}.http"));
+    settings.bind(|| insta::assert_snapshot!(stem, text));
+}
+
+#[test]
+fn every_snapshot_has_a_case() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let snapshots = review::names(&root.join("snapshots"), ".snap").unwrap();
+    let strays: Vec<_> = snapshots
+        .iter()
+        .filter(|name| !root.join(CASES).join(format!("{name}.http")).exists())
+        .collect();
+    assert!(strays.is_empty(), "snapshots without a case: {strays:?}");
+}
