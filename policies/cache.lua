@@ -1,6 +1,8 @@
 --!strict
 -- Answers a repeated LLM call from memory, whole or as the stream it was: for the same user, until the answer is too old.
 
+local bodies = require("./lib/body")
+
 local p = params {
   ttl = param.integer(0, { min = 0, doc = "Seconds that an answer may serve; 0 stores nothing." }),
   scope = param.string("user", { values = { "user", "shared" }, doc = "Who may be served an answer: `user` who asked first, or `shared` with everybody." }),
@@ -31,7 +33,7 @@ local function wishes(req: any, body: any): (boolean, boolean)
   local fresh = string.find(control, "no-cache", 1, true) ~= nil
   local secret = string.find(control, "no-store", 1, true) ~= nil
   local asked = body.cache
-  if type(asked) == "boolean" or type(asked) == "string" or type(asked) == "number" or asked == nil then
+  if type(asked) ~= "userdata" or json.is_array(asked) then
     return not fresh, not secret
   end
   local apart = asked["no-cache"] == true
@@ -40,7 +42,7 @@ end
 
 -- `system` without the line of accounting.
 local function system_of(system: any): any
-  if type(system) == "string" or not json.is_array(system) or #system == 0 then
+  if type(system) ~= "userdata" or not json.is_array(system) or type(system[1]) ~= "userdata" then
     return system
   end
   local text = system[1].text
@@ -75,7 +77,10 @@ return policy {
     if p.ttl == 0 or not CALLS[ctx.dialect or ""] or req.method ~= "POST" then
       return nil
     end
-    local body = req:json()
+    local body = bodies.object(req)
+    if not body then
+      return nil
+    end
     for _, field in STATEFUL do
       if body[field] then
         return nil

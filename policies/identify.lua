@@ -81,8 +81,12 @@ local function client_of(headers: any, list: any): (any, string?)
   return nil, nil
 end
 
-local ALL = table.clone(p.rules)
-table.move(user_agents, 1, #user_agents, #ALL + 1, ALL)
+local ALL = {}
+for _, list in { p.rules, user_agents } do
+  for _, rule in list do
+    table.insert(ALL, rule)
+  end
+end
 
 return policy {
   api = 1,

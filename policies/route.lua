@@ -1,6 +1,7 @@
 --!strict
 -- Sends a call to an upstream by the model it asks for: an explicit `upstream/model`, an alias, or the first rule that fits.
 
+local bodies = require("./lib/body")
 local rules = require("./lib/rules")
 
 -- A place is "upstream", "upstream/model", or a list of such places: the first is asked first, the others are in reserve.
@@ -58,7 +59,8 @@ local function model_of(req: any, ctx: any): string?
   if req.method ~= "POST" then
     return nil
   end
-  local model = req:json().model
+  local asked = bodies.object(req)
+  local model = asked and asked.model
   return if type(model) == "string" and model ~= "" then model else nil
 end
 

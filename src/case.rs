@@ -168,7 +168,7 @@ impl Default for Setup {
     /// 2026-03-01 12:00:00 UTC, seed 1, and a client at 203.0.113.7 (an address for documentation, RFC 5737).
     fn default() -> Self {
         Self {
-            clock: SystemTime::UNIX_EPOCH + Duration::from_secs(1_772_366_400),
+            clock: SystemTime::UNIX_EPOCH + Duration::from_hours(492_324),
             seed: 1,
             client: IpAddr::from([203, 0, 113, 7]),
             env: BTreeMap::new(),

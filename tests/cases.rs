@@ -48,9 +48,7 @@ fn compare(name: &str, about: &str, text: &str) {
 fn every_snapshot_has_a_case() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let snapshots = review::names(&root.join("snapshots"), ".snap").unwrap();
-    let strays: Vec<_> = snapshots
-        .iter()
-        .filter(|name| !root.join(CASES).join(format!("{name}.http")).exists())
-        .collect();
+    let strays: Vec<_> =
+        snapshots.iter().filter(|name| !root.join(CASES).join(format!("{name}.http")).exists()).collect();
     assert!(strays.is_empty(), "snapshots without a case: {strays:?}");
 }

@@ -1,5 +1,7 @@
 //! The README is run: commands do what it says they do, and every piece of Lua and TOML in it is loaded.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without is there, or the test fails")]
+
 #[path = "support/running.rs"]
 mod running;
 

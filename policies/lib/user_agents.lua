@@ -47,7 +47,7 @@ return {
   { match = "google%-adk/", client = "google-adk" },
   { match = "^charm[%- ]fantasy/", client = "charm-fantasy" },
   { match = "^ai/", client = "vercel-ai" },
-  { match = "ai%-sdk/", client = "vercel-ai" },
+  { match = " ai%-sdk/", client = "vercel-ai" },
 
   -- SDKs. `%a-` passes over a prefix such as Async or Patched.
   { match = "^%a-azureopenai/python", client = "azure-openai-python" },

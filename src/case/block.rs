@@ -45,10 +45,7 @@ pub(super) fn cut<'a>(file: &str, text: &'a str, faults: &mut Vec<Fault>) -> Blo
     let mut preamble = Vec::new();
     let mut blocks: Vec<Block<'a>> = Vec::new();
     for (index, text) in text.split_inclusive('\n').enumerate() {
-        let line = Line {
-            number: index + 1,
-            text,
-        };
+        let line = Line { number: index + 1, text };
         match open(line) {
             Some(Ok(block)) => blocks.push(block),
             Some(Err(why)) => faults.push(Fault::at(file, line.number, 1, why)),
@@ -75,12 +72,7 @@ fn open(line: Line<'_>) -> Option<Result<Block<'_>, &'static str>> {
         Some((name, value)) => (name, Some(value)),
         None => (word, None),
     });
-    Some(Ok(Block {
-        line: line.number,
-        side,
-        words: pairs.collect(),
-        lines: Vec::new(),
-    }))
+    Some(Ok(Block { line: line.number, side, words: pairs.collect(), lines: Vec::new() }))
 }
 
 /// What is said of an opening line that opens nothing.

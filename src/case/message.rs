@@ -17,14 +17,24 @@ pub(super) struct Shape {
     pub(super) crlf: bool,
     /// The last line has no end.
     pub(super) torn: bool,
-    /// No framing header is added.
-    pub(super) raw: bool,
-    /// The body may not be declared whole: what follows is broken off or never comes.
-    pub(super) open: bool,
+    /// How its length is told when its head does not say.
+    pub(super) framing: Framing,
     /// The most bytes of a piece.
     pub(super) split: Option<usize>,
     /// Before each piece but the first.
     pub(super) pause: Duration,
+}
+
+/// How the length of a body is told when the head in the case does not say.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// By its bytes; a stream in chunks.
+    #[default]
+    Usual,
+    /// In chunks: what follows is broken off or never comes, so that no length would be true.
+    Chunks,
+    /// Not at all.
+    Untold,
 }
 
 /// A mistake and where it is.
@@ -53,7 +63,7 @@ pub(super) fn request(lines: &[Line<'_>], at: usize, shape: Shape) -> Result<(Re
     }
     let rest = headers(rest, |name, value| head.append_header(name, value).is_ok())?;
     let body = body(rest, &head.headers, shape)?;
-    if !shape.raw && !framed(&head.headers) && !body.is_empty() {
+    if shape.framing != Framing::Untold && !framed(&head.headers) && !body.is_empty() {
         let _ = head.append_header("Content-Length", length(&body).to_string());
     }
     Ok((head, body))
@@ -77,8 +87,8 @@ pub(super) fn response(lines: &[Line<'_>], shape: Shape) -> Result<(Vec<Response
     };
     let body = body(rest, &last.headers, shape)?;
     let bodiless = matches!(last.status.as_u16(), 100..=199 | 204 | 304);
-    if !shape.raw && !framed(&last.headers) && !bodiless {
-        let streamed = shape.open || !matches!(ending(&last.headers), Ending::Nothing);
+    if shape.framing != Framing::Untold && !framed(&last.headers) && !bodiless {
+        let streamed = shape.framing == Framing::Chunks || !matches!(ending(&last.headers), Ending::Nothing);
         let _ = if streamed {
             last.append_header("Transfer-Encoding", "chunked")
         } else {
@@ -146,10 +156,7 @@ fn body(lines: &[Line<'_>], headers: &HeaderMap, shape: Shape) -> Result<Vec<Pie
     end(&mut pieces, ending);
     let pieces = pieces.into_iter().filter(|(pause, text)| !text.is_empty() || !pause.is_zero());
     let line_ends = |text: String| if shape.crlf { text.replace('\n', "\r\n") } else { text };
-    let pieces = pieces.map(|(pause, text)| Piece {
-        pause,
-        bytes: Bytes::from(line_ends(text)),
-    });
+    let pieces = pieces.map(|(pause, text)| Piece { pause, bytes: Bytes::from(line_ends(text)) });
     Ok(split(pieces, shape))
 }
 

@@ -33,7 +33,7 @@ use crate::settings::{Place, Settings};
 use crate::state::{Limiter, Store, StoreLimits};
 
 /// How long work after a response may go on, in virtual time.
-const AFTERWARDS: Duration = Duration::from_secs(60);
+const AFTERWARDS: Duration = Duration::from_mins(1);
 
 /// The name of a case's generation: snapshots do not change because a comment in a policy did.
 const GENERATION: &str = "case";
@@ -127,12 +127,7 @@ async fn play_here(bundle: &Bundle, case: &Case) -> Result<Played, Vec<Fault>> {
         tokio::time::sleep(call.after).await; // paced: the case says how long the client waits
         calls.push(play_call(&gate, &notes, case, call).await);
     }
-    Ok(Played {
-        case: case.clone(),
-        calls,
-        unused: gate.dial.unused(),
-        mask,
-    })
+    Ok(Played { case: case.clone(), calls, unused: gate.dial.unused(), mask })
 }
 
 /// The bundle as the case wants it, with stand-ins for secrets: a case needs no real keys.
@@ -158,14 +153,11 @@ fn set_params(settings: &mut Settings, case: &Case) -> Result<(), Vec<Fault>> {
     let mut faults = Vec::new();
     for param in &case.setup.params {
         let policy = settings.policies.iter_mut().find(|policy| policy.label() == param.policy);
-        match policy {
-            Some(policy) => {
-                policy.params.insert(param.name.clone(), param.value.clone());
-            }
-            None => {
-                let message = format!("the settings have no policy `{}`", param.policy);
-                faults.push(Fault::at(&case.file, param.line, 1, message));
-            }
+        if let Some(policy) = policy {
+            policy.params.insert(param.name.clone(), param.value.clone());
+        } else {
+            let message = format!("the settings have no policy `{}`", param.policy);
+            faults.push(Fault::at(&case.file, param.line, 1, message));
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
@@ -205,11 +197,7 @@ fn gate(candidate: Candidate, case: &Case, notes: Arc<Notes>) -> Result<Gate<Scr
 
 /// Serves one call to its end, and waits for the work that policies left for afterwards.
 async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: &Call) -> PlayedCall {
-    let peer = Peer {
-        ip: case.setup.client,
-        tls: call.tls,
-        version: call.head.version,
-    };
+    let peer = Peer { ip: case.setup.client, tls: call.tls, version: call.head.version };
     let mut x = begin(gate, peer, call.head.clone());
     let mut client = ScriptedClient::new(call);
     if exchange::serve(gate, &mut client, &mut x).await == End::Upgrade {
@@ -220,19 +208,11 @@ async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: 
         identity: x.identity.clone(),
         decisions: x.run.trace().to_vec(),
         plan: x.plan.clone(),
-        cache: CacheState {
-            rule: x.cache.rule.clone(),
-            key: x.cache.key.clone(),
-            verdict: x.cache.verdict.clone(),
-        },
+        cache: CacheState { rule: x.cache.rule.clone(), key: x.cache.key.clone(), verdict: x.cache.verdict.clone() },
         attempts: x.attempts.clone(),
         wires: Vec::new(),
         got: client.got,
-        sent: Sent {
-            reason: x.sent.reason,
-            error: x.sent.error.clone(),
-            ..Sent::default()
-        },
+        sent: Sent { reason: x.sent.reason, error: x.sent.error.clone(), ..Sent::default() },
         id: x.id.clone(),
         heard: Heard::default(),
     };

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 
 use super::block::{self, Block, Line, Side};
-use super::message::{self, Shape};
+use super::message::{self, Framing, Shape};
 use super::{Answer, Call, Case, Mishap, Param, Setup};
 use crate::fault::Fault;
 
@@ -14,8 +14,7 @@ const CLIENT_WORDS: &str = "after=5s, leaves=2s, tls, split=7, pause=1s, crlf, t
 const UPSTREAM_WORDS: &str = "fault=refuse|reset|stall|cut|garbage, slow=2s, early, split=7, pause=1s, crlf, torn, raw";
 
 /// What can stand in the preamble besides comments.
-const SETTINGS: &str =
-    "set clock 2026-03-01T12:00:00Z, set seed 1, set client 203.0.113.7, set env NAME value, set param policy.name json";
+const SETTINGS: &str = "set clock 2026-03-01T12:00:00Z, set seed 1, set client 203.0.113.7, set env NAME value, set param policy.name json";
 
 /// The words of an opening line that both sides have, and those of one.
 #[derive(Default)]
@@ -34,13 +33,7 @@ pub fn read(file: &str, text: &str) -> Result<Case, Vec<Fault>> {
     let mut faults = Vec::new();
     let parts = block::cut(file, text, &mut faults);
     let (about, setup) = preamble(file, &parts.preamble, &mut faults);
-    let mut case = Case {
-        file: file.to_owned(),
-        about,
-        setup,
-        calls: Vec::new(),
-        answers: Vec::new(),
-    };
+    let mut case = Case { file: file.to_owned(), about, setup, calls: Vec::new(), answers: Vec::new() };
     for block in &parts.blocks {
         let read = match block.side {
             Side::Client => call(block).map(|call| case.calls.push(call)),
@@ -125,37 +118,30 @@ fn param(text: &str, line: usize) -> Result<Param, String> {
     let (path, json) = text.split_once(' ').ok_or_else(wanted)?;
     let (policy, name) = path.rsplit_once('.').ok_or_else(wanted)?;
     let value = serde_json::from_str(json.trim()).map_err(|error| format!("the value is not JSON: {error}"))?;
-    Ok(Param {
-        policy: policy.to_owned(),
-        name: name.to_owned(),
-        value,
-        line,
-    })
+    Ok(Param { policy: policy.to_owned(), name: name.to_owned(), value, line })
 }
 
 fn call(block: &Block<'_>) -> Result<Call, message::Mistake> {
     let words = words(block, &block.words)?;
     let (head, body) = message::request(&block.lines, block.line, words.shape)?;
-    Ok(Call {
-        line: block.line,
-        after: words.after,
-        leaves: words.leaves,
-        tls: words.tls,
-        head,
-        body,
-    })
+    Ok(Call { line: block.line, after: words.after, leaves: words.leaves, tls: words.tls, head, body })
 }
 
 fn answer(block: &Block<'_>) -> Result<Answer, message::Mistake> {
     let Some(((name, None), rest)) = block.words.split_first() else {
-        return Err((block.line, "an answer names its upstream: `< upstream NAME` or `< upstream NAME/ENDPOINT`".to_owned()));
+        return Err((
+            block.line,
+            "an answer names its upstream: `< upstream NAME` or `< upstream NAME/ENDPOINT`".to_owned(),
+        ));
     };
     let (upstream, endpoint) = match name.split_once('/') {
         Some((upstream, endpoint)) => (upstream, Some(endpoint.to_owned())),
         None => (*name, None),
     };
     let mut words = words(block, rest)?;
-    words.shape.open = matches!(words.fault, Some(Mishap::Cut | Mishap::Stall));
+    if words.shape.framing == Framing::Usual && matches!(words.fault, Some(Mishap::Cut | Mishap::Stall)) {
+        words.shape.framing = Framing::Chunks;
+    }
     let (heads, body) = message::response(&block.lines, words.shape)?;
     check_answer(block.line, words.fault, heads.is_empty())?;
     Ok(Answer {
@@ -174,8 +160,12 @@ fn answer(block: &Block<'_>) -> Result<Answer, message::Mistake> {
 fn check_answer(line: usize, fault: Option<Mishap>, empty: bool) -> Result<(), message::Mistake> {
     let why = match fault {
         None if empty => "the block holds no response; without one it needs a `fault=`",
-        Some(Mishap::Cut) if empty => "`fault=cut` breaks a response off: give its head; before a head it is `fault=reset`",
-        Some(Mishap::Refuse | Mishap::Reset | Mishap::Garbage) if !empty => "with this fault no response comes: leave it out",
+        Some(Mishap::Cut) if empty => {
+            "`fault=cut` breaks a response off: give its head; before a head it is `fault=reset`"
+        }
+        Some(Mishap::Refuse | Mishap::Reset | Mishap::Garbage) if !empty => {
+            "with this fault no response comes: leave it out"
+        }
         _ => return Ok(()),
     };
     Err((line, why.to_owned()))
@@ -207,7 +197,7 @@ fn common_word(words: &mut Words, name: &str, value: Option<&str>) -> bool {
     match (name, value) {
         ("crlf", None) => shape.crlf = true,
         ("torn", None) => shape.torn = true,
-        ("raw", None) => shape.raw = true,
+        ("raw", None) => shape.framing = Framing::Untold,
         ("split", Some(value)) => {
             shape.split = value.parse().ok().filter(|bytes| *bytes > 0);
             return shape.split.is_some();

@@ -25,10 +25,7 @@ pub(super) struct Page<'m> {
 
 /// The snapshot of a played case.
 pub fn render(played: &Played) -> String {
-    let mut page = Page {
-        text: String::new(),
-        mask: &played.mask,
-    };
+    let mut page = Page { text: String::new(), mask: &played.mask };
     for (index, call) in played.calls.iter().enumerate() {
         if index > 0 {
             page.text.push('\n');
@@ -133,6 +130,9 @@ fn write_got(page: &mut Page<'_>, got: &[Got]) {
         match got {
             Got::Continue => page.indented("HTTP/1.1 100 Continue\n"),
             Got::Head(at, head) => {
+                if !pieces.is_empty() {
+                    page.blank();
+                }
                 write_response_head(page, head);
                 pieces.push((*at, b""));
             }
@@ -157,7 +157,7 @@ fn write_got(page: &mut Page<'_>, got: &[Got]) {
 
 fn write_response_head(page: &mut Page<'_>, head: &ResponseHead) {
     let reason = head.get_reason_phrase().unwrap_or_default();
-    page.indented(&format!("{:?} {} {reason}", head.version, head.status.as_u16()).trim_end().to_owned());
+    page.indented(format!("{:?} {} {reason}", head.version, head.status.as_u16()).trim_end());
     for (name, value) in head.case_header_iter() {
         page.header(name.as_slice(), value);
     }
@@ -180,7 +180,7 @@ fn name_of(answer: &Answer) -> String {
 pub(super) fn time(duration: Duration) -> String {
     let millis = duration.as_millis();
     match millis {
-        _ if millis % 1000 == 0 && millis > 0 => format!("{}s", millis / 1000),
+        _ if millis.is_multiple_of(1000) && millis > 0 => format!("{}s", millis / 1000),
         _ => format!("{millis}ms"),
     }
 }
@@ -203,7 +203,7 @@ impl Page<'_> {
     fn header(&mut self, name: &[u8], value: &HeaderValue) {
         let name = String::from_utf8_lossy(name);
         let value = String::from_utf8_lossy(value.as_bytes());
-        let shown = format!("{name}: {}", self.mask.header(&name, &value));
+        let shown = format!("{name}: {}", self.mask.header(&name, &value)).trim_end().to_owned();
         self.push(&shown, "    ");
     }
 

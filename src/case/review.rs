@@ -1,5 +1,6 @@
 //! Compares a bundle's cases with its snapshots, and says what differs: what `tidegate test` prints.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -57,15 +58,27 @@ pub enum Outcome {
 type Found = (String, Result<Case, Vec<Fault>>);
 
 /// Plays the cases in the bundle's folder `cases/` and compares them with `snapshots/`. Errors when the bundle itself
-/// cannot be read.
+/// cannot be read, and when there is nothing to play: a test that tests nothing must not pass.
 pub fn test_bundle(dir: &Path, options: &TestOptions) -> Result<Report, Vec<Fault>> {
     let bundle = bundle::read(dir)?;
     test_folders(&bundle, &dir.join(CASES), &dir.join(SNAPSHOTS), options)
 }
 
 /// The same for cases and snapshots that are kept elsewhere.
-pub fn test_folders(bundle: &Bundle, cases: &Path, snapshots: &Path, options: &TestOptions) -> Result<Report, Vec<Fault>> {
+pub fn test_folders(
+    bundle: &Bundle,
+    cases: &Path,
+    snapshots: &Path,
+    options: &TestOptions,
+) -> Result<Report, Vec<Fault>> {
     let found = find(cases, options.filter.as_deref())?;
+    if found.is_empty() {
+        let message = match &options.filter {
+            Some(filter) => format!("no case's name contains `{filter}`"),
+            None => "the folder holds no case: a file that ends in .http".to_owned(),
+        };
+        return Err(vec![Fault::in_file(format!("{CASES}/"), message)]);
+    }
     let readable: Vec<Case> = found.iter().filter_map(|(_, case)| case.as_ref().ok().cloned()).collect();
     let mut played = play_all(bundle, &readable).into_iter();
     let mut report = Report::default();
@@ -181,21 +194,8 @@ impl Report {
 
     /// For people: every difference, then the sum.
     pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        for (name, outcome) in &self.results {
-            match outcome {
-                Outcome::Same => {}
-                Outcome::Differs(difference) => text.push_str(&format!("{name}: differs\n{difference}\n")),
-                Outcome::New(shown) => text.push_str(&format!("{name}: has no snapshot\n{shown}\n")),
-                Outcome::Written => text.push_str(&format!("{name}: snapshot written\n")),
-                Outcome::Stray => text.push_str(&format!("{name}: has a snapshot but no case\n")),
-                Outcome::Faulty(faults) => {
-                    text.push_str(&format!("{name}: cannot be played\n"));
-                    text.extend(faults.iter().map(|fault| format!("{fault}\n")));
-                }
-            }
-        }
-        text.push_str(&format!("{} passed, {} failed\n", self.passed(), self.failed()));
+        let mut text: String = self.results.iter().map(|(name, outcome)| outcome.to_text(name)).collect();
+        let _ = writeln!(text, "{} passed, {} failed", self.passed(), self.failed());
         text
     }
 
@@ -221,6 +221,21 @@ impl Report {
 // === impl Outcome ===
 
 impl Outcome {
+    /// What an owner is told of a case; nothing when there is nothing to tell.
+    fn to_text(&self, name: &str) -> String {
+        match self {
+            Self::Same => String::new(),
+            Self::Differs(difference) => format!("{name}: differs\n{difference}\n"),
+            Self::New(shown) => format!("{name}: has no snapshot\n{shown}\n"),
+            Self::Written => format!("{name}: snapshot written\n"),
+            Self::Stray => format!("{name}: has a snapshot but no case\n"),
+            Self::Faulty(faults) => {
+                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                format!("{name}: cannot be played\n{}\n", faults.join("\n"))
+            }
+        }
+    }
+
     fn to_json(&self, name: &str) -> Value {
         match self {
             Self::Same => json!({ "name": name, "outcome": "same" }),

@@ -1,5 +1,6 @@
 //! Snapshots on disk, in insta's format: front matter between lines of dashes, then the text.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -48,18 +49,14 @@ pub fn normal(text: &str) -> String {
 /// A snapshot's file.
 fn format(front: &Front, text: &str) -> String {
     let mut file = format!("{RULE}\n");
-    let fields = [
-        ("source", &front.source),
-        ("description", &front.description),
-        ("input_file", &front.input_file),
-    ];
+    let fields = [("source", &front.source), ("description", &front.description), ("input_file", &front.input_file)];
     for (name, value) in fields {
         if let Some(value) = value {
             // A JSON string is a YAML string (YAML 1.2, 10.2.1).
-            file.push_str(&format!("{name}: {}\n", serde_json::Value::from(value.as_str())));
+            let _ = writeln!(file, "{name}: {}", serde_json::Value::from(value.as_str()));
         }
     }
-    file.push_str(&format!("{RULE}\n{}\n", normal(text)));
+    let _ = writeln!(file, "{RULE}\n{}", normal(text));
     file
 }
 

@@ -7,6 +7,7 @@ use mlua::{FromLua, Lua, Table, Value};
 
 use super::api::answer::Respond;
 use super::api::json::{canonical, encode};
+use super::api::number;
 use super::failure::Failure;
 use super::place::Spot;
 use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Place, Plan, PlannedAttempt, Route, Scope};
@@ -245,7 +246,7 @@ impl Fields<'_> {
     fn seconds(&self, key: &str) -> Result<Option<Duration>, Failure> {
         match self.get::<Value>(key)? {
             Value::Nil => Ok(None),
-            value => match value.as_f64() {
+            value => match number(&value) {
                 Some(seconds) if (0.0..=LONGEST).contains(&seconds) => Ok(Some(Duration::from_secs_f64(seconds))),
                 _ => Err(self.wrong(key, "a number of seconds")),
             },
@@ -262,7 +263,7 @@ impl Fields<'_> {
             let (name, value) = pair.map_err(|error| Failure::from_lua(&error))?;
             let name = match &name {
                 Value::String(name) => name.to_string_lossy(),
-                other => other.as_f64().map(|index| format!("{index}")).unwrap_or_default(),
+                other => number(other).map(|index| format!("{index}")).unwrap_or_default(),
             };
             let text = encode(self.reading.lua, &value).map_err(|error| Failure::from_lua(&error))?;
             parts.push((name, canonical(&text)));

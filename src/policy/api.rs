@@ -50,14 +50,18 @@ pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
     globals.raw_set("clock", tools::clock(lua)?)
 }
 
-/// Registers the types whose objects are made later, in hooks.
+/// Registers the types whose objects are made later, in hooks. mlua makes a type's methods with its first object, and
+/// those that wait with the help of `coroutine`, which the sandbox takes away: of such types one is made here.
 fn types(lua: &Lua) -> mlua::Result<()> {
     lua.register_userdata_type::<request::Req>(UserData::register)?;
     lua.register_userdata_type::<response::Res>(UserData::register)?;
     lua.register_userdata_type::<headers::Headers>(UserData::register)?;
     lua.register_userdata_type::<event::Ev>(UserData::register)?;
     lua.register_userdata_type::<view::View>(UserData::register)?;
-    lua.register_userdata_type::<ctx::Ctx>(UserData::register)
+    lua.register_userdata_type::<ctx::Ctx>(UserData::register)?;
+    lua.create_any_userdata(request::Req::empty()?)?;
+    lua.create_any_userdata(response::Res::empty()?)?;
+    Ok(())
 }
 
 /// The error for a field that an object does not have: a typo must not read as nil.
@@ -77,6 +81,15 @@ pub(super) fn known_keys(table: &Table, what: &str, known: &[&str]) -> mlua::Res
         let near = super::answer::nearest(&name, known);
         Err(mlua::Error::runtime(format!("{what}: unknown key `{name}`{near}")))
     })
+}
+
+/// A number, which mlua hands over in one of two kinds.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => Some(*number),
+        Value::Integer(whole) => Some(*whole as f64),
+        _ => None,
+    }
 }
 
 /// Seconds given by a policy, as a duration.

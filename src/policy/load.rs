@@ -123,14 +123,15 @@ fn compile_file(text: &str) -> mlua::Result<TrustedBytecode> {
     Compiler::new().set_optimization_level(1).set_debug_level(1).compile(text).map(TrustedBytecode)
 }
 
-/// Luau says `:12: message`, with or without a name before it.
+/// Luau says `:12: message`, with or without a name before it; of code that was only compiled, `12: message`.
 fn syntax_fault(file: &str, error: &mlua::Error) -> Fault {
     let text = match error {
         mlua::Error::SyntaxError { message, .. } => message.clone(),
         other => other.to_string(),
     };
-    let numbered = text.split_once(':').and_then(|(_, rest)| {
-        let (digits, message) = rest.split_once(':')?;
+    let unnamed = text.split_once(':').map_or("", |(_, rest)| rest);
+    let numbered = [text.as_str(), unnamed].into_iter().find_map(|text| {
+        let (digits, message) = text.split_once(':')?;
         Some((digits.trim().parse().ok()?, message.trim().to_owned()))
     });
     match numbered {

@@ -102,19 +102,11 @@ pub(super) struct RunState {
 
 impl Run {
     pub(super) fn new(set: Arc<Inner>, worker: usize, facts: Facts) -> Self {
-        let state = RunState {
-            facts,
-            identity: Mutex::default(),
-            vars: Mutex::default(),
-            shared: Mutex::default(),
-            after: Mutex::default(),
-            random: Mutex::default(),
-        };
         Self {
             set,
             worker,
             vm: None,
-            state: Arc::new(state),
+            state: Arc::new(RunState::new(facts)),
             request: None,
             contexts: Vec::new(),
             trace: Vec::new(),
@@ -510,6 +502,18 @@ impl Drop for Run {
 // === impl RunState ===
 
 impl RunState {
+    /// An exchange that no hook has seen.
+    pub(super) fn new(facts: Facts) -> Self {
+        Self {
+            facts,
+            identity: Mutex::default(),
+            vars: Mutex::default(),
+            shared: Mutex::default(),
+            after: Mutex::default(),
+            random: Mutex::default(),
+        }
+    }
+
     /// `ctx.vars` of a policy.
     pub(super) fn vars(&self, lua: &mlua::Lua, mount: usize) -> mlua::Result<Table> {
         let mut vars = self.vars.lock();

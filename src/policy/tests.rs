@@ -1,1 +1,11 @@
+//! What the policy host promises, kept apart by what it is about.
 
+mod api;
+mod compose;
+mod contract;
+mod load;
+mod runaway;
+mod sandbox;
+mod stream;
+mod support;
+mod waiting;

@@ -8,6 +8,7 @@ use mlua::{AnyUserData, Function, Lua, LuaOptions, StdLib, Table, Value};
 use parking_lot::Mutex;
 
 use super::answer::nearest;
+use super::api::number;
 use super::api::policy::PolicyTable;
 use super::burst::Frame;
 use super::failure::Failure;
@@ -212,7 +213,7 @@ impl Reader<'_> {
 
     fn entry(&mut self, policy: &mut Policy, key: &str, value: Value) {
         match (key, Hook::named(key), value) {
-            ("api", _, value) if value.as_f64() == Some(1.0) => {}
+            ("api", _, value) if number(&value) == Some(1.0) => {}
             ("api", _, _) => self.fault("api", "this gate knows `api = 1`".to_owned()),
             (_, Some(Hook::Endpoints), Value::Table(table)) => self.endpoints(policy, &table),
             (_, Some(Hook::Background), Value::Table(table)) => self.background(policy, &table),

@@ -62,13 +62,13 @@ fill_in() {
 # find_server PEER WORK: sets the name, the address and the manner of checking of its server; false if it has none.
 find_server() {
   local digit
-  case $2 in a) digit=1 ;; b) digit=2 ;; c*) digit=3 ;; d) digit=4 ;; d-hook) digit=5 ;; esac
+  case $2 in a) digit=1 ;; b) digit=2 ;; c*) digit=3 ;; *-hook) digit=5 ;; d*) digit=4 ;; esac
   server=$1 check=()
   case $1 in
     tidegate) digit=${digit/4/1} server=tidegate-$digit address=127.0.0.1:915$digit ;;
-    bare) address=127.0.0.1:9111 check=(--unchecked) && [[ $2 != d-hook ]] ;;
+    bare) address=127.0.0.1:9111 check=(--unchecked) && [[ $2 != *-hook ]] ;;
     nginx) address=127.0.0.1:912$digit ;;
-    haproxy) address=127.0.0.1:913$digit && [[ $2 != d-hook ]] ;;
+    haproxy) address=127.0.0.1:913$digit && [[ $2 != *-hook ]] ;;
     envoy) address=127.0.0.1:914$digit ;;
   esac
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client that keeps one connection.
-pub struct Client(TcpStream);
+pub(crate) struct Client(TcpStream);
 
 // === impl Client ===
 
 impl Client {
     /// Connects.
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -22,8 +22,9 @@ impl Client {
     }
 
     /// Sends a head and reads an answer with a length: its head and body as text.
-    pub fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> (String, String) {
-        let fields: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    pub(crate) fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> (String, String) {
+        let fields: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let fields = fields.concat();
         self.0.write_all(format!("GET {path} HTTP/1.1\r\nHost: gate.test\r\n{fields}\r\n").as_bytes()).unwrap();
         let mut answer = Vec::new();
         let mut piece = [0; 4096];

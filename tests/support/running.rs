@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process of the binary that listens, killed when dropped.
-pub struct Running(Child);
+pub(crate) struct Running(Child);
 
 // === impl Running ===
 
 impl Running {
     /// Starts the binary; `address` is where it will listen.
-    pub fn start(arguments: &[&str], address: SocketAddr) -> Self {
+    pub(crate) fn start(arguments: &[&str], address: SocketAddr) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
         let running = Self(command.spawn().unwrap());
@@ -32,12 +32,12 @@ impl Drop for Running {
 }
 
 /// An address on which nobody listens now.
-pub fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// Waits until something holds; false when it does not in time.
-pub fn until(mut holds: impl FnMut() -> bool) -> bool {
+pub(crate) fn until(mut holds: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {
         if holds() {

@@ -22,7 +22,7 @@ pub(super) fn before(page: &mut Page<'_>, call: &PlayedCall) {
     hooks(page, call);
     if let Some(plan) = &call.plan {
         let attempts: Vec<String> = plan.attempts.iter().map(planned).collect();
-        page.line(&format!("plan: {} ({})", attempts.join(", then "), plan.decided_by.0));
+        page.line(&format!("plan: {}", attempts.join(", then ")));
     }
     cache(page, call);
 }
@@ -79,10 +79,8 @@ fn identity(page: &mut Page<'_>, call: &PlayedCall) {
         ("session", &identity.session),
         ("agent", &identity.agent),
     ];
-    let known: Vec<String> = fields
-        .iter()
-        .filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)))
-        .collect();
+    let known: Vec<String> =
+        fields.iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?))).collect();
     if known.is_empty() && identity.evidence.is_none() {
         return;
     }
@@ -136,7 +134,7 @@ fn cache(page: &mut Page<'_>, call: &PlayedCall) {
         Scope::User => key.scope(),
         Scope::Shared => "everybody",
     };
-    page.line(&format!("cache: {verdict}; for {} and {scope} ({})", time(rule.ttl), rule.decided_by.0));
+    page.line(&format!("cache: {verdict}; {} for {scope}", time(rule.ttl)));
     for (name, value) in key.parts().iter().filter(|(name, _)| name != FINGERPRINT) {
         let end = value.floor_char_boundary(LONGEST_PART);
         let shown = value.get(..end).unwrap_or_default();

@@ -7,7 +7,7 @@ use mlua::{Lua, LuaSerdeExt, LuaString, Table, Value};
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 
-use super::failed;
+use super::{failed, number};
 use super::view::{Source, View, place, scalar};
 use crate::json::{Doc, Fragment, Item, Limits, MAX_DEPTH, validate};
 
@@ -71,8 +71,8 @@ fn is_array(lua: &Lua, value: &Value) -> bool {
 /// Whether a value, or the key of a view, is JSON's null: plain reading cannot tell it from nothing.
 fn is_null(value: &Value, key: &Value) -> mlua::Result<bool> {
     match (value, key) {
-        (Value::UserData(data), Value::String(key)) if data.is::<View>() => data.borrow::<View>()?.has_null(&*key.to_str()?),
-        (Value::UserData(data), index) if data.is::<View>() => match index.as_f64().and_then(place) {
+        (Value::UserData(data), Value::String(key)) if data.is::<View>() => data.borrow::<View>()?.has_null(&key.to_str()?),
+        (Value::UserData(data), index) if data.is::<View>() => match number(index).and_then(place) {
             Some(index) => data.borrow::<View>()?.has_null_at(index),
             None => Ok(false),
         },

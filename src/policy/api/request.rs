@@ -1,18 +1,20 @@
 //! `req`: the client's request, or the copy of it that one attempt sends.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Uri};
 use mlua::{AnyUserData, Lua, LuaString, MetaMethod, UserData, UserDataFields, UserDataMethods, UserDataRef, Value};
+use tokio::time::Instant;
 
 use super::headers::{Headers, Of};
 use super::message::BodyOf;
 use super::view::Source;
 use super::unknown_field;
-use crate::message::{Request, RequestHead, Shared};
+use crate::message::{Body, Request, RequestHead, Shared};
 use crate::policy::host::Host;
-use crate::policy::run::RunState;
+use crate::policy::run::{Facts, RunState};
 
 /// A request.
 pub(in crate::policy) struct Req {
@@ -36,6 +38,23 @@ impl Req {
     /// A request of an exchange.
     pub(in crate::policy) fn new(message: &Shared<Request>, run: &Arc<RunState>, attempt: bool) -> Self {
         Self { body: BodyOf::new(message), run: Arc::clone(run), attempt, headers: None }
+    }
+
+    /// A request of no exchange.
+    pub(super) fn empty() -> mlua::Result<Self> {
+        let head = RequestHead::build("GET", b"/", None).map_err(mlua::Error::external)?;
+        let request = Shared::new(Request { head, body: Body::Empty });
+        let facts = Facts {
+            id: String::new(),
+            client_ip: Ipv4Addr::UNSPECIFIED.into(),
+            tls: false,
+            dialect: None,
+            started: Instant::now(),
+            deadline: None,
+            generation: String::new(),
+            request: request.clone(),
+        };
+        Ok(Self::new(&request, &Arc::new(RunState::new(facts)), false))
     }
 
     fn head<R>(&self, look: impl FnOnce(&RequestHead) -> R) -> R {

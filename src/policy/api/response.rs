@@ -8,7 +8,7 @@ use super::headers::{Headers, Of};
 use super::message::BodyOf;
 use super::unknown_field;
 use super::view::Source;
-use crate::message::{Response, ServedBy, Shared};
+use crate::message::{Body, Response, ResponseHead, ServedBy, Shared};
 use crate::policy::host::Host;
 
 /// A response.
@@ -28,6 +28,13 @@ impl Res {
     /// A response.
     pub(in crate::policy) fn new(message: &Shared<Response>) -> Self {
         Self { body: BodyOf::new(message), headers: None }
+    }
+
+    /// A response to nothing.
+    pub(super) fn empty() -> mlua::Result<Self> {
+        let head = ResponseHead::build(200, None).map_err(mlua::Error::external)?;
+        let served_by = ServedBy::Policy;
+        Ok(Self::new(&Shared::new(Response { head, body: Body::Empty, streaming: false, served_by })))
     }
 
     fn source(&self) -> impl FnOnce(super::view::Epoch) -> Source + use<> {

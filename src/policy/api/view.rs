@@ -8,6 +8,7 @@ use mlua::{IntoLua, Lua, LuaString, MetaMethod, MultiValue, UserData, UserDataMe
 use parking_lot::Mutex;
 
 use super::json::fragment;
+use super::number;
 use crate::error::{Error, Kind};
 use crate::json::{Doc, ErrorKind, Item, JsonError, NodeId};
 use crate::message::{Body, HasBody, Request, Response, Shared};
@@ -171,9 +172,9 @@ impl View {
     fn set(&self, lua: &Lua, key: &Value, value: &Value) -> mlua::Result<()> {
         self.source.may_edit(lua)?;
         match key {
-            Value::String(key) if !self.array => self.set_key(lua, &*key.to_str()?, value),
+            Value::String(key) if !self.array => self.set_key(lua, &key.to_str()?, value),
             Value::Integer(_) | Value::Number(_) if self.array => {
-                let index = key.as_f64().and_then(place);
+                let index = number(key).and_then(place);
                 let index = index.ok_or_else(|| mlua::Error::runtime("an index into JSON is a whole number from 1"))?;
                 self.set_item(lua, index, value)
             }
@@ -256,8 +257,8 @@ impl View {
 impl UserData for View {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_meta_method(MetaMethod::Index, |lua, this, key: Value| match &key {
-            Value::String(key) if !this.array => this.get(lua, &*key.to_str()?),
-            Value::Integer(_) | Value::Number(_) if this.array => this.at(lua, key.as_f64().unwrap_or_default()),
+            Value::String(key) if !this.array => this.get(lua, &key.to_str()?),
+            Value::Integer(_) | Value::Number(_) if this.array => this.at(lua, number(&key).unwrap_or_default()),
             _ => Ok(Value::Nil),
         });
         methods.add_meta_method(MetaMethod::NewIndex, |lua, this, (key, value): (Value, Value)| this.set(lua, &key, &value));

@@ -21,6 +21,8 @@ const MODELS: [(&str, &str); 2] = [("model-a", "a"), ("model-b", "b")];
 const EVENTS: usize = 200;
 /// Events of a paced stream: few, so that many whole streams fit into a short measurement.
 pub(crate) const PACED_EVENTS: usize = 20;
+/// The pause between two of them: long enough for no proxy to be kept busy.
+const GAP_US: usize = 2000;
 /// What a hook on events puts in place of the upstream's model name.
 const REWRITTEN: &[u8] = br#""model":"gate""#;
 
@@ -91,11 +93,14 @@ impl Work {
             Self::D | Self::DHook => EVENTS,
             Self::DPaced | Self::DPacedHook => PACED_EVENTS,
         };
-        let body = body(model.0, if self == Self::C100k { 100_000 } else { 300 }, streams);
+        let body = body(model.0, if self == Self::C100k { 100_000 } else { 300 }, events > 0);
         let path = match self {
             Self::A | Self::B => "/".to_owned(),
             Self::C300 | Self::C100k => "/v1/chat/completions".to_owned(),
             Self::D | Self::DHook => format!("/v1/chat/completions?events={EVENTS}"),
+            Self::DPaced | Self::DPacedHook => {
+                format!("/v1/chat/completions?events={PACED_EVENTS}&gap_us={GAP_US}")
+            }
         };
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: {}\r\nAccept: */*\r\n\
@@ -107,8 +112,8 @@ impl Work {
             bytes: (head + &body).into_bytes(),
             client: (identifies && checked).then_some(agent.1),
             upstream: (routes && checked).then_some(model.1),
-            events: if streams { EVENTS } else { 0 },
-            rewritten: self == Self::DHook && checked,
+            events,
+            rewritten: matches!(self, Self::DHook | Self::DPacedHook) && checked,
         }
     }
 }
