@@ -113,7 +113,7 @@ pub fn error_events(dialect: Option<Dialect>, wire: Wire, error: &Error, request
     let family = dialect.map_or(Family::OpenAi, Dialect::family);
     let body = match family {
         Family::OpenAiResponses => json!({
-            "type": "error", "code": error.kind().as_str(), "message": error.message(), "param": null,
+            "type": "error", "code": error.code(), "message": error.message(), "param": null,
         }),
         _ => shape(family, error, request_id),
     };
@@ -129,7 +129,7 @@ fn shape(family: Family, error: &Error, request_id: &str) -> Value {
     match family {
         Family::OpenAi | Family::OpenAiResponses => json!({"error": {
             "message": message, "type": openai_type(error), "param": null,
-            "code": error.kind().as_str(), "request_id": request_id,
+            "code": error.code(), "request_id": request_id,
         }}),
         Family::Anthropic => json!({
             "type": "error",

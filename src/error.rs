@@ -61,6 +61,7 @@ struct Inner {
     status: u16,
     message: String,
     detail: Option<String>,
+    code: Option<String>,
 }
 
 // === impl Kind ===
@@ -99,6 +100,7 @@ impl Error {
             status,
             message: message.into(),
             detail: None,
+            code: None,
         }))
     }
 
@@ -126,6 +128,7 @@ impl Error {
             kind,
             status,
             message,
+            code,
             ..
         } = &*self.0;
         Self(Arc::new(Inner {
@@ -134,7 +137,27 @@ impl Error {
             status: *status,
             message: message.clone(),
             detail: Some(detail.into()),
+            code: code.clone(),
         }))
+    }
+
+    /// Names the error for the client's program in a word of the one who raised it.
+    #[must_use]
+    pub fn with_code(self, code: impl Into<String>) -> Self {
+        let Inner { fault, kind, status, message, detail, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            fault: *fault,
+            kind: *kind,
+            status: *status,
+            message: message.clone(),
+            detail: detail.clone(),
+            code: Some(code.into()),
+        }))
+    }
+
+    /// The error in one word, for the client's program.
+    pub fn code(&self) -> &str {
+        self.0.code.as_deref().unwrap_or(self.0.kind.as_str())
     }
 
     /// Whose fault it is.

@@ -9,6 +9,8 @@
 
 pub mod attempt;
 
+pub mod begin;
+
 pub mod decide;
 
 pub mod decision;
@@ -228,6 +230,7 @@ async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchan
         x.plan = Some(plan);
         return Ok(End::Upgrade);
     }
+    x.plan = Some(plan.clone());
     if let Some(entry) = decide::cache(gate, client, x, &plan).await? {
         return relay::stored(gate, client, x, entry).await;
     }

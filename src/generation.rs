@@ -63,7 +63,7 @@ impl Candidate {
         Self::of(&crate::bundle::read(dir)?, &Place::look_up)
     }
 
-    fn adjusted(
+    pub fn adjusted(
         bundle: &Bundle,
         lookup: settings::Lookup<'_>,
         adjust: impl Fn(&mut Settings) -> Result<(), Vec<Fault>>,

@@ -17,6 +17,9 @@ pub use pingora_http::RequestHeader as RequestHead;
 /// A response head, likewise.
 pub use pingora_http::ResponseHeader as ResponseHead;
 
+/// Why a head could not be built.
+pub type HeadError = pingora_error::BError;
+
 /// What is known of a body. Its `Debug` shows lengths, never content.
 #[derive(Default)]
 pub enum Body {

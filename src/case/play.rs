@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle};
 use tokio::time::Instant;
 
-use super::arrive::begin;
+use super::arrive::arrive;
 use super::client::{Got, ScriptedClient};
 use super::mask::Mask;
 use super::script::{ScriptedDial, Wire};
@@ -198,7 +198,7 @@ fn gate(candidate: Candidate, case: &Case, notes: Arc<Notes>) -> Result<Gate<Scr
 /// Serves one call to its end, and waits for the work that policies left for afterwards.
 async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: &Call) -> PlayedCall {
     let peer = Peer { ip: case.setup.client, tls: call.tls, version: call.head.version };
-    let mut x = begin(gate, peer, call.head.clone());
+    let mut x = arrive(gate, peer, call.head.clone());
     let mut client = ScriptedClient::new(call);
     if exchange::serve(gate, &mut client, &mut x).await == End::Upgrade {
         x.sent.reason = Some(Reason::Upgraded);

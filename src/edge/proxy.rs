@@ -12,17 +12,16 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error as EngineError, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
-use tokio::time::Instant;
 
 use super::client::{WireClient, stream_of};
 use super::guard::{Refusal, refusal_header};
 use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
 use super::upgrade;
-use crate::exchange::{self, CacheState, End, Exchange, Intake, Peer, Reason, Sent, finish, forwarding, receive};
+use crate::exchange::begin::{Arrival, begin};
+use crate::exchange::{self, End, Exchange, Peer, Reason, finish};
 use crate::gate::Gate;
-use crate::message::{Body, RequestHead, Shared};
-use crate::policy::Facts;
+use crate::message::{Body, RequestHead};
 use crate::upstream::dial::Dialer;
 
 /// The gate behind the engine's callbacks.
@@ -51,65 +50,17 @@ impl Edge {
 
     /// Begins an exchange with the request that the engine has read.
     fn begin(&self, session: &mut Session) -> Exchange {
-        let generation = self.gate.live.load_full();
         let peer = peer_of(&session.downstream_session);
-        let unread = !session.downstream_session.is_body_empty();
+        let empty = session.downstream_session.is_body_empty();
         let mut head = session.req_header().clone();
-        let refused = refusal(&mut head);
+        let body = match refusal(&mut head) {
+            Some(error) => Body::Failed(error),
+            None if empty => Body::Empty,
+            None => Body::Unread,
+        };
         let host = host_of(&head);
         origin_form(&mut head);
-        let client_ip = generation.forwarding.client_ip(peer.ip, &head);
-        let offered = generation.forwarding.request_id.as_ref().and_then(|name| head.headers.get(name.as_str()));
-        let id = forwarding::request_id(offered, || self.gate.state.random.wide());
-        let dialect = Dialect::of_path(head.uri.path());
-        let started = Instant::now();
-        let deadline = generation.settings.limits.deadline.map(|total| started + total);
-        let intake = Intake {
-            expects_continue: unread && receive::expects_continue(&head, &peer),
-            share: self.gate.held.share(generation.settings.limits.buffered_total),
-        };
-        let method = head.method.clone();
-        let target = String::from_utf8_lossy(head.raw_path()).into_owned();
-        let mut request = receive::request(head);
-        if !unread {
-            request.body = Body::Empty;
-        } else if matches!(request.body, Body::Empty) {
-            request.body = Body::Unread;
-        }
-        if let Some(error) = refused {
-            request.body = Body::Failed(error);
-        }
-        let request = Shared::new(request);
-        let run = generation.policies.begin(worker(), Facts {
-            id: id.clone(),
-            client_ip,
-            tls: peer.tls,
-            dialect: dialect.map(Dialect::as_str),
-            started,
-            deadline,
-            generation: generation.short_hash().to_string(),
-            request: request.clone(),
-        });
-        Exchange {
-            id,
-            started,
-            deadline,
-            generation,
-            peer,
-            client_ip,
-            method,
-            target,
-            host,
-            dialect,
-            request,
-            run,
-            identity: exchange::decision::Identity::default(),
-            plan: None,
-            cache: CacheState::default(),
-            attempts: Vec::new(),
-            sent: Sent::default(),
-            intake,
-        }
+        begin(&self.gate, Arrival { peer, head, body, host, worker: worker() })
     }
 
     /// Prepares an upgrade for the engine's own flow.

@@ -11,11 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::decision::{Failover, Outcome, Plan, PlannedAttempt};
+use super::decision::{Failover, Outcome, Place, Plan, PlannedAttempt};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
 use super::{AttemptRecord, Exchange, receive};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
 use crate::message::ResponseHead;
 use crate::policy::Hook;
@@ -80,7 +80,6 @@ pub async fn run<C: Client, D: Dial>(
     x: &mut Exchange,
     plan: Plan,
 ) -> Result<Committed<D::Connection>, Error> {
-    x.plan = Some(plan.clone());
     let mut progress = Progress {
         plan,
         at: 0,
@@ -96,7 +95,8 @@ pub async fn run<C: Client, D: Dial>(
         let ended = once(gate, client, x, &next, may_fail_over, waited).await;
         let decision = judge(gate, x, &progress, &next, &ended);
         match (ended, decision) {
-            (Ended::Response(response), None) => return Ok(*response),
+            (Ended::Response(response), None) if response.served() => return Ok(*response),
+            (Ended::Response(response), None) => return Ok(better(best.take(), *response)),
             (Ended::Failed(error), None) => {
                 failure = error;
                 break;
@@ -158,6 +158,9 @@ fn judge<D: Dial>(
     ended: &Ended<D::Connection>,
 ) -> Option<Failover> {
     let record = x.attempts.last()?;
+    if record.error.as_ref().is_some_and(|error| error.fault() == Fault::Policy) {
+        return (progress.untried(x, next) > 0).then(skip);
+    }
     let refused = record.error.is_some() || record.status.is_none_or(|status| status >= 400);
     let ours = record.error.as_ref().is_some_and(|error| !retryable(error));
     if !refused || ours || !x.request_replayable() || !x.generation.policies.has(Hook::Failover) {
@@ -183,9 +186,22 @@ fn judge<D: Dial>(
     x.run.failover(&outcome).ok().flatten().filter(|answer| answer.retry)
 }
 
+/// What follows an `on_attempt` that failed: the next attempt. Nothing was sent, so there is nothing to ask `failover`.
+fn skip() -> Failover {
+    Failover {
+        retry: true,
+        upstream: None,
+        after: Duration::ZERO,
+        decided_by: Place("on_attempt".to_owned()),
+    }
+}
+
 /// Whether an error is the attempt's, so that another attempt could do better.
 fn retryable(error: &Error) -> bool {
-    !matches!(error.kind(), Kind::ClientGone | Kind::TooLarge | Kind::BadRequest | Kind::Internal)
+    !matches!(
+        error.kind(),
+        Kind::ClientGone | Kind::TooLarge | Kind::BadRequest | Kind::Rejected | Kind::Internal
+    )
 }
 
 /// Reads a refusal's body, within limits, so that its connection is free while others are tried.
@@ -233,6 +249,15 @@ async fn wait<C: Client>(client: &mut C, x: &Exchange, after: Duration) -> Resul
 /// Whether the request body is off the wire, so that the client can be watched.
 fn client_idle(x: &Exchange) -> bool {
     !matches!(x.request.lock().body, crate::message::Body::Unread)
+}
+
+// === impl Committed ===
+
+impl<N: Connection> Committed<N> {
+    /// Whether the endpoint did what it was asked.
+    fn served(&self) -> bool {
+        self.head.status.as_u16() < 400 && self.early_error.is_none()
+    }
 }
 
 // === impl Exchange ===

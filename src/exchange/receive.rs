@@ -18,6 +18,9 @@ use crate::settings::Limits;
 /// Checks what can be said of a request from its head alone.
 pub fn check(x: &mut Exchange) -> Result<(), Error> {
     let request = x.request.lock();
+    if let Body::Failed(error) = &request.body {
+        return Err(error.clone());
+    }
     if request.head.uri.path_and_query().is_none() && request.head.method == http::Method::CONNECT {
         return Err(Error::client(Kind::BadRequest, 405, "this gate does not tunnel"));
     }
@@ -37,13 +40,12 @@ pub fn wants_upgrade(x: &Exchange) -> bool {
     x.peer.version == Version::HTTP_11 && nominated && headers.contains_key(UPGRADE)
 }
 
-/// The request with what its head says of its body.
-pub fn request(head: RequestHead) -> Request {
-    let body = match heads::request_framing(&head) {
+/// What a request's head says of its body.
+pub fn declared_body(head: &RequestHead) -> Body {
+    match heads::request_framing(head) {
         Framing::None => Body::Empty,
         Framing::Length(_) | Framing::Open => Body::Unread,
-    };
-    Request { head, body }
+    }
 }
 
 /// Whether the client waits for leave to send its body (RFC 9110 §10.1.1).

@@ -17,11 +17,11 @@ use super::heads::{self, Framing};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
 use super::{CacheVerdict, End, Exchange, Reason, fail, receive};
-use crate::cache::{Entry, Recorder, Recording};
+use crate::cache::{Entry, Recorder, Recording, Refusal};
 use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
-use crate::message::{Body, Response, ResponseHead, ServedBy, Shared};
+use crate::message::{Body, HeadError, Response, ResponseHead, ServedBy, Shared};
 use crate::policy::Hook;
 use crate::stream::Wire;
 use events::Events;
@@ -75,7 +75,7 @@ pub async fn answer<C: Client, D: Dial>(
 
 /// The head of an answer made here.
 pub fn answer_head(answer: &Answer) -> Result<ResponseHead, Error> {
-    let bad = |error: Box<pingora_error::Error>| Error::gate("an answer made here cannot be sent").with_detail(error.to_string());
+    let bad = |error: HeadError| Error::gate("an answer made here cannot be sent").with_detail(error.to_string());
     let mut head = ResponseHead::build(answer.status, Some(answer.headers.len() + 1)).map_err(bad)?;
     for (name, value) in &answer.headers {
         head.append_header(name.clone(), value.as_str()).map_err(bad)?;
@@ -86,7 +86,7 @@ pub fn answer_head(answer: &Answer) -> Result<ResponseHead, Error> {
 
 /// The head of a stored response, with its age (RFC 9111 §5.1).
 fn stored_head(entry: &Entry, age: Duration) -> Result<ResponseHead, Error> {
-    let bad = |error: Box<pingora_error::Error>| Error::gate("a stored response cannot be sent").with_detail(error.to_string());
+    let bad = |error: HeadError| Error::gate("a stored response cannot be sent").with_detail(error.to_string());
     let mut head = ResponseHead::build(entry.status, Some(entry.headers.len() + 2)).map_err(bad)?;
     for (name, value) in &entry.headers {
         head.append_header(name.clone(), value.as_ref()).map_err(bad)?;
@@ -321,6 +321,9 @@ async fn settle<C: Client, D: Dial, N: Connection>(
             Ok(End::Answered)
         }
         Err(error) => {
+            if tape.is_some() {
+                x.cache.verdict = CacheVerdict::Miss(Refusal::Incomplete.as_str());
+            }
             x.sent.reason = Some(fail::reason(&error));
             x.sent.error = Some(error);
             client.break_off().await;

@@ -7,7 +7,7 @@ use mlua::{FromLua, Lua, Table, Value};
 
 use super::api::answer::Respond;
 use super::api::json::{canonical, encode};
-use super::api::number;
+use super::api::{kind, number};
 use super::failure::Failure;
 use super::place::Spot;
 use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Place, Plan, PlannedAttempt, Route, Scope};
@@ -55,7 +55,7 @@ impl Reading<'_> {
     }
 
     fn wrong(&self, value: &Value, expected: &str) -> Failure {
-        self.misuse(format_args!("must return {expected}, not {}", value.type_name()))
+        self.misuse(format_args!("must return {expected}, not {}", kind(value)))
     }
 
     fn fields<'a>(&'a self, table: Table, what: &'static str, known: &[&str]) -> Result<Fields<'a>, Failure> {
@@ -194,7 +194,7 @@ impl Reading<'_> {
     /// One item of what `on_event` or `on_stream_end` returned: the event's name and data.
     pub(super) fn event(&self, item: Value) -> Result<(Option<String>, Bytes), Failure> {
         let Value::Table(table) = item else {
-            return Err(self.misuse(format_args!("returned a list with {} in it, not events", item.type_name())));
+            return Err(self.misuse(format_args!("returned a list with {} in it, not events", kind(&item))));
         };
         let fields = self.fields(table, "an event", &["event", "data", "json"])?;
         let name = fields.text("event")?;

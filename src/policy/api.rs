@@ -31,12 +31,12 @@ pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
     lua.load(PRELUDE).set_name("=tidegate").call::<()>(draw.clone())?;
     let globals = lua.globals();
     globals.raw_set("random", draw)?;
-    globals.raw_set("policy", lua.create_function(|lua, table| policy::policy(lua, table))?)?;
+    globals.raw_set("policy", lua.create_function(policy::policy)?)?;
     globals.raw_set("params", lua.create_function(|lua, table: Table| params::params(lua, &table))?)?;
     globals.raw_set("param", params::constructors(lua)?)?;
     globals.raw_set("require", lua.create_function(|lua, path: String| modules::require(lua, &path))?)?;
-    globals.raw_set("respond", lua.create_function(|lua, table| answer::respond(lua, table))?)?;
-    globals.raw_set("reject", lua.create_function(|lua, table| answer::reject(lua, table))?)?;
+    globals.raw_set("respond", lua.create_function(|lua, table: Table| answer::respond(lua, &table))?)?;
+    globals.raw_set("reject", lua.create_function(|lua, table: Table| answer::reject(lua, &table))?)?;
     globals.raw_set("drop", lua.create_userdata(answer::Drop)?)?;
     globals.raw_set("secret", lua.create_function(|lua, name: String| secret::Secret::named(&*Host::of(lua)?, &name))?)?;
     globals.raw_set("json", json::table(lua)?)?;
@@ -50,23 +50,19 @@ pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
     globals.raw_set("clock", tools::clock(lua)?)
 }
 
-/// Registers the types whose objects are made later, in hooks. mlua makes a type's methods with its first object, and
-/// those that wait with the help of `coroutine`, which the sandbox takes away: of such types one is made here.
+/// Registers the types whose objects are made later, in hooks.
 fn types(lua: &Lua) -> mlua::Result<()> {
-    lua.register_userdata_type::<request::Req>(UserData::register)?;
-    lua.register_userdata_type::<response::Res>(UserData::register)?;
+    request::register(lua)?;
+    response::register(lua)?;
     lua.register_userdata_type::<headers::Headers>(UserData::register)?;
     lua.register_userdata_type::<event::Ev>(UserData::register)?;
     lua.register_userdata_type::<view::View>(UserData::register)?;
-    lua.register_userdata_type::<ctx::Ctx>(UserData::register)?;
-    lua.create_any_userdata(request::Req::empty()?)?;
-    lua.create_any_userdata(response::Res::empty()?)?;
-    Ok(())
+    lua.register_userdata_type::<ctx::Ctx>(UserData::register)
 }
 
 /// The error for a field that an object does not have: a typo must not read as nil.
 pub(super) fn unknown_field(object: &str, known: &[&str], key: &Value) -> mlua::Error {
-    let key = key.as_string().map_or_else(|| key.type_name().to_owned(), mlua::LuaString::to_string_lossy);
+    let key = key.as_string().map_or_else(|| kind(key).to_owned(), mlua::LuaString::to_string_lossy);
     let near = super::answer::nearest(&key, known);
     mlua::Error::runtime(format!("{object} has no field `{key}`{near}"))
 }
@@ -84,11 +80,20 @@ pub(super) fn known_keys(table: &Table, what: &str, known: &[&str]) -> mlua::Res
 }
 
 /// A number, which mlua hands over in one of two kinds.
+#[expect(clippy::cast_precision_loss, reason = "Luau's numbers are doubles to begin with")]
 pub(super) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => Some(*number),
         Value::Integer(whole) => Some(*whole as f64),
         _ => None,
+    }
+}
+
+/// What a policy's author calls the type of a value.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Integer(_) => "number",
+        value => value.type_name(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,9 +10,11 @@ use std::time::Duration;
 use mlua::Lua;
 use parking_lot::MutexGuard;
 
+use super::failure::Raised;
 use super::hook::{Deadlines, Hook};
 use super::host::Host;
 use super::interrupt::now;
+use super::place::Spot;
 use super::run::RunState;
 
 /// Safepoints that a hook may pass after its deadline. The deadline is in elapsed time, the only clock that is cheap enough
@@ -43,6 +45,8 @@ pub(super) struct Frame {
     late_since: AtomicU64,
     /// Whether it was ended.
     overrun: AtomicBool,
+    /// Where.
+    stopped_at: OnceLock<Spot>,
 }
 
 /// A VM while a hook runs in it.
@@ -77,12 +81,18 @@ impl Frame {
             steps: AtomicU32::new(0),
             late_since: AtomicU64::new(0),
             overrun: AtomicBool::new(false),
+            stopped_at: OnceLock::new(),
         }
     }
 
     /// Whether it was ended because it ran for too long. A `pcall` can hide the error, not this.
     pub(super) fn overran(&self) -> bool {
         self.overrun.load(Ordering::Relaxed)
+    }
+
+    /// Where it was ended.
+    pub(super) fn stopped_at(&self) -> Option<Spot> {
+        self.stopped_at.get().cloned()
     }
 
     /// How long it has run.
@@ -141,11 +151,14 @@ impl Host {
     }
 
     /// The interrupt: ends the running hook when it is over its time, again at every safepoint, so that no `pcall` keeps it alive.
-    pub(super) fn step(&self) -> mlua::Result<()> {
-        match self.frame() {
-            Some(frame) if frame.is_over() => Err(super::failure::Raised::Overrun(frame.deadlines.burst).into()),
-            _ => Ok(()),
+    pub(super) fn step(&self, lua: &Lua) -> mlua::Result<()> {
+        let Some(frame) = self.frame().filter(|frame| frame.is_over()) else {
+            return Ok(());
+        };
+        if let Some(spot) = Spot::here(lua) {
+            let _ = frame.stopped_at.set(spot);
         }
+        Err(Raised::Overrun(frame.deadlines.burst).into())
     }
 }
 

@@ -84,7 +84,7 @@ impl Failure {
         }
     }
 
-    /// A hook that ran for longer than it may, and hid that from us in a `pcall`.
+    /// A hook that ran for longer than it may, whatever it made of the error.
     pub(super) fn overrun(spot: Option<Spot>, limit: Duration) -> Self {
         Self {
             cause: Cause::Deadline,

@@ -66,9 +66,9 @@ impl Watch {
     /// Prepares a VM whose `step` is to be called at every safepoint past a deadline. The interrupt is not set yet.
     pub(super) fn install<F>(lua: &Lua, step: F) -> mlua::Result<WatchGuard>
     where
-        F: Fn() -> mlua::Result<()> + Send + 'static,
+        F: Fn(&Lua) -> mlua::Result<()> + Send + 'static,
     {
-        lua.set_interrupt(move |_| step().map(|()| VmState::Continue));
+        lua.set_interrupt(move |lua| step(lua).map(|()| VmState::Continue));
         if !started() {
             return Err(mlua::Error::runtime("the machine refuses the thread that ends runaway policies"));
         }

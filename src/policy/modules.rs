@@ -71,7 +71,7 @@ fn evaluate(lua: &Lua, host: &Arc<Host>, file: &str) -> mlua::Result<Value> {
         Value::Table(table) => freeze(table, FREEZE_DEPTH)?,
         Value::Function(_) => {}
         other => {
-            let kind = other.type_name();
+            let kind = super::api::kind(other);
             return Err(mlua::Error::runtime(format!("{file} must return a table or a function, not {kind}")));
         }
     }

@@ -8,6 +8,7 @@ use super::api::json::{from_lua, to_lua};
 use super::api::secret::Secret;
 use super::host::Host;
 use super::modules::freeze;
+use super::source::Mount;
 use crate::fault::Fault;
 
 /// A parameter as its file declared it, for `status` and documentation.
@@ -183,8 +184,7 @@ pub(super) fn params(lua: &Lua, declared: &Table) -> mlua::Result<Table> {
         names.push(Declared { name, kind: spec.kind.name(), doc: spec.doc });
     }
     for name in mount.params.keys().filter(|name| !names.iter().any(|known| known.name == **name)) {
-        let near = nearest(name, names.iter().map(|known| known.name.as_str()));
-        faults.push(format!("policy `{}`: {} has no parameter `{name}`{near}", mount.name, mount.file));
+        host.loading.lock().faults.push(unknown(mount, name, &names));
     }
     names.sort_by(|a, b| a.name.cmp(&b.name));
     let mut loading = host.loading.lock();
@@ -193,6 +193,12 @@ pub(super) fn params(lua: &Lua, declared: &Table) -> mlua::Result<Table> {
     drop(loading);
     freeze(&values, 16)?;
     Ok(values)
+}
+
+/// A parameter that the settings give and the file does not declare.
+pub(super) fn unknown(mount: &Mount, name: &str, known: &[Declared]) -> Fault {
+    let near = nearest(name, known.iter().map(|known| known.name.as_str()));
+    fault(mount.line, format!("policy `{}`: {} has no parameter `{name}`{near}", mount.name, mount.file))
 }
 
 /// A mistake in the settings.

@@ -8,7 +8,7 @@ use mlua::{AnyUserData, Function, Lua, LuaOptions, StdLib, Table, Value};
 use parking_lot::Mutex;
 
 use super::answer::nearest;
-use super::api::number;
+use super::api::{kind, number};
 use super::api::policy::PolicyTable;
 use super::burst::Frame;
 use super::failure::Failure;
@@ -68,9 +68,9 @@ pub(super) struct Built {
 }
 
 /// Globals that policies do without: ways out of the sandbox, ways around its limits, and what has a better counterpart.
-const UNWANTED: [&str; 13] = [
+const UNWANTED: [&str; 14] = [
     "loadstring", "getfenv", "setfenv", "newproxy", "collectgarbage", "gcinfo", "debug", "os", "print", "_G", "_VERSION",
-    "coroutine", "dofile",
+    "coroutine", "dofile", "integer",
 ];
 
 /// Coroutines that hooks run on, kept for reuse.
@@ -97,7 +97,7 @@ impl Vm {
             watch: OnceLock::new(),
         });
         let step = Arc::clone(&host);
-        let watch = Watch::install(&lua, move || step.step())?;
+        let watch = Watch::install(&lua, move |lua| step.step(lua))?;
         let _ = host.watch.set(Arc::clone(&watch.0));
         lua.set_app_data(Arc::clone(&host));
         close_in(&lua)?;
@@ -145,15 +145,15 @@ fn evaluate(lua: &Lua, host: &Arc<Host>, mount: usize, faults: &mut Vec<Fault>) 
         let chunk = host.program.load(lua, &file);
         chunk.and_then(|chunk| chunk.map(|chunk| chunk.call::<Value>(())).transpose())
     };
-    let declared = host.loading.lock().declared.take().unwrap_or_default();
+    let declared = declared(host, mount);
     let failure = match result {
         Ok(None) => return None,
-        Ok(Some(_)) if frame.overran() => Failure::overrun(None, limit),
+        Ok(Some(_)) | Err(_) if frame.overran() => Failure::overrun(frame.stopped_at(), limit),
         Ok(Some(Value::UserData(value))) if value.is::<PolicyTable>() => {
             return Some(read(host, &file, &value, declared, faults));
         }
         Ok(Some(other)) => {
-            let kind = other.type_name();
+            let kind = kind(&other);
             Failure::misuse(None, format!("a policy returns policy {{ api = 1, … }}, not {kind}"))
         }
         Err(error) => Failure::from_lua(&error),
@@ -165,6 +165,16 @@ fn evaluate(lua: &Lua, host: &Arc<Host>, mount: usize, faults: &mut Vec<Fault>) 
     let (file, line) = failure.spot.map_or((file, None), |spot| (spot.file, Some(spot.line)));
     faults.push(Fault { file, line, column: None, message });
     None
+}
+
+/// The parameters that a file declared. One that declares none takes none.
+fn declared(host: &Host, mount: usize) -> Vec<Declared> {
+    let mut loading = host.loading.lock();
+    if let (None, Some(mount)) = (&loading.declared, host.program.mounts.get(mount)) {
+        let unknown = mount.params.keys().map(|name| super::params::unknown(mount, name, &[]));
+        loading.faults.extend(unknown);
+    }
+    loading.declared.take().unwrap_or_default()
 }
 
 /// Reads the table given to `policy { … }`.
@@ -222,7 +232,7 @@ impl Reader<'_> {
                 policy.definition.hooks[hook.index()] = Some(self.spot(&function));
                 policy.hooks[hook.index()] = Some(function);
             }
-            (_, Some(_), other) => self.fault(key, format!("`{key}` must be a function, not {}", other.type_name())),
+            (_, Some(_), other) => self.fault(key, format!("`{key}` must be a function, not {}", kind(&other))),
             (_, None, _) => {
                 let near = nearest(key, Hook::ALL.map(Hook::name));
                 self.fault(key, format!("there is no hook `{key}`{near}"));

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::dialect;
 use crate::error::Error;
@@ -16,7 +16,7 @@ pub struct Events {
     splitter: Splitter,
     /// The stream's form on the wire.
     wire: Wire,
-    /// Whether hooks see the events. Without them pieces pass as they came and are only counted.
+    /// Whether hooks see the events.
     hooked: bool,
     /// An event was larger than the limit: from there on bytes pass as they come.
     overflown: bool,
@@ -41,21 +41,26 @@ impl Events {
         self.hooked
     }
 
-    /// Takes a piece from the upstream; returns what to send now.
+    /// Takes a piece from the upstream; returns what to send now. Only whole events go out, in one piece where no hook
+    /// looks at them: should the upstream break off, what the client has is readable.
     pub fn pass(&mut self, x: &mut Exchange, piece: Bytes) -> VecDeque<Bytes> {
-        if !self.hooked || self.overflown {
+        if self.overflown {
             return VecDeque::from([piece]);
         }
         self.splitter.push(piece);
         let mut out = VecDeque::new();
         loop {
             match self.splitter.next() {
-                Ok(Some(event)) => hook(x, event, &mut out),
-                Ok(None) => return out,
+                Ok(Some(event)) if self.hooked => hook(x, event, &mut out),
+                Ok(Some(event)) => {
+                    x.sent.events += 1;
+                    out.push_back(event.to_bytes());
+                }
+                Ok(None) => return joined(out),
                 Err(_) => {
                     self.overflown = true;
                     out.extend(self.splitter.finish());
-                    return out;
+                    return joined(out);
                 }
             }
         }
@@ -92,4 +97,14 @@ fn hook(x: &mut Exchange, event: Event, out: &mut VecDeque<Bytes>) {
     for event in x.run.on_event(event) {
         out.push_back(event.to_bytes());
     }
+}
+
+/// Several events as one piece: each piece is a write.
+fn joined(events: VecDeque<Bytes>) -> VecDeque<Bytes> {
+    if events.len() < 2 {
+        return events;
+    }
+    let mut all = BytesMut::with_capacity(events.iter().map(Bytes::len).sum());
+    events.iter().for_each(|event| all.extend_from_slice(event));
+    VecDeque::from([all.freeze()])
 }

@@ -30,10 +30,10 @@ impl UserData for Drop {
 }
 
 /// The function `respond`.
-pub(super) fn respond(lua: &Lua, table: Table) -> mlua::Result<Respond> {
-    known_keys(&table, "respond", &["status", "headers", "json", "text"])?;
-    let status = status("respond", &table, 200)?;
-    let mut headers = headers(table.raw_get("headers")?)?;
+pub(super) fn respond(lua: &Lua, table: &Table) -> mlua::Result<Respond> {
+    known_keys(table, "respond", &["status", "headers", "json", "text"])?;
+    let status = status("respond", table, 200)?;
+    let mut headers = headers(table.raw_get::<Option<Table>>("headers")?.as_ref())?;
     let json: Value = table.raw_get("json")?;
     let text: Option<mlua::LuaString> = table.raw_get("text")?;
     let (body, kind) = match (text, json.is_nil()) {
@@ -50,16 +50,16 @@ pub(super) fn respond(lua: &Lua, table: Table) -> mlua::Result<Respond> {
 }
 
 /// The function `reject`: raises an error that the client is told in its own dialect.
-pub(super) fn reject(lua: &Lua, table: Table) -> mlua::Result<()> {
-    known_keys(&table, "reject", &["status", "code", "message"])?;
-    let status = status("reject", &table, 403)?;
+pub(super) fn reject(lua: &Lua, table: &Table) -> mlua::Result<()> {
+    known_keys(table, "reject", &["status", "code", "message"])?;
+    let status = status("reject", table, 403)?;
     if status < 400 {
         return Err(mlua::Error::runtime("reject: the status must be 400 to 599"));
     }
     let message = table.raw_get::<Option<String>>("message")?.unwrap_or_else(|| "the request was rejected".to_owned());
     let code = table.raw_get::<Option<String>>("code")?.unwrap_or_else(|| "rejected".to_owned());
     let place = Spot::here(lua).map(|spot| format!(" at {spot}")).unwrap_or_default();
-    let error = Error::client(Kind::Rejected, status, message).with_detail(format!("{code}{place}"));
+    let error = Error::client(Kind::Rejected, status, message).with_detail(format!("{code}{place}")).with_code(code);
     Err(Raised::Told(error).into())
 }
 
@@ -70,9 +70,9 @@ fn status(what: &str, table: &Table, default: u16) -> mlua::Result<u16> {
 }
 
 /// Headers as a table: a name with one value or a list of them. Sorted by name, as Lua's tables have no order.
-fn headers(table: Option<Table>) -> mlua::Result<Vec<(String, String)>> {
+fn headers(table: Option<&Table>) -> mlua::Result<Vec<(String, String)>> {
     let mut headers = Vec::new();
-    for pair in table.iter().flat_map(Table::pairs::<String, Value>) {
+    for pair in table.into_iter().flat_map(Table::pairs::<String, Value>) {
         let (name, value) = pair?;
         let values: Vec<Value> = match value {
             Value::Table(list) => list.sequence_values().collect::<mlua::Result<_>>()?,
@@ -92,7 +92,7 @@ fn header(name: &str, value: &Value) -> mlua::Result<(String, String)> {
         Value::String(text) => text.to_str()?.to_owned(),
         Value::Number(_) | Value::Integer(_) => value.to_string()?,
         other => {
-            return Err(mlua::Error::runtime(format!("header {name}: the value must be a string, not {}", other.type_name())));
+            return Err(mlua::Error::runtime(format!("header {name}: the value must be a string, not {}", super::kind(other))));
         }
     };
     if HeaderName::from_bytes(name.as_bytes()).is_err() || HeaderValue::from_str(&text).is_err() {

@@ -51,17 +51,23 @@ impl Headers {
             Of::Request { message, .. } => {
                 let head = &mut message.lock().head;
                 match (edit, value) {
-                    (Edit::Set, Some(value)) => head.insert_header(name, value).map(|_| ()),
+                    (Edit::Set, Some(value)) => head.insert_header(name, value),
                     (Edit::Append, Some(value)) => head.append_header(name, value).map(|_| ()),
-                    _ => Ok(drop(head.remove_header(name.as_str()))),
+                    _ => {
+                        head.remove_header(name.as_str());
+                        Ok(())
+                    }
                 }
             }
             Of::Response(message) => {
                 let head = &mut message.lock().head;
                 match (edit, value) {
-                    (Edit::Set, Some(value)) => head.insert_header(name, value).map(|_| ()),
+                    (Edit::Set, Some(value)) => head.insert_header(name, value),
                     (Edit::Append, Some(value)) => head.append_header(name, value).map(|_| ()),
-                    _ => Ok(drop(head.remove_header(name.as_str()))),
+                    _ => {
+                        head.remove_header(name.as_str());
+                        Ok(())
+                    }
                 }
             }
         };
@@ -132,7 +138,7 @@ pub(super) fn value_of(value: &Value) -> mlua::Result<HeaderValue> {
             value.set_sensitive(true);
             Ok(value)
         }
-        other => Err(mlua::Error::runtime(format!("a header value must be a string, not {}", other.type_name()))),
+        other => Err(mlua::Error::runtime(format!("a header value must be a string, not {}", super::kind(other)))),
     }
 }
 

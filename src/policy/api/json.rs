@@ -44,7 +44,7 @@ fn index_of(index: f64) -> mlua::Result<usize> {
 fn view<R>(value: &Value, what: &str, use_it: impl FnOnce(&View) -> mlua::Result<R>) -> mlua::Result<R> {
     let data = value.as_userdata().and_then(|data| data.borrow::<View>().ok());
     let Some(view) = data else {
-        let kind = value.type_name();
+        let kind = super::kind(value);
         return Err(mlua::Error::runtime(format!("{what} takes a JSON view, such as req:json() returns, not {kind}")));
     };
     use_it(&view)
@@ -157,7 +157,7 @@ fn write(lua: &Lua, value: &Value, out: &mut Vec<u8>, depth: usize) -> mlua::Res
             out.extend_from_slice(scalar.bytes());
             Ok(())
         }
-        other => Err(mlua::Error::runtime(format!("a {} cannot be written as JSON", other.type_name()))),
+        other => Err(mlua::Error::runtime(format!("a {} cannot be written as JSON", super::kind(other)))),
     }
 }
 

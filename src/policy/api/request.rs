@@ -1,20 +1,18 @@
 //! `req`: the client's request, or the copy of it that one attempt sends.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Uri};
 use mlua::{AnyUserData, Lua, LuaString, MetaMethod, UserData, UserDataFields, UserDataMethods, UserDataRef, Value};
-use tokio::time::Instant;
 
 use super::headers::{Headers, Of};
 use super::message::BodyOf;
 use super::view::Source;
 use super::unknown_field;
-use crate::message::{Body, Request, RequestHead, Shared};
+use crate::message::{Request, RequestHead, Shared};
 use crate::policy::host::Host;
-use crate::policy::run::{Facts, RunState};
+use crate::policy::run::RunState;
 
 /// A request.
 pub(in crate::policy) struct Req {
@@ -38,23 +36,6 @@ impl Req {
     /// A request of an exchange.
     pub(in crate::policy) fn new(message: &Shared<Request>, run: &Arc<RunState>, attempt: bool) -> Self {
         Self { body: BodyOf::new(message), run: Arc::clone(run), attempt, headers: None }
-    }
-
-    /// A request of no exchange.
-    pub(super) fn empty() -> mlua::Result<Self> {
-        let head = RequestHead::build("GET", b"/", None).map_err(mlua::Error::external)?;
-        let request = Shared::new(Request { head, body: Body::Empty });
-        let facts = Facts {
-            id: String::new(),
-            client_ip: Ipv4Addr::UNSPECIFIED.into(),
-            tls: false,
-            dialect: None,
-            started: Instant::now(),
-            deadline: None,
-            generation: String::new(),
-            request: request.clone(),
-        };
-        Ok(Self::new(&request, &Arc::new(RunState::new(facts)), false))
     }
 
     fn head<R>(&self, look: impl FnOnce(&RequestHead) -> R) -> R {
@@ -96,6 +77,33 @@ impl Req {
     }
 }
 
+/// Registers the type. Functions that wait are made here and now: once the sandbox is closed they cannot be.
+pub(super) fn register(lua: &Lua) -> mlua::Result<()> {
+    let text = lua.create_async_function(|lua, this: UserDataRef<Req>| {
+        let allowed = Host::of(&lua).and_then(|host| host.may_wait(&lua, "req:text()"));
+        let body = this.body.clone();
+        async move {
+            allowed?;
+            body.wait().await?;
+            body.text(&lua)
+        }
+    })?;
+    let json = lua.create_async_function(|lua, this: UserDataRef<Req>| {
+        let allowed = Host::of(&lua).and_then(|host| host.may_wait(&lua, "req:json()"));
+        let (body, source) = (this.body.clone(), this.source());
+        async move {
+            allowed?;
+            body.wait().await?;
+            body.json(&lua, source)
+        }
+    })?;
+    lua.register_userdata_type::<Req>(|registry| {
+        registry.add_field("text", text);
+        registry.add_field("json", json);
+        Req::register(registry);
+    })
+}
+
 impl UserData for Req {
     fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
         fields.add_field_method_get("method", |lua, this| this.head(|head| lua.create_string(head.method.as_str())));
@@ -125,24 +133,6 @@ impl UserData for Req {
     }
 
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_async_method("text", |lua, this: UserDataRef<Self>, ()| {
-            let allowed = Host::of(&lua).and_then(|host| host.may_wait(&lua, "req:text()"));
-            let body = this.body.clone();
-            async move {
-                allowed?;
-                body.wait().await?;
-                body.text(&lua)
-            }
-        });
-        methods.add_async_method("json", |lua, this: UserDataRef<Self>, ()| {
-            let allowed = Host::of(&lua).and_then(|host| host.may_wait(&lua, "req:json()"));
-            let (body, source) = (this.body.clone(), this.source());
-            async move {
-                allowed?;
-                body.wait().await?;
-                body.json(&lua, source)
-            }
-        });
         methods.add_method("set_text", |lua, this, (text, kind): (LuaString, Option<String>)| {
             Host::of(lua)?.may_edit("the request's body")?;
             this.body.set(Bytes::copy_from_slice(&text.as_bytes()));

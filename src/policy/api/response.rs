@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use http::HeaderValue;
-use mlua::{AnyUserData, LuaString, MetaMethod, UserData, UserDataFields, UserDataMethods, UserDataRef, Value};
+use mlua::{AnyUserData, Lua, LuaString, MetaMethod, UserData, UserDataFields, UserDataMethods, UserDataRef, Value};
 
 use super::headers::{Headers, Of};
 use super::message::BodyOf;
 use super::unknown_field;
 use super::view::Source;
-use crate::message::{Body, Response, ResponseHead, ServedBy, Shared};
+use crate::message::{Response, ServedBy, Shared};
 use crate::policy::host::Host;
 
 /// A response.
@@ -28,13 +28,6 @@ impl Res {
     /// A response.
     pub(in crate::policy) fn new(message: &Shared<Response>) -> Self {
         Self { body: BodyOf::new(message), headers: None }
-    }
-
-    /// A response to nothing.
-    pub(super) fn empty() -> mlua::Result<Self> {
-        let head = ResponseHead::build(200, None).map_err(mlua::Error::external)?;
-        let served_by = ServedBy::Policy;
-        Ok(Self::new(&Shared::new(Response { head, body: Body::Empty, streaming: false, served_by })))
     }
 
     fn source(&self) -> impl FnOnce(super::view::Epoch) -> Source + use<> {
@@ -59,10 +52,37 @@ impl Res {
         Ok(())
     }
 
-    fn editable(&self, lua: &mlua::Lua) -> mlua::Result<()> {
+    fn editable(&self, lua: &Lua) -> mlua::Result<()> {
         Host::of(lua)?.may_edit("the response's body")?;
         self.whole("the body cannot be set")
     }
+}
+
+/// Registers the type. Functions that wait are made here and now: once the sandbox is closed they cannot be.
+pub(super) fn register(lua: &Lua) -> mlua::Result<()> {
+    let text = lua.create_async_function(|lua, this: UserDataRef<Res>| {
+        let allowed = this.whole("res:text()").and_then(|()| Host::of(&lua)?.may_wait(&lua, "res:text()"));
+        let body = this.body.clone();
+        async move {
+            allowed?;
+            body.wait().await?;
+            body.text(&lua)
+        }
+    })?;
+    let json = lua.create_async_function(|lua, this: UserDataRef<Res>| {
+        let allowed = this.whole("res:json()").and_then(|()| Host::of(&lua)?.may_wait(&lua, "res:json()"));
+        let (body, source) = (this.body.clone(), this.source());
+        async move {
+            allowed?;
+            body.wait().await?;
+            body.json(&lua, source)
+        }
+    })?;
+    lua.register_userdata_type::<Res>(|registry| {
+        registry.add_field("text", text);
+        registry.add_field("json", json);
+        Res::register(registry);
+    })
 }
 
 impl UserData for Res {
@@ -102,24 +122,6 @@ impl UserData for Res {
     }
 
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_async_method("text", |lua, this: UserDataRef<Self>, ()| {
-            let allowed = this.whole("res:text()").and_then(|()| Host::of(&lua)?.may_wait(&lua, "res:text()"));
-            let body = this.body.clone();
-            async move {
-                allowed?;
-                body.wait().await?;
-                body.text(&lua)
-            }
-        });
-        methods.add_async_method("json", |lua, this: UserDataRef<Self>, ()| {
-            let allowed = this.whole("res:json()").and_then(|()| Host::of(&lua)?.may_wait(&lua, "res:json()"));
-            let (body, source) = (this.body.clone(), this.source());
-            async move {
-                allowed?;
-                body.wait().await?;
-                body.json(&lua, source)
-            }
-        });
         methods.add_method("set_text", |lua, this, (text, kind): (LuaString, Option<String>)| {
             this.editable(lua)?;
             this.body.set(Bytes::copy_from_slice(&text.as_bytes()));

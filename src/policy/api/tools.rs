@@ -16,18 +16,18 @@ const LONGEST_MESSAGE: usize = 8 * 1024;
 pub(super) fn log(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     for level in [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error] {
-        let function = lua.create_function(move |lua, (message, fields): (LuaString, Option<Table>)| say(lua, level, &message, fields))?;
+        let function = lua.create_function(move |lua, (message, fields): (LuaString, Option<Table>)| say(lua, level, &message, fields.as_ref()))?;
         table.raw_set(level.as_str(), function)?;
     }
     Ok(table)
 }
 
-fn say(lua: &Lua, level: LogLevel, message: &LuaString, fields: Option<Table>) -> mlua::Result<()> {
+fn say(lua: &Lua, level: LogLevel, message: &LuaString, fields: Option<&Table>) -> mlua::Result<()> {
     let host = Host::of(lua)?;
     let mut message = message.to_string_lossy();
     message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
     let mut given = Map::new();
-    for pair in fields.iter().flat_map(Table::pairs::<String, Value>) {
+    for pair in fields.into_iter().flat_map(Table::pairs::<String, Value>) {
         let (name, value) = pair?;
         given.insert(name, field(lua, &value)?);
     }

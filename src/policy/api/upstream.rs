@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mlua::{FromLua, Lua, LuaString, Table, Value};
+use mlua::{Lua, LuaString, Table, Value};
 use tokio::task::JoinHandle;
 
 use super::headers::value_of;
@@ -84,14 +84,13 @@ fn begin(
 fn request(lua: &Lua, what: &str, options: Option<&Table>) -> mlua::Result<(CallRequest, Option<Duration>)> {
     let mut request = CallRequest { method: String::new(), path: "/".to_owned(), headers: Vec::new(), body: Bytes::new() };
     let Some(options) = options else {
-        request.method = "GET".to_owned();
-        return Ok((request, None));
+        return Ok((CallRequest { method: "GET".to_owned(), ..request }, None));
     };
     known_keys(options, what, &["method", "path", "headers", "json", "text", "timeout"])?;
     let json: Value = options.raw_get("json")?;
     let text: Option<LuaString> = options.raw_get("text")?;
     request.path = options.raw_get::<Option<String>>("path")?.unwrap_or(request.path);
-    request.headers = headers(lua, options.raw_get("headers")?)?;
+    request.headers = headers(options.raw_get::<Option<Table>>("headers")?.as_ref())?;
     match (text, json.is_nil()) {
         (Some(_), false) => return Err(mlua::Error::runtime(format!("{what}: either `json` or `text`, not both"))),
         (Some(text), true) => request.body = Bytes::copy_from_slice(&text.as_bytes()),
@@ -108,12 +107,12 @@ fn request(lua: &Lua, what: &str, options: Option<&Table>) -> mlua::Result<(Call
     Ok((request, seconds("timeout", options.raw_get("timeout")?)?))
 }
 
-fn headers(lua: &Lua, table: Option<Table>) -> mlua::Result<Vec<(String, String)>> {
+fn headers(table: Option<&Table>) -> mlua::Result<Vec<(String, String)>> {
     let mut headers = Vec::new();
-    for pair in table.iter().flat_map(Table::pairs::<String, Value>) {
+    for pair in table.into_iter().flat_map(Table::pairs::<String, Value>) {
         let (name, value) = pair?;
         super::headers::refuse_framing(&name, true)?;
-        let value = value_of(&Value::from_lua(value, lua)?)?;
+        let value = value_of(&value)?;
         headers.push((name, String::from_utf8_lossy(value.as_bytes()).into_owned()));
     }
     headers.sort();

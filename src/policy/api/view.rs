@@ -182,7 +182,7 @@ impl View {
                 "a JSON {} takes {}, not {}",
                 if self.array { "array" } else { "object" },
                 if self.array { "numbers from 1 as indexes" } else { "strings as keys" },
-                other.type_name()
+                super::kind(other)
             ))),
         }
     }

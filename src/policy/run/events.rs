@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use mlua::{AnyUserData, Value};
 
-use super::{Run, at_once, report};
+use super::Run;
+use super::call::{at_once, report};
 use crate::policy::answer::Reading;
 use crate::policy::api::answer::Drop as DropEvent;
 use crate::policy::api::event::Ev;

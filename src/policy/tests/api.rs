@@ -199,8 +199,8 @@ async fn secrets_never_become_text() {
     assert_eq!(answer.body, "***");
     assert_eq!(format!("{:?}", gate.logs.lock()).matches("sk-hidden").count(), 0);
     let message = request.lock();
-    let sent = message.head.headers.get("authorization").expect("the header");
-    assert_eq!((sent.as_bytes(), sent.is_sensitive()), (&b"Bearer sk-hidden"[..], true));
+    let value = message.head.headers.get("authorization").expect("the header");
+    assert_eq!((value.as_bytes(), value.is_sensitive()), (&b"Bearer sk-hidden"[..], true));
 }
 
 #[tokio::test]

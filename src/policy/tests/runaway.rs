@@ -57,8 +57,9 @@ async fn a_hook_that_swallowed_its_deadline_and_returned_has_failed_all_the_same
 }
 
 #[tokio::test]
-async fn endless_recursion_without_a_stack_is_stopped() {
-    is_stopped("local function f() return f() end return f()").await;
+async fn endless_recursion_is_stopped() {
+    let (error, took) = run("local function f() return f() end return f()").await;
+    assert!(error.is_some() && took < Duration::from_millis(250), "{error:?} after {took:?}");
 }
 
 #[tokio::test]
@@ -96,8 +97,8 @@ async fn huge_built_in_calls_are_refused_at_once() {
 async fn bounded_built_ins_still_work() {
     let body = "local t = {3, 1, 2} table.sort(t, function(a, b) return a > b end)
         local u = table.move(t, 1, 3, 2, table.clone({9}))
-        return respond { text = table.concat(t, '-') .. ('ab'):rep(2, '+') .. table.concat(u, ',', 1, 2) }";
-    assert_eq!(super::support::text(body).await, "3-2-1ab+ab9,3");
+        return respond { text = table.concat(t, '-') .. ('ab'):rep(2) .. table.concat(u, ',', 1, 2) }";
+    assert_eq!(super::support::text(body).await, "3-2-1abab9,3");
 }
 
 #[tokio::test]

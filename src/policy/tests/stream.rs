@@ -21,7 +21,7 @@ fn pass(set: &PolicySet, event: Event) -> Vec<String> {
 }
 
 fn edited(body: &str) -> Vec<String> {
-    pass(&load(&Gate::new(), &[("p.lua", &hook("on_event", &body.replace("ev", "req")))]), event())
+    pass(&load(&Gate::new(), &[("p.lua", &hook("on_event", body))]), event())
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn drop_leaves_it_out_and_a_list_takes_its_place() {
 fn a_failing_policy_lets_the_event_pass_and_is_reported_once() {
     for body in ["error('x')", "return { { jsn = {} } }", "return 'text'", "return { json = {} }", "return { {} }", "ev:json().choices.x = 1"] {
         let gate = Gate::new();
-        let set = load(&gate, &[("p.lua", &hook("on_event", &body.replace("ev", "req")))]);
+        let set = load(&gate, &[("p.lua", &hook("on_event", body))]);
         let mut run = begin(&set, &request(&[], ""));
         for _ in 0..3 {
             let out = run.on_event(event());
@@ -109,7 +109,7 @@ fn variables_last_for_the_stream_and_the_end_adds_events() {
 
 #[test]
 fn an_event_that_is_no_json_says_so() {
-    let set = load(&Gate::new(), &[("p.lua", &hook("on_event", "local j, why = req:json() req.data = why"))]);
+    let set = load(&Gate::new(), &[("p.lua", &hook("on_event", "local j, why = ev:json() ev.data = why"))]);
     let out = pass(&set, Event::new(Wire::Ndjson, None, Bytes::from_static(b"[DONE")));
     assert!(out[0].starts_with("[DONE") || out[0].contains("not JSON"), "{out:?}");
 }

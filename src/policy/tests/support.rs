@@ -151,7 +151,11 @@ pub(super) fn faults(sources: &Sources) -> Vec<String> {
 
 /// One policy with one hook, whose body is given.
 pub(super) fn hook(name: &str, body: &str) -> String {
-    let args = if name == "on_attempt" { "req, attempt, ctx" } else { "req, ctx" };
+    let args = match name {
+        "on_attempt" => "req, attempt, ctx",
+        "on_event" => "ev, ctx",
+        _ => "req, ctx",
+    };
     format!("return policy {{ api = 1, {name} = function({args}) {body} end }}")
 }
 

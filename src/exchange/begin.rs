@@ -1,0 +1,76 @@
+//! Begins an exchange with a request head that was read: live, or from a case.
+
+use http::HeaderValue;
+use tokio::time::Instant;
+
+use super::decision::Identity;
+use super::wire::Dial;
+use super::{CacheState, Exchange, Intake, Peer, Sent, forwarding, receive};
+use crate::dialect::Dialect;
+use crate::gate::Gate;
+use crate::message::{Body, Request, RequestHead, Shared};
+use crate::policy::Facts;
+
+/// A request whose head has arrived.
+pub struct Arrival {
+    /// The connection it came on.
+    pub peer: Peer,
+    /// Its head, with the target in origin form.
+    pub head: RequestHead,
+    /// What is known of its body.
+    pub body: Body,
+    /// `Host` or `:authority`.
+    pub host: Option<HeaderValue>,
+    /// The number of the thread at work, which chooses the VM.
+    pub worker: usize,
+}
+
+/// An exchange on the generation that is live now.
+pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
+    let Arrival { peer, head, body, host, worker } = arrival;
+    let generation = gate.live.load_full();
+    let client_ip = generation.forwarding.client_ip(peer.ip, &head);
+    let offered = generation.forwarding.request_id.as_ref().and_then(|name| head.headers.get(name.as_str()));
+    let id = forwarding::request_id(offered, || gate.state.random.wide());
+    let dialect = Dialect::of_path(head.uri.path());
+    let started = Instant::now();
+    let deadline = generation.settings.limits.deadline.map(|total| started + total);
+    let intake = Intake {
+        expects_continue: matches!(body, Body::Unread) && receive::expects_continue(&head, &peer),
+        share: gate.held.share(generation.settings.limits.buffered_total),
+    };
+    let method = head.method.clone();
+    let target = String::from_utf8_lossy(head.raw_path()).into_owned();
+    let request = Shared::new(Request { head, body });
+    let facts = Facts {
+        id: id.clone(),
+        client_ip,
+        tls: peer.tls,
+        dialect: dialect.map(Dialect::as_str),
+        started,
+        deadline,
+        generation: generation.short_hash().to_owned(),
+        request: request.clone(),
+    };
+    let run = generation.policies.begin(worker, facts);
+    Exchange {
+        id,
+        started,
+        deadline,
+        generation,
+        peer,
+        client_ip,
+        method,
+        target,
+        host,
+        dialect,
+        request,
+        run,
+        identity: Identity::default(),
+        plan: None,
+        cache: CacheState::default(),
+        attempts: Vec::new(),
+        sent: Sent::default(),
+        intake,
+    }
+}
