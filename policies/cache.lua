@@ -56,12 +56,17 @@ local function system_of(system: any): any
   return rest
 end
 
+-- Lua rounds whole numbers from here on, and two seeds would be one.
+local function large(value: any): boolean
+  return type(value) == "number" and math.abs(value) >= 2 ^ 53
+end
+
 -- Everything that makes the answer what it is, by readable names. The gate adds method, path, dialect and form.
 local function key_of(req: any, body: any): any
   local key: { [string]: any } = {}
   for field, value in body do
     if not table.find(p.ignore, field) then
-      key[field] = if field == "system" then system_of(value) else value
+      key[field] = if field == "system" then system_of(value) elseif large(value) then json.digits(body, field) else value
     end
   end
   for _, header in p.headers do

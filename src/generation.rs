@@ -63,6 +63,7 @@ impl Candidate {
         Self::of(&crate::bundle::read(dir)?, &Place::look_up)
     }
 
+    /// Checks a bundle with secrets from `lookup`, after `adjust` has changed its settings.
     pub fn adjusted(
         bundle: &Bundle,
         lookup: settings::Lookup<'_>,

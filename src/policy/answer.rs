@@ -73,11 +73,11 @@ impl Reading<'_> {
     }
 
     /// What `identify` returned.
-    pub(super) fn identity(&self, value: Value) -> Result<Option<Identity>, Failure> {
+    pub(super) fn identity(&self, value: &Value) -> Result<Option<Identity>, Failure> {
         let table = match value {
             Value::Nil => return Ok(None),
-            Value::Table(table) => table,
-            other => return Err(self.wrong(&other, "nil or { user =, client =, session =, agent =, evidence = }")),
+            Value::Table(table) => table.clone(),
+            other => return Err(self.wrong(other, "nil or { user =, client =, session =, agent =, evidence = }")),
         };
         let fields = self.fields(table, "an identity", &["user", "client", "session", "agent", "evidence"])?;
         Ok(Some(Identity {
@@ -120,14 +120,18 @@ impl Reading<'_> {
         let table = match value {
             Value::Nil => return Ok(None),
             Value::Table(table) => table.clone(),
-            other => return Err(self.wrong(other, "nil, an attempt { upstream = … }, a list of them, or respond { … }")),
+            other => {
+                return Err(self.wrong(other, "nil, an attempt { upstream = … }, a list of them, or respond { … }"));
+            }
         };
         let attempts = if table.raw_len() == 0 {
             vec![self.attempt(table)?]
         } else {
             let items = table.sequence_values::<Table>();
             items
-                .map(|item| self.attempt(item.map_err(|_| self.misuse("returned a list with something else than attempts"))?))
+                .map(|item| {
+                    self.attempt(item.map_err(|_| self.misuse("returned a list with something else than attempts"))?)
+                })
                 .collect::<Result<_, _>>()?
         };
         Ok(Some(Route::Plan(Plan { attempts, decided_by: self.place() })))
@@ -147,11 +151,11 @@ impl Reading<'_> {
     }
 
     /// What `cache` returned.
-    pub(super) fn cache(&self, value: Value) -> Result<Option<CacheRule>, Failure> {
+    pub(super) fn cache(&self, value: &Value) -> Result<Option<CacheRule>, Failure> {
         let table = match value {
             Value::Nil => return Ok(None),
-            Value::Table(table) => table,
-            other => return Err(self.wrong(&other, "nil or { key = { … }, ttl = … }")),
+            Value::Table(table) => table.clone(),
+            other => return Err(self.wrong(other, "nil or { key = { … }, ttl = … }")),
         };
         let fields = self.fields(table, "a cache rule", &["key", "ttl", "scope", "read", "write"])?;
         let Some(ttl) = fields.seconds("ttl")? else {
@@ -160,7 +164,9 @@ impl Reading<'_> {
         let scope = match fields.text("scope")?.as_deref() {
             None | Some("user") => Scope::User,
             Some("shared") => Scope::Shared,
-            Some(_) => return Err(self.misuse("returned a cache rule whose `scope` is neither \"user\" nor \"shared\"")),
+            Some(_) => {
+                return Err(self.misuse("returned a cache rule whose `scope` is neither \"user\" nor \"shared\""));
+            }
         };
         Ok(Some(CacheRule {
             key: fields.parts("key")?,
@@ -173,11 +179,11 @@ impl Reading<'_> {
     }
 
     /// What `failover` returned.
-    pub(super) fn failover(&self, value: Value) -> Result<Option<Failover>, Failure> {
+    pub(super) fn failover(&self, value: &Value) -> Result<Option<Failover>, Failure> {
         let table = match value {
             Value::Nil => return Ok(None),
-            Value::Table(table) => table,
-            other => return Err(self.wrong(&other, "nil or { retry =, upstream =, after = }")),
+            Value::Table(table) => table.clone(),
+            other => return Err(self.wrong(other, "nil or { retry =, upstream =, after = }")),
         };
         let fields = self.fields(table, "a decision", &["retry", "upstream", "after"])?;
         let Some(retry) = fields.get::<Option<bool>>("retry")? else {

@@ -38,7 +38,8 @@ pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
     globals.raw_set("respond", lua.create_function(|lua, table: Table| answer::respond(lua, &table))?)?;
     globals.raw_set("reject", lua.create_function(|lua, table: Table| answer::reject(lua, &table))?)?;
     globals.raw_set("drop", lua.create_userdata(answer::Drop)?)?;
-    globals.raw_set("secret", lua.create_function(|lua, name: String| secret::Secret::named(&*Host::of(lua)?, &name))?)?;
+    globals
+        .raw_set("secret", lua.create_function(|lua, name: String| secret::Secret::named(&*Host::of(lua)?, &name))?)?;
     globals.raw_set("json", json::table(lua)?)?;
     globals.raw_set("store", lua.create_userdata(state::Store::own())?)?;
     globals.raw_set("limit", state::limit(lua)?)?;

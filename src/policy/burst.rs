@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -168,7 +168,8 @@ impl Drop for Running<'_> {
             watch.disarm();
         }
         self.frame.used.fetch_add(now().saturating_sub(self.started), Ordering::Relaxed);
-        *self.host.current.lock() = None;
+        let frame = self.host.current.lock().take();
+        drop(frame);
     }
 }
 

@@ -42,6 +42,10 @@ pub(super) enum Raised {
     Overrun(Duration),
 }
 
+/// What is said in place of Luau's "attempt to yield across metamethod/C-call boundary".
+const NO_YIELD: &str = "E_NO_YIELD: a host function that waits was called inside a callback that cannot wait \
+    (table.sort, string.gsub, a metamethod). Call it before, and use the result there";
+
 // === impl Raised ===
 
 impl fmt::Display for Raised {
@@ -66,12 +70,7 @@ impl From<Raised> for mlua::Error {
 impl Failure {
     /// A failure that the host found: an answer that is none.
     pub(super) fn misuse(spot: Option<Spot>, message: impl Into<String>) -> Self {
-        Self {
-            cause: Cause::Script,
-            spot,
-            message: message.into(),
-            traceback: String::new(),
-        }
+        Self { cause: Cause::Script, spot, message: message.into(), traceback: String::new() }
     }
 
     /// A hook that waited for longer than it may.
@@ -86,12 +85,7 @@ impl Failure {
 
     /// A hook that ran for longer than it may, whatever it made of the error.
     pub(super) fn overrun(spot: Option<Spot>, limit: Duration) -> Self {
-        Self {
-            cause: Cause::Deadline,
-            spot,
-            message: Raised::Overrun(limit).to_string(),
-            traceback: String::new(),
-        }
+        Self { cause: Cause::Deadline, spot, message: Raised::Overrun(limit).to_string(), traceback: String::new() }
     }
 
     /// Reads what mlua hands over.
@@ -104,17 +98,10 @@ impl Failure {
             message = rest.trim_start().to_owned();
         }
         if message.contains("attempt to yield across") {
-            message = "E_NO_YIELD: a host function that waits was called inside a callback that cannot wait \
-                       (table.sort, string.gsub, a metamethod). Call it before, and use the result there"
-                .to_owned();
+            NO_YIELD.clone_into(&mut message);
         }
         traceback.truncate(traceback.floor_char_boundary(4096));
-        Self {
-            cause: cause_of(error),
-            spot,
-            message,
-            traceback,
-        }
+        Self { cause: cause_of(error), spot, message, traceback }
     }
 
     /// The error that the exchange goes on with. The client is not told more than that a policy failed.

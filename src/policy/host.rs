@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use mlua::Lua;
 use parking_lot::Mutex;
 
+use super::api::regex::Patterns;
 use super::burst::Frame;
 use super::hook::{Hook, HostLimits};
 use super::interrupt::Watch;
@@ -13,7 +14,6 @@ use super::modules::Loading;
 use super::place::Spot;
 use super::run::RunState;
 use super::services::Services;
-use super::api::regex::Patterns;
 
 /// What host functions reach through the VM they run in. It holds nothing of the VM itself, which holds it.
 pub(super) struct Host {
@@ -60,9 +60,7 @@ impl Host {
     /// The gate, for a function that needs it.
     pub(super) fn services(&self, what: &str) -> mlua::Result<&Arc<dyn Services>> {
         self.in_hook(what)?;
-        self.services
-            .as_ref()
-            .ok_or_else(|| mlua::Error::runtime(format!("{what} needs a running gate")))
+        self.services.as_ref().ok_or_else(|| mlua::Error::runtime(format!("{what} needs a running gate")))
     }
 
     /// The exchange whose hook is running, if it is an exchange's.
@@ -73,10 +71,7 @@ impl Host {
     /// The name of the policy that is running.
     pub(super) fn policy(&self) -> String {
         let mount = self.current.lock().as_ref().map(|frame| frame.mount);
-        mount
-            .and_then(|mount| self.program.mounts.get(mount))
-            .map(|mount| mount.name.clone())
-            .unwrap_or_default()
+        mount.and_then(|mount| self.program.mounts.get(mount)).map(|mount| mount.name.clone()).unwrap_or_default()
     }
 
     /// Refuses a function that waits where waiting is impossible, whether or not it would have to wait this time: what
@@ -91,12 +86,12 @@ impl Host {
         }
         let place = Spot::here(lua).map(|spot| format!(" ({spot})")).unwrap_or_default();
         let (where_, instead) = match hook {
-            Some(hook) => (hook.name(), "Call it in on_request and keep the result in ctx.vars, or use ctx:after_response()"),
+            Some(hook) => {
+                (hook.name(), "Call it in on_request and keep the result in ctx.vars, or use ctx:after_response()")
+            }
             None => ("the top level of a file", "Call it in a hook"),
         };
-        Err(mlua::Error::runtime(format!(
-            "E_NO_YIELD: {what} cannot wait in {where_}{place}. {instead}."
-        )))
+        Err(mlua::Error::runtime(format!("E_NO_YIELD: {what} cannot wait in {where_}{place}. {instead}.")))
     }
 
     /// Refuses an edit of a message in a hook that only decides.

@@ -82,10 +82,7 @@ impl Watch {
         }
         // SAFETY: the field was read from a live VM a moment ago.
         let handler = unsafe { (*field).swap(ptr::null_mut(), Ordering::Relaxed) };
-        let slot = Arc::new(Slot {
-            deadline: AtomicU64::new(NONE),
-            place: Mutex::new(Some(Place { field, handler })),
-        });
+        let slot = Arc::new(Slot { deadline: AtomicU64::new(NONE), place: Mutex::new(Some(Place { field, handler })) });
         dog().slots.lock().push(Arc::downgrade(&slot));
         Ok(WatchGuard(Arc::new(Self(slot))))
     }
@@ -125,11 +122,8 @@ impl Slot {
     /// Sets the VM's interrupt, or clears it.
     fn put(&self, on: bool) {
         if let Some(place) = &*self.place.lock() {
-            let handler = if on && self.deadline.load(Ordering::SeqCst) != NONE {
-                place.handler
-            } else {
-                ptr::null_mut()
-            };
+            let handler =
+                if on && self.deadline.load(Ordering::SeqCst) != NONE { place.handler } else { ptr::null_mut() };
             // SAFETY: the VM lives as long as its place is here, and the mutex is held.
             unsafe { (*place.field).store(handler, Ordering::Relaxed) };
         }
@@ -191,11 +185,7 @@ pub(super) fn now() -> u64 {
 
 /// The watchdog's side, its thread running or not.
 fn dog() -> &'static Dog {
-    static DOG: Dog = Dog {
-        slots: Mutex::new(Vec::new()),
-        asleep: AtomicBool::new(false),
-        thread: OnceLock::new(),
-    };
+    static DOG: Dog = Dog { slots: Mutex::new(Vec::new()), asleep: AtomicBool::new(false), thread: OnceLock::new() };
     &DOG
 }
 

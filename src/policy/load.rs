@@ -110,8 +110,11 @@ impl Program {
         let says = |line: &str| {
             line.match_indices(key).any(|(at, _)| {
                 let before = line.get(..at).and_then(|before| before.chars().next_back());
-                let after = line.get(at + key.len()..).unwrap_or_default().trim_start_matches(['"', '\'', ']']).trim_start();
-                before.is_none_or(|c| !c.is_alphanumeric() && c != '_') && after.starts_with('=') && !after.starts_with("==")
+                let after =
+                    line.get(at + key.len()..).unwrap_or_default().trim_start_matches(['"', '\'', ']']).trim_start();
+                before.is_none_or(|c| !c.is_alphanumeric() && c != '_')
+                    && after.starts_with('=')
+                    && !after.starts_with("==")
             })
         };
         text.lines().position(says).map(|index| index + 1)
@@ -145,7 +148,7 @@ fn syntax_fault(file: &str, error: &mlua::Error) -> Fault {
 impl Compiled {
     /// Builds the VMs of a generation, one for each worker.
     pub fn instantiate(&self, services: Arc<dyn Services>, workers: usize) -> Result<PolicySet, Vec<Fault>> {
-        PolicySet::new(&self.program, &self.limits, &self.definitions, &services, workers.max(1))
+        PolicySet::new(&self.program, &self.limits, &self.definitions, services, workers.max(1))
     }
 
     /// The names of all secrets that policies ask for, so that unused ones can be pointed out.

@@ -104,8 +104,7 @@ fn resolve(host: &Host, from: &str, path: &str) -> Result<String, String> {
     for part in rest.split('/') {
         match part {
             "" | "." => {}
-            ".." if parts.pop().is_none() => return Err(format!("require(\"{path}\") leaves the bundle")),
-            ".." => {}
+            ".." => drop(parts.pop().ok_or_else(|| format!("require(\"{path}\") leaves the bundle"))?),
             part => parts.push(part),
         }
     }
@@ -113,6 +112,9 @@ fn resolve(host: &Host, from: &str, path: &str) -> Result<String, String> {
     let found = ENDINGS.iter().map(|ending| format!("{base}{ending}")).find(|file| host.program.has(file));
     found.ok_or_else(|| {
         let names = host.program.files();
-        format!("require(\"{path}\"): there is no file {base}.lua{}", super::answer::nearest(&format!("{base}.lua"), names))
+        format!(
+            "require(\"{path}\"): there is no file {base}.lua{}",
+            super::answer::nearest(&format!("{base}.lua"), names)
+        )
     })
 }

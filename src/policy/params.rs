@@ -132,7 +132,9 @@ impl Spec {
                 return Err(format!("must be at most {max}"));
             }
         }
-        if let Some(text) = value.as_str().filter(|text| !self.values.is_empty() && !self.values.iter().any(|v| v == text)) {
+        if let Some(text) =
+            value.as_str().filter(|text| !self.values.is_empty() && !self.values.iter().any(|v| v == text))
+        {
             return Err(format!("must be one of {}{}", self.values.join(", "), nearest(text, &self.values)));
         }
         Ok(())
@@ -174,7 +176,8 @@ pub(super) fn params(lua: &Lua, declared: &Table) -> mlua::Result<Table> {
     let mut names = Vec::new();
     let values = lua.create_table()?;
     for pair in declared.pairs::<String, AnyUserData>() {
-        let (name, spec) = pair.map_err(|_| mlua::Error::runtime("params { name = param.string(…), … } takes names and param.…"))?;
+        let (name, spec) =
+            pair.map_err(|_| mlua::Error::runtime("params { name = param.string(…), … } takes names and param.…"))?;
         let spec = spec.borrow::<Spec>()?.clone();
         let given = mount.params.get(&name);
         match value_of(&name, &spec, given) {
@@ -219,7 +222,9 @@ fn value_of(name: &str, spec: &Spec, given: Option<&Json>) -> Result<Json, Strin
 
 fn lua_value(lua: &Lua, host: &Host, spec: &Spec, value: &Json) -> mlua::Result<Value> {
     match (spec.kind, value.as_str()) {
-        (Kind::Secret, Some(name)) => Value::from_lua(Value::UserData(lua.create_userdata(Secret::named(host, name)?)?), lua),
+        (Kind::Secret, Some(name)) => {
+            Value::from_lua(Value::UserData(lua.create_userdata(Secret::named(host, name)?)?), lua)
+        }
         _ => to_lua(lua, value),
     }
 }

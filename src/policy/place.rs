@@ -32,10 +32,7 @@ impl Spot {
     pub(super) fn of(function: &Function) -> Option<Self> {
         let info = function.info();
         let source = info.source?;
-        Some(Self {
-            file: short_name(&source)?.to_owned(),
-            line: info.line_defined?,
-        })
+        Some(Self { file: short_name(&source)?.to_owned(), line: info.line_defined? })
     }
 
     /// The first place in a message or traceback, whose lines look like `lib/sse.lua:12: text`.
@@ -46,16 +43,10 @@ impl Spot {
     /// The place that a line starts with.
     fn start_of(line: &str) -> Option<Self> {
         let line = line.trim_start();
-        let end = [".lua:", ".luau:"]
-            .iter()
-            .filter_map(|ending| Some(line.find(ending)? + ending.len()))
-            .min()?;
+        let end = [".lua:", ".luau:"].iter().filter_map(|ending| Some(line.find(ending)? + ending.len())).min()?;
         let file = line.get(..end - 1)?;
         let digits: String = line.get(end..)?.chars().take_while(char::is_ascii_digit).collect();
-        Some(Self {
-            file: file.to_owned(),
-            line: digits.parse().ok()?,
-        })
+        Some(Self { file: file.to_owned(), line: digits.parse().ok()? })
     }
 }
 

@@ -4,22 +4,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlua::{AnyUserData, Function, IntoLua, MultiValue, Table, Value};
+use mlua::{AnyUserData, Function, MultiValue, Table, Value};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::api::ctx::Ctx;
+use super::api::json::to_lua;
 use super::api::request::Req;
 use super::api::response::Res;
-use super::api::json::to_lua;
-use super::answer::Reading;
-use super::burst::{Bursts, Frame};
-use super::failure::{Cause, Failure};
-use super::hook::{Deadlines, Hook, OnFailure};
-use super::place::Spot;
-use super::services::HookReport;
+use super::failure::Failure;
+use super::hook::Hook;
 use super::set::{EndpointMatch, Inner};
-use super::source::OnError;
 use super::vm::Vm;
 use crate::error::Error;
 use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Outcome, Place, PlannedAttempt, Route};
@@ -119,7 +113,7 @@ impl Run {
 
     /// Asks who is calling. The first answer wins.
     pub async fn identify(&mut self) -> Result<Option<Identity>, Error> {
-        self.ask_first(Hook::Identify, |reading, value| reading.identity(value)).await
+        self.ask_first(Hook::Identify, |reading, value| reading.identity(&value)).await
     }
 
     /// Tells policies who is calling.
@@ -139,7 +133,7 @@ impl Run {
 
     /// Asks whether the response may be stored. The first answer wins; a failure means no.
     pub async fn cache(&mut self) -> Result<Option<CacheRule>, Error> {
-        self.ask_first(Hook::Cache, |reading, value| reading.cache(value)).await
+        self.ask_first(Hook::Cache, |reading, value| reading.cache(&value)).await
     }
 
     /// Lets policies edit what one attempt sends: a fresh copy of the request.
@@ -185,7 +179,7 @@ impl Run {
         for mount in self.mounts(Hook::Failover) {
             let args = self.outcome(outcome).map(|table| vec![Value::Table(table)]);
             let result = self.call_now(Hook::Failover, mount, args);
-            let answer = self.read(Hook::Failover, mount, result, |reading, value| reading.failover(value));
+            let answer = self.read(Hook::Failover, mount, result, |reading, value| reading.failover(&value));
             if let Some(answer) = self.judge(Hook::Failover, mount, answer)? {
                 return Ok(answer);
             }
@@ -273,8 +267,13 @@ impl Run {
 
     fn endpoint_args(&mut self, matched: &EndpointMatch) -> mlua::Result<(Function, MultiValue)> {
         let vm = self.vm()?;
-        let path = vm.lua.create_table_from(matched.captures.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
-        self.state.vars(&vm.lua, matched.mount)?.raw_set("path", path)?;
+        let path =
+            vm.lua.create_table_from(matched.captures.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+        {
+            // Only who has the VM may wait for the variables.
+            let _gate = vm.host.gate.lock();
+            self.state.vars(&vm.lua, matched.mount)?.raw_set("path", path)?;
+        }
         let functions = vm.policies.get(matched.mount).map(|policy| &policy.endpoints);
         let function = functions.and_then(|functions| functions.get(matched.index)).cloned();
         let function = function.ok_or_else(|| mlua::Error::runtime("there is no such endpoint"))?;
@@ -314,10 +313,13 @@ impl Run {
 }
 
 impl Drop for Run {
+    /// What is dropped wants the VM, and who has the VM may want these: they are taken out under their locks, and dropped
+    /// outside.
     fn drop(&mut self) {
-        self.state.vars.lock().clear();
-        *self.state.shared.lock() = None;
-        self.state.after.lock().clear();
+        let vars = std::mem::take(&mut *self.state.vars.lock());
+        let shared = self.state.shared.lock().take();
+        let after = std::mem::take(&mut *self.state.after.lock());
+        drop((vars, shared, after));
     }
 }
 

@@ -94,15 +94,16 @@ impl PolicySet {
         program: &Arc<Program>,
         limits: &HostLimits,
         definitions: &Arc<[Definition]>,
-        services: &Arc<dyn Services>,
+        services: Arc<dyn Services>,
         workers: usize,
     ) -> Result<Self, Vec<Fault>> {
-        let vms = (0..workers).map(|_| build(program, limits, services).map(ArcSwap::new)).collect::<Result<_, _>>()?;
+        let vms =
+            (0..workers).map(|_| build(program, limits, &services).map(ArcSwap::new)).collect::<Result<_, _>>()?;
         Ok(Self(Arc::new(Inner {
             program: Arc::clone(program),
             limits: limits.clone(),
             definitions: Arc::clone(definitions),
-            services: Arc::clone(services),
+            services,
             vms,
             orders: Hook::ALL.map(|hook| order(definitions, hook)),
             endpoints: endpoints(definitions),
@@ -121,7 +122,11 @@ impl PolicySet {
         let describe = |(index, definition): (usize, &Definition)| MountInfo {
             name: self.0.mount_name(index).to_owned(),
             file: self.0.program.mounts.get(index).map(|mount| mount.file.clone()).unwrap_or_default(),
-            hooks: Hook::ALL.into_iter().filter(|hook| definition.hooks[hook.index()].is_some()).map(Hook::name).collect(),
+            hooks: Hook::ALL
+                .into_iter()
+                .filter(|hook| definition.hooks[hook.index()].is_some())
+                .map(Hook::name)
+                .collect(),
             params: definition.params.iter().map(|param| (param.name.clone(), param.kind, param.doc.clone())).collect(),
         };
         self.0.definitions.iter().enumerate().map(describe).collect()

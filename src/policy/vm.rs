@@ -8,8 +8,8 @@ use mlua::{AnyUserData, Function, Lua, LuaOptions, StdLib, Table, Value};
 use parking_lot::Mutex;
 
 use super::answer::nearest;
-use super::api::{kind, number};
 use super::api::policy::PolicyTable;
+use super::api::{kind, number};
 use super::burst::Frame;
 use super::failure::Failure;
 use super::hook::{Deadlines, Hook, HostLimits};
@@ -24,8 +24,8 @@ use crate::fault::Fault;
 
 /// One VM with all policies of a generation.
 pub(super) struct Vm {
-    /// First, so that the watchdog lets go before the VM does.
-    _watch: WatchGuard,
+    /// Given up before the VM is.
+    watch: Option<WatchGuard>,
     /// The VM.
     pub(super) lua: Lua,
     /// Its host.
@@ -69,8 +69,20 @@ pub(super) struct Built {
 
 /// Globals that policies do without: ways out of the sandbox, ways around its limits, and what has a better counterpart.
 const UNWANTED: [&str; 14] = [
-    "loadstring", "getfenv", "setfenv", "newproxy", "collectgarbage", "gcinfo", "debug", "os", "print", "_G", "_VERSION",
-    "coroutine", "dofile", "integer",
+    "loadstring",
+    "getfenv",
+    "setfenv",
+    "newproxy",
+    "collectgarbage",
+    "gcinfo",
+    "debug",
+    "os",
+    "print",
+    "_G",
+    "_VERSION",
+    "coroutine",
+    "dofile",
+    "integer",
 ];
 
 /// Coroutines that hooks run on, kept for reuse.
@@ -107,7 +119,7 @@ impl Vm {
             .collect();
         let loading = std::mem::take(&mut *host.loading.lock());
         faults.extend(loading.faults);
-        let vm = Self { _watch: watch, lua, host, policies };
+        let vm = Self { watch: Some(watch), lua, host, policies };
         Ok(Built { vm, faults, secrets_used: loading.secrets })
     }
 
@@ -119,6 +131,17 @@ impl Vm {
     /// Whether it holds so much that new exchanges should start on another.
     pub(super) fn is_worn(&self) -> bool {
         self.lua.used_memory() > self.host.limits.memory / 2
+    }
+}
+
+impl Drop for Vm {
+    /// Closing a VM frees its whole heap, which takes too long for a worker: another thread does it.
+    fn drop(&mut self) {
+        drop(self.watch.take());
+        let rest = (std::mem::take(&mut self.policies), self.lua.clone());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(rest));
+        }
     }
 }
 
@@ -263,7 +286,8 @@ impl Reader<'_> {
             policy.definition.endpoints.push((pattern, self.spot(&function)));
             policy.endpoints.push(function);
         }
-        policy.definition.hooks[Hook::Endpoints.index()] = policy.definition.endpoints.first().map(|(_, spot)| spot.clone());
+        policy.definition.hooks[Hook::Endpoints.index()] =
+            policy.definition.endpoints.first().map(|(_, spot)| spot.clone());
     }
 
     fn background(&mut self, policy: &mut Policy, table: &Table) {

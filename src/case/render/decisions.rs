@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::super::play::PlayedCall;
 use super::{Page, time};
 use crate::exchange::CacheVerdict;
-use crate::exchange::decision::{PlannedAttempt, Scope};
+use crate::exchange::decision::{Place, PlannedAttempt, Scope};
 
 /// Longer parts of a cache key are cut.
 const LONGEST_PART: usize = 160;
@@ -62,7 +62,7 @@ pub(super) fn turn(call: &PlayedCall, index: usize) -> String {
     }
     let mut asked = call.decisions.iter().filter(|decision| decision.hook == FAILOVER && decision.answered);
     let earlier = (0..index).filter(|earlier| failed(*earlier)).count();
-    let place = asked.nth(earlier).map_or_else(String::new, |decision| format!(" ({})", decision.place.0));
+    let place = asked.nth(earlier).map_or_else(String::new, |decision| format!(" ({})", file(&decision.place)));
     match call.attempts.get(index + 1) {
         Some(next) if next.waited.is_zero() => format!("; on at once{place}"),
         Some(next) => format!("; on in {}{place}", time(next.waited)),
@@ -99,12 +99,17 @@ fn hooks(page: &mut Page<'_>, call: &PlayedCall) {
         .filter(|decision| (decision.answered || decision.failed) && decision.hook != FAILOVER)
         .map(|decision| {
             let failed = if decision.failed { "failed " } else { "" };
-            format!("{failed}{} {}", decision.hook, decision.place.0)
+            format!("{failed}{} {}", decision.hook, file(&decision.place))
         });
     let answered: Vec<String> = answered.collect();
     if !answered.is_empty() {
         page.line(&format!("hooks: {}", answered.join(", ")));
     }
+}
+
+/// The file of a place. Lines move with every edit, and a snapshot that shows them says nothing about what changed.
+fn file(place: &Place) -> &str {
+    place.0.split_once(':').map_or(&place.0, |(file, _)| file)
 }
 
 /// A planned attempt in a few words.

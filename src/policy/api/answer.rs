@@ -92,7 +92,10 @@ fn header(name: &str, value: &Value) -> mlua::Result<(String, String)> {
         Value::String(text) => text.to_str()?.to_owned(),
         Value::Number(_) | Value::Integer(_) => value.to_string()?,
         other => {
-            return Err(mlua::Error::runtime(format!("header {name}: the value must be a string, not {}", super::kind(other))));
+            return Err(mlua::Error::runtime(format!(
+                "header {name}: the value must be a string, not {}",
+                super::kind(other)
+            )));
         }
     };
     if HeaderName::from_bytes(name.as_bytes()).is_err() || HeaderValue::from_str(&text).is_err() {

@@ -19,8 +19,20 @@ pub(in crate::policy) struct Ctx {
 
 /// The fields and methods.
 pub(in crate::policy) const FIELDS: [&str; 14] = [
-    "id", "user", "client", "session", "agent", "evidence", "vars", "shared", "now", "generation", "dialect", "client_ip",
-    "remaining", "after_response",
+    "id",
+    "user",
+    "client",
+    "session",
+    "agent",
+    "evidence",
+    "vars",
+    "shared",
+    "now",
+    "generation",
+    "dialect",
+    "client_ip",
+    "remaining",
+    "after_response",
 ];
 
 /// Pieces of work that one exchange can leave for after its response.
@@ -83,10 +95,10 @@ impl UserData for Ctx {
         fields.add_field_method_get("evidence", |_, this| Ok(this.identity(|identity| &identity.evidence)));
         fields.add_field_method_get("vars", |lua, this| this.vars(lua));
         fields.add_field_method_get("shared", |lua, this| this.shared(lua));
-        fields.add_field_method_get("now", |lua, _| {
-            Ok(Host::of(lua)?.services("ctx.now")?.clock().unix_seconds())
+        fields.add_field_method_get("now", |lua, _| Ok(Host::of(lua)?.services("ctx.now")?.clock().unix_seconds()));
+        fields.add_field_method_get("generation", |_, this| {
+            Ok(this.run.as_ref().map(|run| run.facts.generation.clone()))
         });
-        fields.add_field_method_get("generation", |_, this| Ok(this.run.as_ref().map(|run| run.facts.generation.clone())));
         fields.add_field_method_get("dialect", |_, this| Ok(this.run.as_ref().and_then(|run| run.facts.dialect)));
         fields.add_field_method_get("client_ip", |_, this| {
             Ok(this.run.as_ref().map(|run| run.facts.client_ip.to_string()))

@@ -67,7 +67,9 @@ impl Ev {
 
 impl UserData for Ev {
     fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
-        fields.add_field_method_get("event", |lua, this| this.event.name().map(|name| lua.create_string(name)).transpose());
+        fields.add_field_method_get("event", |lua, this| {
+            this.event.name().map(|name| lua.create_string(name)).transpose()
+        });
         fields.add_field_method_get("data", |lua, this| match this.edited() {
             Some(data) => lua.create_string(&data),
             None => lua.create_string(this.event.data()),

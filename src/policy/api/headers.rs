@@ -145,10 +145,14 @@ pub(super) fn value_of(value: &Value) -> mlua::Result<HeaderValue> {
 /// Refuses headers that are the gate's own to write.
 pub(super) fn refuse_framing(name: &str, may_name_host: bool) -> mlua::Result<()> {
     if FRAMING.iter().any(|framing| name.eq_ignore_ascii_case(framing)) {
-        return Err(mlua::Error::runtime(format!("header {name}: the gate frames messages itself, a policy cannot change it")));
+        return Err(mlua::Error::runtime(format!(
+            "header {name}: the gate frames messages itself, a policy cannot change it"
+        )));
     }
     if name.eq_ignore_ascii_case("host") && !may_name_host {
-        return Err(mlua::Error::runtime("header host: it can be changed in on_attempt only; to send the request elsewhere, use route"));
+        return Err(mlua::Error::runtime(
+            "header host: it can be changed in on_attempt only; to send the request elsewhere, use route",
+        ));
     }
     Ok(())
 }

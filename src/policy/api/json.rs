@@ -7,8 +7,8 @@ use mlua::{Lua, LuaSerdeExt, LuaString, Table, Value};
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 
-use super::{failed, number};
 use super::view::{Source, View, place, scalar};
+use super::{failed, number};
 use crate::json::{Doc, Fragment, Item, Limits, MAX_DEPTH, validate};
 
 /// The longest text that a value may become: views can stand in a table more than once.
@@ -22,15 +22,30 @@ pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
     table.raw_set("decode", lua.create_function(|lua, text: LuaString| decode(lua, &text))?)?;
     table.raw_set("copy", lua.create_function(|lua, value: Value| copy(lua, &value, 0))?)?;
     table.raw_set("keys", lua.create_function(|_, value: Value| view(&value, "json.keys", View::keys))?)?;
-    table.raw_set("append", lua.create_function(|lua, (array, value): (Value, Value)| {
-        view(&array, "json.append", |view| view.insert(lua, None, &value))
-    })?)?;
-    table.raw_set("insert", lua.create_function(|lua, (array, index, value): (Value, f64, Value)| {
-        view(&array, "json.insert", |view| view.insert(lua, Some(index_of(index)?), &value))
-    })?)?;
-    table.raw_set("remove", lua.create_function(|lua, (array, index): (Value, Option<f64>)| {
-        view(&array, "json.remove", |view| view.remove(lua, index.map(index_of).transpose()?))
-    })?)?;
+    table.raw_set(
+        "append",
+        lua.create_function(|lua, (array, value): (Value, Value)| {
+            view(&array, "json.append", |view| view.insert(lua, None, &value))
+        })?,
+    )?;
+    table.raw_set(
+        "insert",
+        lua.create_function(|lua, (array, index, value): (Value, f64, Value)| {
+            view(&array, "json.insert", |view| view.insert(lua, Some(index_of(index)?), &value))
+        })?,
+    )?;
+    table.raw_set(
+        "remove",
+        lua.create_function(|lua, (array, index): (Value, Option<f64>)| {
+            view(&array, "json.remove", |view| view.remove(lua, index.map(index_of).transpose()?))
+        })?,
+    )?;
+    table.raw_set(
+        "digits",
+        lua.create_function(|_, (object, key): (Value, String)| {
+            view(&object, "json.digits", |view| view.digits(&key))
+        })?,
+    )?;
     table.raw_set("is_null", lua.create_function(|_, (value, key): (Value, Value)| is_null(&value, &key))?)?;
     table.raw_set("is_array", lua.create_function(|lua, value: Value| Ok(is_array(lua, &value)))?)?;
     table.raw_set("array", lua.create_function(|lua, items: Option<Table>| array(lua, items))?)?;
@@ -63,7 +78,9 @@ fn array(lua: &Lua, items: Option<Table>) -> mlua::Result<Table> {
 fn is_array(lua: &Lua, value: &Value) -> bool {
     match value {
         Value::UserData(data) => data.borrow::<View>().is_ok_and(|view| view.array),
-        Value::Table(table) => table.raw_len() > 0 || table.metatable().is_some_and(|meta| meta == lua.array_metatable()),
+        Value::Table(table) => {
+            table.raw_len() > 0 || table.metatable().is_some_and(|meta| meta == lua.array_metatable())
+        }
         _ => false,
     }
 }
@@ -71,7 +88,9 @@ fn is_array(lua: &Lua, value: &Value) -> bool {
 /// Whether a value, or the key of a view, is JSON's null: plain reading cannot tell it from nothing.
 fn is_null(value: &Value, key: &Value) -> mlua::Result<bool> {
     match (value, key) {
-        (Value::UserData(data), Value::String(key)) if data.is::<View>() => data.borrow::<View>()?.has_null(&key.to_str()?),
+        (Value::UserData(data), Value::String(key)) if data.is::<View>() => {
+            data.borrow::<View>()?.has_null(&key.to_str()?)
+        }
         (Value::UserData(data), index) if data.is::<View>() => match number(index).and_then(place) {
             Some(index) => data.borrow::<View>()?.has_null_at(index),
             None => Ok(false),
@@ -152,7 +171,12 @@ fn write(lua: &Lua, value: &Value, out: &mut Vec<u8>, depth: usize) -> mlua::Res
             out.extend_from_slice(&data.borrow::<View>()?.bytes()?);
             Ok(())
         }
-        Value::Nil | Value::Boolean(_) | Value::Integer(_) | Value::Number(_) | Value::String(_) | Value::LightUserData(_) => {
+        Value::Nil
+        | Value::Boolean(_)
+        | Value::Integer(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::LightUserData(_) => {
             let scalar = if value.is_nil() { Fragment::null() } else { scalar_fragment(value)? };
             out.extend_from_slice(scalar.bytes());
             Ok(())
@@ -165,7 +189,9 @@ fn scalar_fragment(value: &Value) -> mlua::Result<Fragment> {
     match value {
         Value::Boolean(value) => Ok(Fragment::from(*value)),
         Value::Integer(value) => Ok(Fragment::from(*value)),
-        Value::Number(value) => Fragment::try_from(*value).map_err(|error| mlua::Error::runtime(format!("JSON: {error}"))),
+        Value::Number(value) => {
+            Fragment::try_from(*value).map_err(|error| mlua::Error::runtime(format!("JSON: {error}")))
+        }
         Value::String(text) => Ok(Fragment::from(&*text.to_str()?)),
         _ => Ok(Fragment::null()),
     }
@@ -178,7 +204,9 @@ fn write_array(lua: &Lua, table: &Table, out: &mut Vec<u8>, depth: usize) -> mlu
         Ok(())
     })?;
     if entries != table.raw_len() {
-        return Err(mlua::Error::runtime("a table with a list and with names, or with holes, cannot be written as JSON"));
+        return Err(mlua::Error::runtime(
+            "a table with a list and with names, or with holes, cannot be written as JSON",
+        ));
     }
     out.push(b'[');
     for index in 1..=table.raw_len() {

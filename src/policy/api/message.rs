@@ -45,7 +45,11 @@ impl<M: HasBody> BodyOf<M> {
     }
 
     /// A view of the body as JSON; `nil` and why when it is none.
-    pub(super) fn json(&self, lua: &Lua, source: impl FnOnce(Epoch) -> Source) -> mlua::Result<(Value, Option<String>)> {
+    pub(super) fn json(
+        &self,
+        lua: &Lua,
+        source: impl FnOnce(Epoch) -> Source,
+    ) -> mlua::Result<(Value, Option<String>)> {
         let mut message = self.message.lock();
         let body = message.body_mut();
         if body.bytes().is_some_and(|bytes| bytes.is_empty()) {
@@ -75,7 +79,12 @@ impl<M: HasBody> BodyOf<M> {
     }
 
     /// Replaces the body by a value as JSON. A view of this very body is there already, edits and all.
-    pub(super) fn set_json(&self, lua: &Lua, value: &Value, is_own: impl FnOnce(&Source) -> bool) -> mlua::Result<bool> {
+    pub(super) fn set_json(
+        &self,
+        lua: &Lua,
+        value: &Value,
+        is_own: impl FnOnce(&Source) -> bool,
+    ) -> mlua::Result<bool> {
         if let Value::UserData(data) = value
             && let Ok(view) = data.borrow::<View>()
             && is_own(&view.source)

@@ -41,19 +41,31 @@ fn compiled(lua: &Lua, pattern: &str) -> mlua::Result<Regex> {
 /// The table `regex`. Text comes before pattern, as in `string.find`.
 pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;
-    table.raw_set("match", lua.create_function(|lua, (text, pattern): (mlua::LuaString, String)| {
-        Ok(compiled(lua, &pattern)?.is_match(&text.as_bytes()))
-    })?)?;
-    table.raw_set("find", lua.create_function(|lua, (text, pattern): (mlua::LuaString, String)| {
-        let found = compiled(lua, &pattern)?.find(&text.as_bytes()).map(|found| (found.start() + 1, found.end()));
-        Ok(found.map_or((None, None), |(start, end)| (Some(start), Some(end))))
-    })?)?;
-    table.raw_set("captures", lua.create_function(|lua, (text, pattern): (mlua::LuaString, String)| captures(lua, &text, &pattern))?)?;
-    table.raw_set("replace", lua.create_function(|lua, (text, pattern, with): (mlua::LuaString, String, mlua::LuaString)| {
-        let regex = compiled(lua, &pattern)?;
-        let replaced = regex.replace_all(&text.as_bytes(), &*with.as_bytes()).into_owned();
-        lua.create_string(replaced)
-    })?)?;
+    table.raw_set(
+        "match",
+        lua.create_function(|lua, (text, pattern): (mlua::LuaString, String)| {
+            Ok(compiled(lua, &pattern)?.is_match(&text.as_bytes()))
+        })?,
+    )?;
+    table.raw_set(
+        "find",
+        lua.create_function(|lua, (text, pattern): (mlua::LuaString, String)| {
+            let found = compiled(lua, &pattern)?.find(&text.as_bytes()).map(|found| (found.start() + 1, found.end()));
+            Ok(found.map_or((None, None), |(start, end)| (Some(start), Some(end))))
+        })?,
+    )?;
+    table.raw_set(
+        "captures",
+        lua.create_function(|lua, (text, pattern): (mlua::LuaString, String)| captures(lua, &text, &pattern))?,
+    )?;
+    table.raw_set(
+        "replace",
+        lua.create_function(|lua, (text, pattern, with): (mlua::LuaString, String, mlua::LuaString)| {
+            let regex = compiled(lua, &pattern)?;
+            let replaced = regex.replace_all(&text.as_bytes(), &*with.as_bytes()).into_owned();
+            lua.create_string(replaced)
+        })?,
+    )?;
     Ok(table)
 }
 

@@ -8,8 +8,8 @@ use mlua::{AnyUserData, Lua, LuaString, MetaMethod, UserData, UserDataFields, Us
 
 use super::headers::{Headers, Of};
 use super::message::BodyOf;
-use super::view::Source;
 use super::unknown_field;
+use super::view::Source;
 use crate::message::{Request, RequestHead, Shared};
 use crate::policy::host::Host;
 use crate::policy::run::RunState;
@@ -26,8 +26,20 @@ pub(in crate::policy) struct Req {
 
 /// The fields and methods.
 pub(in crate::policy) const FIELDS: [&str; 14] = [
-    "method", "path", "query", "target", "version", "client_ip", "tls", "dialect", "api", "headers", "text", "json",
-    "set_text", "set_json",
+    "method",
+    "path",
+    "query",
+    "target",
+    "version",
+    "client_ip",
+    "tls",
+    "dialect",
+    "api",
+    "headers",
+    "text",
+    "json",
+    "set_text",
+    "set_json",
 ];
 
 // === impl Req ===
@@ -50,7 +62,8 @@ impl Req {
         let query = query.or_else(|| head.uri.query()).filter(|query| !query.is_empty());
         let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
         let parsed: Option<Uri> = target.parse().ok().filter(|_| target.starts_with('/') && !path.contains(['?', '#']));
-        let uri = parsed.ok_or_else(|| mlua::Error::runtime("req.path must start with / and hold no ?, # or spaces"))?;
+        let uri =
+            parsed.ok_or_else(|| mlua::Error::runtime("req.path must start with / and hold no ?, # or spaces"))?;
         head.set_uri(uri);
         Ok(())
     }
@@ -108,7 +121,9 @@ impl UserData for Req {
     fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
         fields.add_field_method_get("method", |lua, this| this.head(|head| lua.create_string(head.method.as_str())));
         fields.add_field_method_get("path", |lua, this| this.head(|head| lua.create_string(head.uri.path())));
-        fields.add_field_method_get("query", |lua, this| this.head(|head| lua.create_string(head.uri.query().unwrap_or_default())));
+        fields.add_field_method_get("query", |lua, this| {
+            this.head(|head| lua.create_string(head.uri.query().unwrap_or_default()))
+        });
         fields.add_field_method_get("target", |_, this| this.head(|head| Ok(head.uri.to_string())));
         fields.add_field_method_get("version", |_, this| this.head(|head| Ok(format!("{:?}", head.version))));
         fields.add_field_method_get("client_ip", |_, this| Ok(this.run.facts.client_ip.to_string()));
@@ -140,7 +155,8 @@ impl UserData for Req {
         });
         methods.add_method("set_json", |lua, this, value: Value| {
             Host::of(lua)?.may_edit("the request's body")?;
-            let own = |source: &Source| matches!(source, Source::Request { epoch, .. } if epoch.is_of(&this.body.epoch));
+            let own =
+                |source: &Source| matches!(source, Source::Request { epoch, .. } if epoch.is_of(&this.body.epoch));
             if this.body.set_json(lua, &value, own)? { this.set_type("application/json", true) } else { Ok(()) }
         });
         methods.add_meta_method(MetaMethod::Index, |_, _, key: Value| -> mlua::Result<()> {

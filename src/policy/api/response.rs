@@ -47,7 +47,9 @@ impl Res {
     /// Streams go through `on_event`; their body cannot be had at once.
     fn whole(&self, what: &str) -> mlua::Result<()> {
         if self.body.message.lock().streaming {
-            return Err(mlua::Error::runtime(format!("{what}: this response is a stream; edit its events in on_event")));
+            return Err(mlua::Error::runtime(format!(
+                "{what}: this response is a stream; edit its events in on_event"
+            )));
         }
         Ok(())
     }
@@ -129,7 +131,8 @@ impl UserData for Res {
         });
         methods.add_method("set_json", |lua, this, value: Value| {
             this.editable(lua)?;
-            let own = |source: &Source| matches!(source, Source::Response { epoch, .. } if epoch.is_of(&this.body.epoch));
+            let own =
+                |source: &Source| matches!(source, Source::Response { epoch, .. } if epoch.is_of(&this.body.epoch));
             if this.body.set_json(lua, &value, own)? { this.set_type("application/json", true) } else { Ok(()) }
         });
         methods.add_meta_method(MetaMethod::Index, |_, _, key: Value| -> mlua::Result<()> {

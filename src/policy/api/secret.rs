@@ -18,7 +18,9 @@ impl Secret {
     pub(in crate::policy) fn named(host: &Host, name: &str) -> mlua::Result<Self> {
         host.loading.lock().secrets.insert(name.to_owned());
         let value = (host.program.secrets)(name);
-        let value = value.ok_or_else(|| mlua::Error::runtime(format!("there is no secret `{name}` in [secrets] of tidegate.toml")))?;
+        let value = value.ok_or_else(|| {
+            mlua::Error::runtime(format!("there is no secret `{name}` in [secrets] of tidegate.toml"))
+        })?;
         Ok(Self { prefix: String::new(), value })
     }
 

@@ -107,7 +107,9 @@ pub(super) fn limit(lua: &Lua) -> mlua::Result<Table> {
         known_keys(&options, "limit.take", &["rate", "per", "burst", "cost"])?;
         let number = |name: &str| options.raw_get::<Option<f64>>(name);
         let (Some(rate), Some(per)) = (number("rate")?, seconds("per", number("per")?)?) else {
-            return Err(mlua::Error::runtime("limit.take(key, { rate =, per = seconds, burst =, cost = }): rate and per are needed"));
+            return Err(mlua::Error::runtime(
+                "limit.take(key, { rate =, per = seconds, burst =, cost = }): rate and per are needed",
+            ));
         };
         let (burst, cost) = (number("burst")?.unwrap_or(rate), number("cost")?.unwrap_or(1.0));
         if !(rate > 0.0 && burst > 0.0 && cost >= 0.0) || per == Duration::ZERO {

@@ -16,7 +16,9 @@ const LONGEST_MESSAGE: usize = 8 * 1024;
 pub(super) fn log(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     for level in [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error] {
-        let function = lua.create_function(move |lua, (message, fields): (LuaString, Option<Table>)| say(lua, level, &message, fields.as_ref()))?;
+        let function = lua.create_function(move |lua, (message, fields): (LuaString, Option<Table>)| {
+            say(lua, level, &message, fields.as_ref())
+        })?;
         table.raw_set(level.as_str(), function)?;
     }
     Ok(table)
@@ -61,14 +63,23 @@ pub(super) fn hash(lua: &Lua) -> mlua::Result<Table> {
 /// The table `clock`.
 pub(super) fn clock(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;
-    table.raw_set("now", lua.create_function(|lua, ()| Ok(Host::of(lua)?.services("clock.now")?.clock().unix_seconds()))?)?;
-    table.raw_set("monotonic", lua.create_function(|lua, ()| {
-        Ok(Host::of(lua)?.services("clock.monotonic")?.clock().elapsed().as_secs_f64())
-    })?)?;
-    table.raw_set("parse_http_date", lua.create_function(|_, text: LuaString| {
-        let date = httpdate::parse_http_date(&text.to_string_lossy()).ok();
-        Ok(date.and_then(|date: SystemTime| date.duration_since(UNIX_EPOCH).ok()).map(|since: Duration| since.as_secs_f64()))
-    })?)?;
+    table.raw_set(
+        "now",
+        lua.create_function(|lua, ()| Ok(Host::of(lua)?.services("clock.now")?.clock().unix_seconds()))?,
+    )?;
+    table.raw_set(
+        "monotonic",
+        lua.create_function(|lua, ()| Ok(Host::of(lua)?.services("clock.monotonic")?.clock().elapsed().as_secs_f64()))?,
+    )?;
+    table.raw_set(
+        "parse_http_date",
+        lua.create_function(|_, text: LuaString| {
+            let date = httpdate::parse_http_date(&text.to_string_lossy()).ok();
+            Ok(date
+                .and_then(|date: SystemTime| date.duration_since(UNIX_EPOCH).ok())
+                .map(|since: Duration| since.as_secs_f64()))
+        })?,
+    )?;
     Ok(table)
 }
 

@@ -42,8 +42,14 @@ impl Drop for Call {
 /// The table `upstream`.
 pub(super) fn upstream(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;
-    table.raw_set("pick", lua.create_function(|lua, names: Vec<String>| Ok(Host::of(lua)?.services("upstream.pick")?.pick(&names)))?)?;
-    table.raw_set("healthy", lua.create_function(|lua, name: String| Ok(Host::of(lua)?.services("upstream.healthy")?.healthy(&name)))?)?;
+    table.raw_set(
+        "pick",
+        lua.create_function(|lua, names: Vec<String>| Ok(Host::of(lua)?.services("upstream.pick")?.pick(&names)))?,
+    )?;
+    table.raw_set(
+        "healthy",
+        lua.create_function(|lua, name: String| Ok(Host::of(lua)?.services("upstream.healthy")?.healthy(&name)))?,
+    )?;
     let call = lua.create_async_function(|lua, (name, options): (String, Option<Table>)| {
         let call = begin(&lua, "upstream.call()", options.as_ref(), |services, request, timeout| {
             services.call(name.clone(), request, timeout)
@@ -82,7 +88,8 @@ fn begin(
 }
 
 fn request(lua: &Lua, what: &str, options: Option<&Table>) -> mlua::Result<(CallRequest, Option<Duration>)> {
-    let mut request = CallRequest { method: String::new(), path: "/".to_owned(), headers: Vec::new(), body: Bytes::new() };
+    let mut request =
+        CallRequest { method: String::new(), path: "/".to_owned(), headers: Vec::new(), body: Bytes::new() };
     let Some(options) = options else {
         return Ok((CallRequest { method: "GET".to_owned(), ..request }, None));
     };

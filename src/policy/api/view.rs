@@ -71,7 +71,11 @@ impl Source {
     fn wrong(&self, error: JsonError) -> mlua::Error {
         let of_the_text = matches!(
             error.kind,
-            ErrorKind::Truncated | ErrorKind::Unexpected | ErrorKind::BadString | ErrorKind::BadUtf8 | ErrorKind::TooDeep
+            ErrorKind::Truncated
+                | ErrorKind::Unexpected
+                | ErrorKind::BadString
+                | ErrorKind::BadUtf8
+                | ErrorKind::TooDeep
         );
         match self {
             Self::Request { .. } if of_the_text => {
@@ -113,7 +117,8 @@ impl View {
 
     /// Whether it is the whole document.
     pub(super) fn is_root(&self) -> mlua::Result<bool> {
-        self.source.with(|doc| Ok(matches!(doc.root(), Ok(Item::Object(node) | Item::Array(node)) if node == self.node)))
+        self.source
+            .with(|doc| Ok(matches!(doc.root(), Ok(Item::Object(node) | Item::Array(node)) if node == self.node)))
     }
 
     /// The keys of an object, in document order.
@@ -152,6 +157,16 @@ impl View {
     /// Whether a key is there and null.
     pub(super) fn has_null(&self, key: &str) -> mlua::Result<bool> {
         self.doc(|doc| Ok(matches!(doc.get(self.node, key)?, Some(Item::Null))))
+    }
+
+    /// The digits of the number at a key, as they stand; none for anything else.
+    pub(super) fn digits(&self, key: &str) -> mlua::Result<Option<String>> {
+        self.doc(|doc| {
+            Ok(match doc.get(self.node, key)? {
+                Some(Item::Number(digits)) => Some(digits.to_owned()),
+                _ => None,
+            })
+        })
     }
 
     /// Whether an item, counted from 0, is there and null.
@@ -261,12 +276,16 @@ impl UserData for View {
             Value::Integer(_) | Value::Number(_) if this.array => this.at(lua, number(&key).unwrap_or_default()),
             _ => Ok(Value::Nil),
         });
-        methods.add_meta_method(MetaMethod::NewIndex, |lua, this, (key, value): (Value, Value)| this.set(lua, &key, &value));
+        methods.add_meta_method(MetaMethod::NewIndex, |lua, this, (key, value): (Value, Value)| {
+            this.set(lua, &key, &value)
+        });
         methods.add_meta_method(MetaMethod::Len, |_, this, ()| this.len());
         methods.add_meta_method(MetaMethod::Iter, |lua, this, ()| {
             Self::iterate(lua, Self { source: this.source.clone(), node: this.node, array: this.array })
         });
-        methods.add_meta_method(MetaMethod::ToString, |lua, this, ()| -> mlua::Result<LuaString> { lua.create_string(this.bytes()?) });
+        methods.add_meta_method(MetaMethod::ToString, |lua, this, ()| -> mlua::Result<LuaString> {
+            lua.create_string(this.bytes()?)
+        });
     }
 }
 

@@ -72,9 +72,8 @@ impl Run {
             let answer = self.read(hook, mount, result, &read);
             match self.judge(hook, mount, answer)? {
                 Some(Some(answer)) => return Ok(Some(answer)),
-                Some(None) => {}
                 None if hook == Hook::Cache && self.set.on_error(mount).is_none() => return Ok(None),
-                None => {}
+                Some(None) | None => {}
             }
         }
         Ok(None)
@@ -88,7 +87,12 @@ impl Run {
     }
 
     /// Calls a hook that may wait.
-    pub(super) async fn call(&mut self, hook: Hook, mount: usize, args: mlua::Result<Vec<Value>>) -> Result<Value, Failure> {
+    pub(super) async fn call(
+        &mut self,
+        hook: Hook,
+        mount: usize,
+        args: mlua::Result<Vec<Value>>,
+    ) -> Result<Value, Failure> {
         let prepared = self.prepare(hook, mount, args);
         match prepared {
             Ok((function, args)) => self.call_function(hook, mount, function, args).await,
@@ -123,7 +127,12 @@ impl Run {
     }
 
     /// Calls a hook that cannot wait.
-    pub(super) fn call_now(&mut self, hook: Hook, mount: usize, args: mlua::Result<Vec<Value>>) -> Result<Value, Failure> {
+    pub(super) fn call_now(
+        &mut self,
+        hook: Hook,
+        mount: usize,
+        args: mlua::Result<Vec<Value>>,
+    ) -> Result<Value, Failure> {
         let (function, args) = self.prepare(hook, mount, args).map_err(|error| Failure::from_lua(&error))?;
         let vm = self.vm().map_err(|error| Failure::from_lua(&error))?;
         let frame = self.frame(hook, mount);
@@ -143,7 +152,14 @@ impl Run {
     }
 
     /// Notes what was called, and replaces a VM that is worn.
-    pub(super) fn after_call(&mut self, vm: &Arc<Vm>, hook: Hook, mount: usize, frame: &Frame, result: &Result<Value, Failure>) {
+    pub(super) fn after_call(
+        &mut self,
+        vm: &Arc<Vm>,
+        hook: Hook,
+        mount: usize,
+        frame: &Frame,
+        result: &Result<Value, Failure>,
+    ) {
         let out_of_memory = matches!(result, Err(Failure { cause: Cause::Memory, .. }));
         if out_of_memory || vm.is_worn() {
             self.set.retire(self.worker, vm);
@@ -184,7 +200,12 @@ impl Run {
     }
 
     /// Decides what a failure means: `None` when the exchange goes on without this policy.
-    pub(super) fn judge<T>(&mut self, hook: Hook, mount: usize, answer: Result<T, Failure>) -> Result<Option<T>, Error> {
+    pub(super) fn judge<T>(
+        &mut self,
+        hook: Hook,
+        mount: usize,
+        answer: Result<T, Failure>,
+    ) -> Result<Option<T>, Error> {
         let failure = match answer {
             Ok(answer) => return Ok(Some(answer)),
             Err(failure) => failure,
@@ -211,7 +232,8 @@ pub(super) async fn waiting(
     remaining: Option<Duration>,
 ) -> Result<Value, Failure> {
     let wall = remaining.map_or(frame.deadlines.wall, |left| left.min(frame.deadlines.wall));
-    let bursts = Bursts::new(function.call_async::<Value>(args), Arc::clone(&vm.host), vm.lua.clone(), Arc::clone(frame));
+    let bursts =
+        Bursts::new(function.call_async::<Value>(args), Arc::clone(&vm.host), vm.lua.clone(), Arc::clone(frame));
     match tokio::time::timeout(wall, bursts).await {
         Ok(result) => checked(frame, &function, result),
         Err(_) => Err(Failure::waited(Spot::of(&function), wall)),

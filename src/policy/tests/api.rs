@@ -23,7 +23,10 @@ async fn an_edit_changes_only_its_own_bytes() {
     assert_eq!(edit("req:json().model = 'q'").await, BODY.replace("\"m\"", "\"q\""));
     assert_eq!(edit("req:json().messages[1].content = 'x'").await, BODY.replace("hé", "x"));
     assert_eq!(edit("req:json().stop = json.array {}").await, BODY.replace("null", "[]"));
-    assert_eq!(edit("req:json().tools[1] = { a = {}, b = json.null, c = 100 }").await, BODY.replace("[]", r#"[{"a":{},"b":null,"c":100}]"#));
+    assert_eq!(
+        edit("req:json().tools[1] = { a = {}, b = json.null, c = 100 }").await,
+        BODY.replace("[]", r#"[{"a":{},"b":null,"c":100}]"#)
+    );
     assert_eq!(edit("req:json().t = nil").await, BODY.replace(r#" "t": 1.0,"#, ""));
 }
 
@@ -55,17 +58,27 @@ async fn views_read_as_lua_expects() {
 
 #[tokio::test]
 async fn a_view_of_a_replaced_body_is_refused() {
-    let result = text_with(&Gate::new(), "local b = req:json() req:set_json({}) return b.model", &request(&[], BODY)).await;
+    let result =
+        text_with(&Gate::new(), "local b = req:json() req:set_json({}) return b.model", &request(&[], BODY)).await;
     assert!(result.contains("the body was replaced"), "{result}");
 }
 
 #[tokio::test]
 async fn a_body_that_is_no_json_is_nil_and_a_broken_one_is_the_clients_mistake() {
-    let result = text_with(&Gate::new(), "local b, why = req:json() return respond { text = tostring(b) .. why }", &request(&[], "<x>")).await;
+    let result = text_with(
+        &Gate::new(),
+        "local b, why = req:json() return respond { text = tostring(b) .. why }",
+        &request(&[], "<x>"),
+    )
+    .await;
     assert!(result.starts_with("nil") && result.contains("not JSON"), "{result}");
-    let result = text_with(&Gate::new(), "return respond { text = req:json().model }", &request(&[], r#"{"model":"m""#)).await;
+    let result =
+        text_with(&Gate::new(), "return respond { text = req:json().model }", &request(&[], r#"{"model":"m""#)).await;
     assert!(result.starts_with("400 the request body is not valid JSON"), "{result}");
-    assert_eq!(text("local b, why = req:json() return respond { text = tostring(b) .. why }").await, "nilthe body is empty");
+    assert_eq!(
+        text("local b, why = req:json() return respond { text = tostring(b) .. why }").await,
+        "nilthe body is empty"
+    );
 }
 
 #[tokio::test]
@@ -85,7 +98,14 @@ async fn the_request_reads_and_edits() {
         req:set_json({ a = 1 }) assert(req:text() == '{\"a\":1}')
         return respond { text = 'ok' }";
     assert_eq!(text(body).await, "ok");
-    for wrong in ["req.path = 'x'", "req.path = '/a b'", "req.path = '/a?b'", "req.method = 'A B'", "req.dialect = 'x'", "req.colour = 1"] {
+    for wrong in [
+        "req.path = 'x'",
+        "req.path = '/a b'",
+        "req.path = '/a?b'",
+        "req.method = 'A B'",
+        "req.dialect = 'x'",
+        "req.colour = 1",
+    ] {
         assert!(text(wrong).await.starts_with("500"), "{wrong}");
     }
 }
@@ -121,7 +141,8 @@ async fn headers_cannot_break_a_message() {
 
 #[tokio::test]
 async fn the_response_reads_and_edits() {
-    let body = "assert(req.status == 200 and not req.streaming and req.served_by == 'upstream' and req.upstream == 'mlx')
+    let body =
+        "assert(req.status == 200 and not req.streaming and req.served_by == 'upstream' and req.upstream == 'mlx')
         req.status = 201 req.headers:set('x-a', 'b') req:json().a = 2";
     let set = load(&Gate::new(), &[("p.lua", &hook("on_response", body))]);
     let message = response(200, r#"{ "a": 1 }"#);

@@ -44,7 +44,8 @@ async fn the_first_answer_wins_and_the_rest_is_not_asked() {
     assert_eq!((identity.user.as_deref(), identity.evidence.as_deref()), (Some("ada"), Some("header")));
     let said: Vec<_> = gate.logs.lock().iter().map(|line| line.message.clone()).collect();
     assert_eq!(said, ["a", "b"]);
-    let trace: Vec<_> = run.trace().iter().map(|step| (step.policy.as_str(), step.answered, step.place.0.as_str())).collect();
+    let trace: Vec<_> =
+        run.trace().iter().map(|step| (step.policy.as_str(), step.answered, step.place.0.as_str())).collect();
     assert_eq!(trace, [("a", false, "a.lua:1"), ("b", true, "b.lua:1")]);
 }
 
@@ -63,7 +64,9 @@ async fn requests_pass_top_to_bottom_and_responses_bottom_to_top() {
     let mut run = begin(&set, &request);
     run.on_request().await.expect("no error");
     run.on_response(&response).await.expect("no error");
-    let path = |headers: &http::HeaderMap| headers.get_all("x-path").iter().map(|v| v.to_str().expect("text").to_owned()).collect::<Vec<_>>();
+    let path = |headers: &http::HeaderMap| {
+        headers.get_all("x-path").iter().map(|v| v.to_str().expect("text").to_owned()).collect::<Vec<_>>()
+    };
     assert_eq!(path(&request.lock().head.headers), ["a", "b"]);
     assert_eq!(path(&response.lock().head.headers), ["b", "a"]);
 }
@@ -82,26 +85,45 @@ async fn route_answers_one_attempt_a_list_or_a_response() {
     assert_eq!((plan.attempts, plan.decided_by), (vec![expected], Place("p.lua:1".to_owned())));
     let list = begin(&set("return { { upstream = 'a' }, { upstream = 'b' } }"), &request(&[], "")).route().await;
     assert!(matches!(list, Ok(Some(Route::Plan(plan))) if plan.attempts.len() == 2));
-    let answer = begin(&set("\nreturn respond { status = 404, json = { a = 1 }, headers = { ['x-a'] = 'b' } }"), &request(&[], "")).route().await;
+    let answer = begin(
+        &set("\nreturn respond { status = 404, json = { a = 1 }, headers = { ['x-a'] = 'b' } }"),
+        &request(&[], ""),
+    )
+    .route()
+    .await;
     let Ok(Some(Route::Answer(answer))) = answer else { panic!("{answer:?}") };
     assert_eq!((answer.status, &answer.body[..], answer.made_by.0.as_str()), (404, &b"{\"a\":1}"[..], "p.lua:2"));
-    assert_eq!(answer.headers, [("content-type".to_owned(), "application/json".to_owned()), ("x-a".to_owned(), "b".to_owned())]);
+    assert_eq!(
+        answer.headers,
+        [("content-type".to_owned(), "application/json".to_owned()), ("x-a".to_owned(), "b".to_owned())]
+    );
 }
 
 #[tokio::test]
 async fn cache_answers_named_parts_in_canonical_form() {
     let body = "local b = req:json() return { key = { model = b.model, body = b, n = 1 }, ttl = 60, scope = 'shared', read = false }";
     let set = load(&Gate::new(), &[("p.lua", &hook("cache", body))]);
-    let rule = begin(&set, &request(&[], r#"{"model":"m", "b":{"z":1.0,"a":2}}"#)).cache().await.expect("no error").expect("a rule");
+    let rule = begin(&set, &request(&[], r#"{"model":"m", "b":{"z":1.0,"a":2}}"#))
+        .cache()
+        .await
+        .expect("no error")
+        .expect("a rule");
     let part = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-    assert_eq!(rule.key, [part("body", r#"{"b":{"a":2,"z":1.0},"model":"m"}"#), part("model", "\"m\""), part("n", "1")]);
-    assert_eq!((rule.ttl, rule.scope, rule.read, rule.write), (Duration::from_secs(60), Scope::Shared, false, true));
+    assert_eq!(
+        rule.key,
+        [part("body", r#"{"b":{"a":2,"z":1.0},"model":"m"}"#), part("model", "\"m\""), part("n", "1")]
+    );
+    assert_eq!((rule.ttl, rule.scope, rule.read, rule.write), (Duration::from_mins(1), Scope::Shared, false, true));
 }
 
 #[tokio::test]
 async fn wrong_answers_are_errors_with_place_and_hint() {
     for (name, body, text) in [
-        ("identify", "return { usr = 'x' }", "identify returned an identity with the unknown key `usr`; did you mean `user`?"),
+        (
+            "identify",
+            "return { usr = 'x' }",
+            "identify returned an identity with the unknown key `usr`; did you mean `user`?",
+        ),
         ("identify", "return { user = 5 }", "identify returned an identity whose `user` is not a string"),
         ("identify", "return 'ada'", "identify must return nil or { user ="),
         ("route", "return { upsteam = 'x' }", "unknown key `upsteam`; did you mean `upstream`?"),
@@ -126,7 +148,10 @@ async fn wrong_answers_are_errors_with_place_and_hint() {
         .expect_err(body);
         assert!(error.to_string().contains(text), "{body}: {error}");
         assert!(error.to_string().contains("p.lua:1"), "{body}: {error}");
-        assert_eq!((error.fault(), error.kind(), error.status(), error.message()), (Fault::Policy, Kind::PolicyError, 500, "a policy failed"));
+        assert_eq!(
+            (error.fault(), error.kind(), error.status(), error.message()),
+            (Fault::Policy, Kind::PolicyError, 500, "a policy failed")
+        );
     }
 }
 
@@ -168,7 +193,10 @@ async fn failures_are_reported_with_file_line_and_traceback_and_the_client_is_to
     assert_eq!(error.message(), "a policy failed");
     assert_eq!(error.detail(), Some("policy p, on_request: p.lua:3: boom"));
     let reports = set.reports();
-    assert_eq!((reports[0].file.as_deref(), reports[0].line, reports[0].message.as_str()), (Some("p.lua"), Some(3), "boom"));
+    assert_eq!(
+        (reports[0].file.as_deref(), reports[0].line, reports[0].message.as_str()),
+        (Some("p.lua"), Some(3), "boom")
+    );
     assert!(reports[0].traceback.contains("p.lua:4"), "{}", reports[0].traceback);
     assert_eq!(gate.reports.lock().len(), 1);
 }
@@ -186,9 +214,16 @@ async fn only_the_newest_fifty_reports_are_kept() {
 async fn reject_survives_pcall_and_is_told_to_the_client() {
     let body = "local ok, e = pcall(reject, { status = 402, code = 'no_credit', message = 'pay first' }) error(e)";
     let gate = Gate::new();
-    let set = load_with(&gate, &with_on_error(sources(&[("p.lua", &hook("on_request", body))]), OnError::Skip), HostLimits::default());
+    let set = load_with(
+        &gate,
+        &with_on_error(sources(&[("p.lua", &hook("on_request", body))]), OnError::Skip),
+        HostLimits::default(),
+    );
     let error = begin(&set, &request(&[], "")).on_request().await.expect_err("rejected, whatever on_error says");
-    assert_eq!((error.fault(), error.kind(), error.status(), error.message()), (Fault::Client, Kind::Rejected, 402, "pay first"));
+    assert_eq!(
+        (error.fault(), error.kind(), error.status(), error.message()),
+        (Fault::Client, Kind::Rejected, 402, "pay first")
+    );
     assert!(gate.reports.lock().is_empty(), "a rejection is no failure");
 }
 
@@ -217,7 +252,10 @@ async fn failover_sees_the_outcome_and_answers() {
         return { retry = true, upstream = 'b', after = req.retry_after / 2 }";
     let set = load(&Gate::new(), &[("p.lua", &hook("failover", body))]);
     let answer = begin(&set, &request(&[], "")).failover(&outcome()).expect("no error").expect("an answer");
-    assert_eq!((answer.retry, answer.upstream.as_deref(), answer.after), (true, Some("b"), Duration::from_millis(1500)));
+    assert_eq!(
+        (answer.retry, answer.upstream.as_deref(), answer.after),
+        (true, Some("b"), Duration::from_millis(1500))
+    );
 }
 
 #[tokio::test]
@@ -271,8 +309,13 @@ async fn endpoints_match_with_captures() {
 #[tokio::test]
 async fn on_log_sees_the_summary() {
     let gate = Gate::new();
-    let set = load(&gate, &[("p.lua", &hook("on_log", "log.info('done', { status = req.status, first = req.attempts[1].upstream })"))]);
-    begin(&set, &request(&[], "")).on_log(serde_json::json!({ "status": 200, "attempts": [{ "upstream": "mlx" }] })).await;
+    let set = load(
+        &gate,
+        &[("p.lua", &hook("on_log", "log.info('done', { status = req.status, first = req.attempts[1].upstream })"))],
+    );
+    begin(&set, &request(&[], ""))
+        .on_log(serde_json::json!({ "status": 200, "attempts": [{ "upstream": "mlx" }] }))
+        .await;
     let logs = gate.logs.lock();
     assert_eq!(serde_json::to_string(&logs[0].fields).expect("json"), r#"{"first":"mlx","status":200}"#);
 }

@@ -39,7 +39,8 @@ fn every_field_and_method_is_typed() {
 fn every_function_of_the_host_is_typed() {
     let set = load(&Gate::new(), &[("p.lua", "return policy { api = 1 }")]);
     let vm = set.0.vm(0).expect("a VM");
-    let globals = vm.lua.globals().metatable().and_then(|meta| meta.raw_get::<mlua::Table>("__index").ok()).expect("globals");
+    let globals =
+        vm.lua.globals().metatable().and_then(|meta| meta.raw_get::<mlua::Table>("__index").ok()).expect("globals");
     for name in ["json", "limit", "upstream", "http", "regex", "log", "hash", "clock", "param"] {
         assert!(declares(name), "{name}");
         let table: mlua::Table = globals.raw_get(name).expect("a table");

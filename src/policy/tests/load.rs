@@ -52,8 +52,12 @@ fn a_missing_file_names_the_nearest() {
 
 #[test]
 fn require_finds_libraries_and_refuses_everything_else() {
-    let good = "local a = require('./lib/a') local b = require('@bundle/lib/a.lua') assert(a == b) return policy { api = 1 }";
-    load(&Gate::new(), &[("p.lua", good), ("lib/a.lua", "return { b = require('./b') }"), ("lib/b.luau", "return { 1 }")]);
+    let good =
+        "local a = require('./lib/a') local b = require('@bundle/lib/a.lua') assert(a == b) return policy { api = 1 }";
+    load(
+        &Gate::new(),
+        &[("p.lua", good), ("lib/a.lua", "return { b = require('./b') }"), ("lib/b.luau", "return { 1 }")],
+    );
     for (path, text) in [
         ("./lib/aa", "there is no file lib/aa.lua; did you mean `lib/a.lua`?"),
         ("../../etc/passwd", "leaves the bundle"),
@@ -78,7 +82,8 @@ fn a_circle_is_reported_with_its_path() {
 
 #[test]
 fn a_library_must_return_something_to_share() {
-    let found = faults(&sources(&[("p.lua", "require('./lib/a') return policy { api = 1 }"), ("lib/a.lua", "return 5")]));
+    let found =
+        faults(&sources(&[("p.lua", "require('./lib/a') return policy { api = 1 }"), ("lib/a.lua", "return 5")]));
     assert!(found[0].contains("lib/a.lua must return a table or a function, not number"), "{found:?}");
 }
 
@@ -148,7 +153,9 @@ fn a_secret_that_does_not_exist_is_a_fault_and_used_ones_are_known() {
 
 #[test]
 fn host_functions_that_need_a_gate_are_refused_at_the_top_level() {
-    for call in ["store:get('x')", "log.info('x')", "limit.take('x', { rate = 1, per = 1 })", "math.random()", "clock.now()"] {
+    for call in
+        ["store:get('x')", "log.info('x')", "limit.take('x', { rate = 1, per = 1 })", "math.random()", "clock.now()"]
+    {
         let found = one(&format!("local x = {call} return policy {{ api = 1 }}"));
         assert!(found[0].contains("cannot be used while a file is loaded"), "{found:?}");
     }
@@ -156,7 +163,8 @@ fn host_functions_that_need_a_gate_are_refused_at_the_top_level() {
 
 #[test]
 fn endpoints_and_background_are_checked() {
-    let found = one("return policy { api = 1, endpoints = { ['usage'] = function() end }, background = { { every = 0 } } }");
+    let found =
+        one("return policy { api = 1, endpoints = { ['usage'] = function() end }, background = { { every = 0 } } }");
     assert!(found.iter().any(|fault| fault.contains("`usage`: an endpoint is written")), "{found:?}");
     assert!(found.iter().any(|fault| fault.contains("background work is written")), "{found:?}");
 }

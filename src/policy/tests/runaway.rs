@@ -8,10 +8,7 @@ use crate::policy::{Deadlines, HostLimits, PolicySet};
 
 fn short() -> HostLimits {
     let ms = Duration::from_millis;
-    HostLimits {
-        deadlines: Some(Deadlines { burst: ms(20), total: ms(40), wall: ms(2000) }),
-        ..HostLimits::default()
-    }
+    HostLimits { deadlines: Some(Deadlines { burst: ms(20), total: ms(40), wall: ms(2000) }), ..HostLimits::default() }
 }
 
 fn set(body: &str) -> PolicySet {

@@ -12,7 +12,7 @@ const GLOBALS: &str = "assert bit32 bit32.arshift bit32.band bit32.bnot bit32.bo
     buffer.tostring buffer.writebits buffer.writef32 buffer.writef64 buffer.writei16 buffer.writei32 buffer.writei8 \
     buffer.writestring buffer.writeu16 buffer.writeu32 buffer.writeu8 clock clock.monotonic clock.now clock.parse_http_date \
     drop error getmetatable hash hash.blake3 http http.fetch ipairs json json.append json.array json.copy json.decode \
-    json.encode json.insert json.is_array json.is_null json.keys json.null json.remove limit limit.take log log.debug \
+    json.digits json.encode json.insert json.is_array json.is_null json.keys json.null json.remove limit limit.take log log.debug \
     log.error log.info log.warn math next pairs param param.boolean param.integer param.list param.number param.secret \
     param.string param.table params pcall policy random rawequal rawget rawlen rawset regex regex.captures regex.find \
     regex.match regex.replace reject require respond secret select setmetatable store string string.byte string.char \
@@ -85,7 +85,10 @@ async fn a_global_assignment_is_an_error_with_its_line() {
 
 #[tokio::test]
 async fn a_global_function_at_the_top_level_is_a_fault() {
-    let faults = super::support::faults(&super::support::sources(&[("p.lua", "\nfunction helper() end\nreturn policy { api = 1 }")]));
+    let faults = super::support::faults(&super::support::sources(&[(
+        "p.lua",
+        "\nfunction helper() end\nreturn policy { api = 1 }",
+    )]));
     assert!(faults[0].starts_with("p.lua:2: "), "{faults:?}");
 }
 

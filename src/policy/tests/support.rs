@@ -15,8 +15,8 @@ use crate::clock::Clock;
 use crate::fault::Fault;
 use crate::message::{Body, Request, RequestHead, Response, ResponseHead, ServedBy, Shared};
 use crate::policy::{
-    CallError, CallRequest, CallResponse, Called, Facts, HookReport, HostLimits, LogLine, Mount, OnError, PolicySet, Run,
-    Services, Sources, compile,
+    CallError, CallRequest, CallResponse, Called, Facts, HookReport, HostLimits, LogLine, Mount, OnError, PolicySet,
+    Run, Services, Sources, compile,
 };
 use crate::state::{Limiter, Store, StoreLimits};
 
@@ -71,7 +71,9 @@ impl Gate {
     fn reply(&self, to: String, request: CallRequest) -> Called {
         self.calls.lock().push((to, request));
         let reply = self.replies.lock().pop_front();
-        let reply = reply.unwrap_or_else(|| Ok(CallResponse { status: 200, headers: vec![], body: Bytes::from_static(b"{\"ok\":true}") }));
+        let reply = reply.unwrap_or_else(|| {
+            Ok(CallResponse { status: 200, headers: vec![], body: Bytes::from_static(b"{\"ok\":true}") })
+        });
         let (permits, running) = (Arc::clone(&self.permits), Arc::clone(&self.running));
         running.fetch_add(1, Ordering::SeqCst);
         let counted = Counted(running);
@@ -179,7 +181,12 @@ pub(super) fn request(headers: &[(&str, &str)], body: &str) -> Shared<Request> {
 pub(super) fn response(status: u16, body: &str) -> Shared<Response> {
     let head = ResponseHead::build(status, None).expect("a head");
     let served_by = ServedBy::Upstream { upstream: "mlx".to_owned(), endpoint: "a".to_owned() };
-    Shared::new(Response { head, body: Body::Whole(Bytes::copy_from_slice(body.as_bytes())), streaming: false, served_by })
+    Shared::new(Response {
+        head,
+        body: Body::Whole(Bytes::copy_from_slice(body.as_bytes())),
+        streaming: false,
+        served_by,
+    })
 }
 
 pub(super) fn begin(set: &PolicySet, request: &Shared<Request>) -> Run {

@@ -67,10 +67,16 @@ async fn waiting_where_it_is_impossible_names_the_fix() {
         "local t = setmetatable({}, { __index = function() return upstream.call('mlx', {}) end }) return t.x",
     ] {
         let result = text(body).await;
-        assert!(result.contains("E_NO_YIELD") && result.contains("p.lua:1") && !result.contains("C-call"), "{body}: {result}");
+        assert!(
+            result.contains("E_NO_YIELD") && result.contains("p.lua:1") && !result.contains("C-call"),
+            "{body}: {result}"
+        );
     }
     let found = super::support::faults(&sources(&[("p.lua", "upstream.call('mlx', {}) return policy { api = 1 }")]));
-    assert!(found[0].contains("E_NO_YIELD: upstream.call() cannot wait in the top level of a file (p.lua:1)"), "{found:?}");
+    assert!(
+        found[0].contains("E_NO_YIELD: upstream.call() cannot wait in the top level of a file (p.lua:1)"),
+        "{found:?}"
+    );
 }
 
 #[tokio::test]
@@ -88,7 +94,9 @@ async fn a_hook_that_cannot_wait_refuses_even_what_is_there() {
 #[tokio::test]
 async fn a_call_through_pcall_works_and_expected_failures_are_values() {
     let gate = Gate::new();
-    gate.replies.lock().push_back(Err(crate::policy::CallError { code: "timeout".to_owned(), message: "slow".to_owned() }));
+    gate.replies
+        .lock()
+        .push_back(Err(crate::policy::CallError { code: "timeout".to_owned(), message: "slow".to_owned() }));
     let body = "local ok, res, err = pcall(upstream.call, 'mlx', {}) assert(ok and res == nil)
         local res2 = upstream.call('mlx', { json = { a = 1 }, headers = { ['x-a'] = 'b', authorization = secret('key'):prefixed('Bearer ') } })
         return respond { text = err.code .. res2.status .. tostring(res2:json().ok) }";
@@ -142,7 +150,8 @@ async fn get_and_set_across_a_wait_loses_updates_and_incr_does_not() {
 #[tokio::test]
 async fn work_left_for_later_runs_after_the_response_and_is_bounded() {
     let gate = Gate::new();
-    let body = "for i = 1, 3 do ctx:after_response(function() upstream.call('mlx', {}) log.info('later', { i = i }) end) end
+    let body =
+        "for i = 1, 3 do ctx:after_response(function() upstream.call('mlx', {}) log.info('later', { i = i }) end) end
         local ok, err = pcall(function() for i = 1, 20 do ctx:after_response(function() end) end end)
         assert(not ok)";
     let set = load(&gate, &[("p.lua", &hook("on_request", body))]);
@@ -161,7 +170,10 @@ async fn background_work_is_listed_and_runs() {
     let policy = "return policy { api = 1, background = { { every = 30, name = 'models', run = function(ctx) store:set('ran', true) upstream.call('mlx', {}) end } } }";
     let set = load(&gate, &[("p.lua", policy)]);
     let jobs = set.background();
-    assert_eq!((jobs[0].policy.as_str(), jobs[0].name.as_str(), jobs[0].every), ("p", "models", Duration::from_secs(30)));
+    assert_eq!(
+        (jobs[0].policy.as_str(), jobs[0].name.as_str(), jobs[0].every),
+        ("p", "models", Duration::from_secs(30))
+    );
     set.run_background(&jobs[0]).await.expect("it runs");
     assert_eq!(crate::policy::Services::store(&*gate).get("policy:p", "ran"), Some(true.into()));
 }
@@ -169,7 +181,10 @@ async fn background_work_is_listed_and_runs() {
 #[tokio::test]
 async fn short_bursts_add_up_to_the_total() {
     let ms = Duration::from_millis;
-    let limits = HostLimits { deadlines: Some(Deadlines { burst: ms(20), total: ms(20), wall: ms(3000) }), ..HostLimits::default() };
+    let limits = HostLimits {
+        deadlines: Some(Deadlines { burst: ms(20), total: ms(20), wall: ms(3000) }),
+        ..HostLimits::default()
+    };
     let body = "while true do local x = 0 for i = 1, 100000 do x = x + i end upstream.call('mlx', {}) end";
     let set = load_with(&Gate::new(), &sources(&[("p.lua", &hook("on_request", body))]), limits);
     let started = std::time::Instant::now();
