@@ -87,6 +87,8 @@ pub struct Exchange {
     pub sent: Sent,
     /// What concerns the reading of its body.
     pub intake: Intake,
+    /// Whether it asks to leave HTTP for another protocol.
+    pub upgrade: bool,
 }
 
 /// What concerns the reading of a request's body.
@@ -226,7 +228,7 @@ async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchan
         decision::Route::Answer(answer) => return relay::answer(gate, client, x, answer).await,
         decision::Route::Plan(plan) => plan,
     };
-    if receive::wants_upgrade(x) {
+    if x.upgrade {
         x.plan = Some(plan);
         return Ok(End::Upgrade);
     }

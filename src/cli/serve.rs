@@ -86,7 +86,7 @@ fn start_log(settings: &Settings) {
     if json {
         log.json().flatten_event(true).with_current_span(false).init();
     } else {
-        log.with_target(false).init();
+        log.with_target(false).with_ansi(console::colors_enabled_stderr()).init();
     }
 }
 

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::decision::Identity;
 use super::wire::Dial;
-use super::{CacheState, Exchange, Intake, Peer, Sent, forwarding, receive};
+use super::{CacheState, Exchange, Intake, Peer, Sent, forwarding, heads, receive};
 use crate::dialect::Dialect;
 use crate::gate::Gate;
 use crate::message::{Body, Request, RequestHead, Shared};
@@ -27,7 +27,10 @@ pub struct Arrival {
 
 /// An exchange on the generation that is live now.
 pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
-    let Arrival { peer, head, body, host, worker } = arrival;
+    let Arrival { peer, mut head, body, host, worker } = arrival;
+    let upgrade = receive::wants_upgrade(&head, &peer);
+    // Before any hook: a client must not be able to nominate away what policies set.
+    heads::strip_request(&mut head);
     let generation = gate.live.load_full();
     let client_ip = generation.forwarding.client_ip(peer.ip, &head);
     let offered = generation.forwarding.request_id.as_ref().and_then(|name| head.headers.get(name.as_str()));
@@ -72,5 +75,6 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         attempts: Vec::new(),
         sent: Sent::default(),
         intake,
+        upgrade,
     }
 }

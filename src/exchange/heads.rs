@@ -1,20 +1,13 @@
 //! The head rules of a gateway: what belongs to one connection only, what is added on the way, how a body is framed.
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::message::{RequestHead, ResponseHead};
 
 /// Headers that concern one connection (RFC 9110 §7.6.1), whatever `Connection` says.
-const HOP_BY_HOP: [&str; 7] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "proxy-authenticate",
-];
+const HOP_BY_HOP: [&str; 6] = ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
 
 /// How a message's body is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +20,18 @@ pub enum Framing {
     Open,
 }
 
+/// A head whose headers can be taken out and put back in their order and spelling.
+trait Headed {
+    fn headers(&self) -> &HeaderMap;
+    fn listed(&self) -> Vec<(Bytes, HeaderValue)>;
+    fn remove(&mut self, name: &str);
+    fn append(&mut self, name: Bytes, value: HeaderValue);
+}
+
 /// Removes from a request what concerned the client's connection. `TE: trailers` stays: it is about the message.
 pub fn strip_request(head: &mut RequestHead) {
     let trailers = head.headers.get("te").is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    for name in nominated(&head.headers) {
-        head.remove_header(name.as_str());
-    }
-    for name in HOP_BY_HOP {
-        if head.headers.contains_key(name) {
-            head.remove_header(name);
-        }
-    }
-    head.remove_header("proxy-authorization");
+    strip(head, |name| name == "proxy-authorization");
     if trailers {
         let _ = head.insert_header("TE", "trailers");
     }
@@ -46,12 +39,28 @@ pub fn strip_request(head: &mut RequestHead) {
 
 /// Removes from a response what concerned the upstream's connection.
 pub fn strip_response(head: &mut ResponseHead) {
-    for name in nominated(&head.headers) {
-        head.remove_header(name.as_str());
+    strip(head, |_| false);
+}
+
+fn strip<H: Headed>(head: &mut H, also: impl Fn(&str) -> bool) {
+    let nominated = nominated(head.headers());
+    remove(head, |name| HOP_BY_HOP.contains(&name) || also(name) || nominated.iter().any(|other| other == name));
+}
+
+/// Removes headers and leaves the others in their order: the map itself fills a gap with its last header.
+fn remove<H: Headed>(head: &mut H, goes: impl Fn(&str) -> bool) {
+    if !head.headers().keys().any(|name| goes(name.as_str())) {
+        return;
     }
-    for name in HOP_BY_HOP {
-        if name != "proxy-authenticate" && head.headers.contains_key(name) {
-            head.remove_header(name);
+    let mut names: Vec<String> = head.headers().keys().map(|name| name.as_str().to_owned()).collect();
+    let listed = head.listed();
+    if listed.is_empty() {
+        names.retain(|name| goes(name));
+    }
+    names.iter().for_each(|name| head.remove(name));
+    for (name, value) in listed {
+        if !goes(&String::from_utf8_lossy(&name).to_ascii_lowercase()) {
+            head.append(name, value);
         }
     }
 }
@@ -132,6 +141,44 @@ pub fn frame_response(head: &mut ResponseHead, framing: Framing) {
     }
 }
 
+// === impl Headed ===
+
+impl Headed for RequestHead {
+    fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    fn listed(&self) -> Vec<(Bytes, HeaderValue)> {
+        self.case_header_iter().map(|(name, value)| (Bytes::copy_from_slice(name.as_slice()), value.clone())).collect()
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.remove_header(name);
+    }
+
+    fn append(&mut self, name: Bytes, value: HeaderValue) {
+        let _ = self.append_header(name, value);
+    }
+}
+
+impl Headed for ResponseHead {
+    fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    fn listed(&self) -> Vec<(Bytes, HeaderValue)> {
+        self.case_header_iter().map(|(name, value)| (Bytes::copy_from_slice(name.as_slice()), value.clone())).collect()
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.remove_header(name);
+    }
+
+    fn append(&mut self, name: Bytes, value: HeaderValue) {
+        let _ = self.append_header(name, value);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +208,13 @@ mod tests {
         ]);
         strip_request(&mut head);
         assert_eq!(names(&head), ["X-Public"]);
+    }
+
+    #[test]
+    fn what_stays_keeps_its_order() {
+        let mut head = request(&[("B", "1"), ("Connection", "close"), ("a", "2"), ("C", "3"), ("b", "4"), ("D", "5")]);
+        strip_request(&mut head);
+        assert_eq!(names(&head), ["B", "b", "a", "C", "D"]);
     }
 
     #[test]

@@ -27,17 +27,16 @@ pub fn check(x: &mut Exchange) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the request asks to leave HTTP for another protocol (RFC 9110 §7.8); only HTTP/1.1 can.
-pub fn wants_upgrade(x: &Exchange) -> bool {
-    let request = x.request.lock();
-    let headers = &request.head.headers;
-    let nominated = headers
+/// Whether a request asks to leave HTTP for another protocol (RFC 9110 §7.8); only HTTP/1.1 can.
+pub fn wants_upgrade(head: &RequestHead, peer: &Peer) -> bool {
+    let nominated = head
+        .headers
         .get_all(CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|name| name.trim().eq_ignore_ascii_case("upgrade"));
-    x.peer.version == Version::HTTP_11 && nominated && headers.contains_key(UPGRADE)
+    peer.version == Version::HTTP_11 && nominated && head.headers.contains_key(UPGRADE)
 }
 
 /// What a request's head says of its body.

@@ -25,7 +25,8 @@ pub(super) struct Reading<'a> {
 /// A table of an answer, with all its keys known.
 struct Fields<'a> {
     reading: &'a Reading<'a>,
-    table: Table,
+    /// What was given, by name.
+    values: Vec<(&'static str, Value)>,
     what: &'static str,
 }
 
@@ -58,25 +59,34 @@ impl Reading<'_> {
         self.misuse(format_args!("must return {expected}, not {}", kind(value)))
     }
 
-    fn fields<'a>(&'a self, table: Table, what: &'static str, known: &[&str]) -> Result<Fields<'a>, Failure> {
-        for pair in table.pairs::<Value, Value>() {
-            let (key, _) = pair.map_err(|error| Failure::from_lua(&error))?;
-            let Some(key) = key.as_string().map(mlua::LuaString::to_string_lossy) else {
-                return Err(self.misuse(format_args!("returned {what} with a key that is no name")));
-            };
-            if !known.contains(&key.as_str()) {
-                let near = nearest(&key, known);
-                return Err(self.misuse(format_args!("returned {what} with the unknown key `{key}`{near}")));
+    fn fields<'a>(&'a self, table: &Table, what: &'static str, known: &[&'static str]) -> Result<Fields<'a>, Failure> {
+        let mut values = Vec::with_capacity(known.len());
+        let mut stranger = None;
+        let walked = table.for_each(|key: Value, value: Value| {
+            let name = key.as_string().and_then(|key| known.iter().find(|name| *key == ***name));
+            match name {
+                Some(name) => values.push((*name, value)),
+                None => stranger = Some(key),
             }
+            Ok(())
+        });
+        walked.map_err(|error| Failure::from_lua(&error))?;
+        match stranger {
+            None => Ok(Fields { reading: self, values, what }),
+            Some(Value::String(key)) => {
+                let key = key.to_string_lossy();
+                let near = nearest(&key, known);
+                Err(self.misuse(format_args!("returned {what} with the unknown key `{key}`{near}")))
+            }
+            Some(_) => Err(self.misuse(format_args!("returned {what} with a key that is no name"))),
         }
-        Ok(Fields { reading: self, table, what })
     }
 
     /// What `identify` returned.
     pub(super) fn identity(&self, value: &Value) -> Result<Option<Identity>, Failure> {
         let table = match value {
             Value::Nil => return Ok(None),
-            Value::Table(table) => table.clone(),
+            Value::Table(table) => table,
             other => return Err(self.wrong(other, "nil or { user =, client =, session =, agent =, evidence = }")),
         };
         let fields = self.fields(table, "an identity", &["user", "client", "session", "agent", "evidence"])?;
@@ -119,7 +129,7 @@ impl Reading<'_> {
         }
         let table = match value {
             Value::Nil => return Ok(None),
-            Value::Table(table) => table.clone(),
+            Value::Table(table) => table,
             other => {
                 return Err(self.wrong(other, "nil, an attempt { upstream = … }, a list of them, or respond { … }"));
             }
@@ -130,14 +140,15 @@ impl Reading<'_> {
             let items = table.sequence_values::<Table>();
             items
                 .map(|item| {
-                    self.attempt(item.map_err(|_| self.misuse("returned a list with something else than attempts"))?)
+                    let item = item.map_err(|_| self.misuse("returned a list with something else than attempts"));
+                    self.attempt(&item?)
                 })
                 .collect::<Result<_, _>>()?
         };
         Ok(Some(Route::Plan(Plan { attempts, decided_by: self.place() })))
     }
 
-    fn attempt(&self, table: Table) -> Result<PlannedAttempt, Failure> {
+    fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
         let fields = self.fields(table, "an attempt", &["upstream", "endpoint", "model", "timeout"])?;
         let Some(upstream) = fields.text("upstream")? else {
             return Err(self.misuse("returned an attempt without `upstream`"));
@@ -154,7 +165,7 @@ impl Reading<'_> {
     pub(super) fn cache(&self, value: &Value) -> Result<Option<CacheRule>, Failure> {
         let table = match value {
             Value::Nil => return Ok(None),
-            Value::Table(table) => table.clone(),
+            Value::Table(table) => table,
             other => return Err(self.wrong(other, "nil or { key = { … }, ttl = … }")),
         };
         let fields = self.fields(table, "a cache rule", &["key", "ttl", "scope", "read", "write"])?;
@@ -182,7 +193,7 @@ impl Reading<'_> {
     pub(super) fn failover(&self, value: &Value) -> Result<Option<Failover>, Failure> {
         let table = match value {
             Value::Nil => return Ok(None),
-            Value::Table(table) => table.clone(),
+            Value::Table(table) => table,
             other => return Err(self.wrong(other, "nil or { retry =, upstream =, after = }")),
         };
         let fields = self.fields(table, "a decision", &["retry", "upstream", "after"])?;
@@ -202,7 +213,7 @@ impl Reading<'_> {
         let Value::Table(table) = item else {
             return Err(self.misuse(format_args!("returned a list with {} in it, not events", kind(&item))));
         };
-        let fields = self.fields(table, "an event", &["event", "data", "json"])?;
+        let fields = self.fields(&table, "an event", &["event", "data", "json"])?;
         let name = fields.text("event")?;
         let json = fields.get::<Value>("json")?;
         let data = match (fields.text("data")?, json.is_nil()) {
@@ -232,13 +243,17 @@ impl Fields<'_> {
         self.reading.misuse(format_args!("returned {} whose `{key}` is not {expected}", self.what))
     }
 
+    fn value(&self, key: &str) -> &Value {
+        self.values.iter().find(|(name, _)| *name == key).map_or(&Value::Nil, |(_, value)| value)
+    }
+
     fn get<T: FromLua>(&self, key: &str) -> Result<T, Failure> {
-        self.table.raw_get(key).map_err(|_| self.wrong(key, "of the right type"))
+        T::from_lua(self.value(key).clone(), self.reading.lua).map_err(|_| self.wrong(key, "of the right type"))
     }
 
     /// A text. A number is not taken for one.
     fn text(&self, key: &str) -> Result<Option<String>, Failure> {
-        match self.get::<Value>(key)? {
+        match self.value(key) {
             Value::Nil => Ok(None),
             Value::String(text) => match text.to_str() {
                 Ok(text) => Ok(Some(text.to_owned())),
@@ -250,9 +265,9 @@ impl Fields<'_> {
 
     /// A time in seconds.
     fn seconds(&self, key: &str) -> Result<Option<Duration>, Failure> {
-        match self.get::<Value>(key)? {
+        match self.value(key) {
             Value::Nil => Ok(None),
-            value => match number(&value) {
+            value => match number(value) {
                 Some(seconds) if (0.0..=LONGEST).contains(&seconds) => Ok(Some(Duration::from_secs_f64(seconds))),
                 _ => Err(self.wrong(key, "a number of seconds")),
             },
@@ -261,7 +276,7 @@ impl Fields<'_> {
 
     /// Named parts as canonical JSON, sorted by name.
     fn parts(&self, key: &str) -> Result<Vec<(String, String)>, Failure> {
-        let Value::Table(table) = self.get::<Value>(key)? else {
+        let Value::Table(table) = self.value(key) else {
             return Err(self.wrong(key, "a table of named parts"));
         };
         let mut parts = Vec::new();

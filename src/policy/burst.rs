@@ -17,13 +17,10 @@ use super::interrupt::now;
 use super::place::Spot;
 use super::run::RunState;
 
-/// Safepoints that a hook may pass after its deadline. The deadline is in elapsed time, the only clock that is cheap enough
-/// to read for every call, and the machine may have given the thread's time to others: a hook that was only held up
-/// finishes within these steps, a runaway is through with them in a millisecond.
-const GRACE_STEPS: u32 = 20_000;
-
-/// The longest that those safepoints may take, for steps that are long themselves.
-const GRACE_TIME: u64 = 20_000_000;
+/// How often a hook's burst begins anew when it is found past its deadline. The deadline is in elapsed time, the only
+/// clock that is cheap enough to read for every call, and the machine may have given the thread's time to others: a hook
+/// that was only held up has a whole burst left when it is seen running again, and a runaway is three bursts old at its end.
+const EXTENSIONS: u32 = 2;
 
 /// One call of a hook, as the host functions see it.
 pub(super) struct Frame {
@@ -39,15 +36,16 @@ pub(super) struct Frame {
     used: AtomicU64,
     /// When the running burst is over.
     burst_end: AtomicU64,
-    /// Safepoints passed after a deadline.
-    steps: AtomicU32,
-    /// When the first of them was passed; 0 for never.
-    late_since: AtomicU64,
+    /// How often its burst began anew.
+    extensions: AtomicU32,
     /// Whether it was ended.
     overrun: AtomicBool,
     /// Where.
     stopped_at: OnceLock<Spot>,
 }
+
+/// A hook is over its time.
+struct Overran;
 
 /// A VM while a hook runs in it.
 pub(super) struct Running<'h> {
@@ -78,8 +76,7 @@ impl Frame {
             deadlines,
             used: AtomicU64::new(0),
             burst_end: AtomicU64::new(0),
-            steps: AtomicU32::new(0),
-            late_since: AtomicU64::new(0),
+            extensions: AtomicU32::new(0),
             overrun: AtomicBool::new(false),
             stopped_at: OnceLock::new(),
         }
@@ -106,23 +103,20 @@ impl Frame {
         nanos(self.deadlines.burst).min(total)
     }
 
-    /// Called at each safepoint past the deadline: whether the hook must end.
-    fn is_over(&self) -> bool {
+    /// Called at a safepoint past the deadline: when the burst is to end now, or that it is over.
+    fn extend(&self) -> Result<u64, Overran> {
         let now = now();
-        if now < self.burst_end.load(Ordering::Relaxed) {
-            return false;
+        let end = self.burst_end.load(Ordering::Relaxed);
+        if now < end && !self.overran() {
+            return Ok(end);
         }
-        let since = match self.late_since.load(Ordering::Relaxed) {
-            0 => {
-                self.late_since.store(now, Ordering::Relaxed);
-                now
-            }
-            since => since,
-        };
-        let steps = self.steps.fetch_add(1, Ordering::Relaxed);
-        let over = steps >= GRACE_STEPS || now.saturating_sub(since) >= GRACE_TIME || self.overran();
-        self.overrun.store(over, Ordering::Relaxed);
-        over
+        if self.extensions.fetch_add(1, Ordering::Relaxed) >= EXTENSIONS {
+            self.overrun.store(true, Ordering::Relaxed);
+            return Err(Overran);
+        }
+        let end = now.saturating_add(nanos(self.deadlines.burst));
+        self.burst_end.store(end, Ordering::Relaxed);
+        Ok(end)
     }
 }
 
@@ -143,7 +137,6 @@ impl Host {
         let started = now();
         let end = started.saturating_add(frame.allowance());
         frame.burst_end.store(end, Ordering::Relaxed);
-        frame.late_since.store(0, Ordering::Relaxed);
         if let Some(watch) = self.watch.get() {
             watch.arm(end);
         }
@@ -152,9 +145,13 @@ impl Host {
 
     /// The interrupt: ends the running hook when it is over its time, again at every safepoint, so that no `pcall` keeps it alive.
     pub(super) fn step(&self, lua: &Lua) -> mlua::Result<()> {
-        let Some(frame) = self.frame().filter(|frame| frame.is_over()) else {
+        let (Some(frame), Some(watch)) = (self.frame(), self.watch.get()) else {
             return Ok(());
         };
+        if let Ok(end) = frame.extend() {
+            watch.postpone(end);
+            return Ok(());
+        }
         if let Some(spot) = Spot::here(lua) {
             let _ = frame.stopped_at.set(spot);
         }

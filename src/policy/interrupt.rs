@@ -99,6 +99,12 @@ impl Watch {
         }
     }
 
+    /// Moves the deadline on from inside the interrupt, which comes back when it has passed again.
+    pub(super) fn postpone(&self, deadline: u64) {
+        self.0.deadline.store(deadline.max(1), Ordering::SeqCst);
+        self.0.put(false);
+    }
+
     /// Takes the deadline away, and the interrupt with it.
     pub(super) fn disarm(&self) {
         let deadline = self.0.deadline.swap(NONE, Ordering::SeqCst);

@@ -40,11 +40,11 @@ impl Spot {
         text.lines().find_map(Self::start_of)
     }
 
-    /// The place that a line starts with.
+    /// The first place in a line: what it starts with, or what stands in brackets.
     fn start_of(line: &str) -> Option<Self> {
         let line = line.trim_start();
         let end = [".lua:", ".luau:"].iter().filter_map(|ending| Some(line.find(ending)? + ending.len())).min()?;
-        let file = line.get(..end - 1)?;
+        let file = line.get(..end - 1)?.rsplit('(').next()?;
         let digits: String = line.get(end..)?.chars().take_while(char::is_ascii_digit).collect();
         Some(Self { file: file.to_owned(), line: digits.parse().ok()? })
     }

@@ -62,6 +62,15 @@ pub struct Decision {
     pub failed: bool,
 }
 
+/// A hook that was called, as it is kept until someone asks.
+struct Step {
+    hook: Hook,
+    mount: usize,
+    used: Duration,
+    answered: bool,
+    failed: bool,
+}
+
 /// One exchange's side of the policy host. It stays on one VM.
 pub struct Run {
     set: Arc<Inner>,
@@ -74,7 +83,7 @@ pub struct Run {
     /// `ctx` of each policy that was called, by policy.
     contexts: Vec<Option<AnyUserData>>,
     /// Hooks that were called, but those for single events.
-    trace: Vec<Decision>,
+    trace: Vec<Step>,
     /// The stream that passes, if one does.
     stream: events::Stream,
 }
@@ -93,6 +102,21 @@ pub(super) struct RunState {
     pub(super) after: Mutex<Vec<(usize, Function)>>,
     /// The exchange's random numbers, from the first one on.
     pub(super) random: Mutex<Option<fastrand::Rng>>,
+}
+
+// === impl Step ===
+
+impl Step {
+    fn told(&self, set: &Inner) -> Decision {
+        Decision {
+            hook: self.hook.name(),
+            policy: set.mount_name(self.mount).to_owned(),
+            place: Place(set.spot(self.hook, self.mount).to_string()),
+            micros: u64::try_from(self.used.as_micros()).unwrap_or(u64::MAX),
+            answered: self.answered,
+            failed: self.failed,
+        }
+    }
 }
 
 // === impl Run ===
@@ -283,8 +307,8 @@ impl Run {
     }
 
     /// The hooks that were called, in order; single events are left out.
-    pub fn trace(&self) -> &[Decision] {
-        &self.trace
+    pub fn trace(&self) -> Vec<Decision> {
+        self.trace.iter().map(|step| step.told(&self.set)).collect()
     }
 
     /// Whether a hook left work for after the response.

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::hook::{Hook, HostLimits};
 use super::load::Program;
+use super::place::Spot;
 use super::run::{Facts, Run};
 use super::services::{HookReport, Services};
 use super::vm::{Definition, Vm};
@@ -27,7 +28,7 @@ pub struct PolicySet(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     program: Arc<Program>,
     pub(super) limits: HostLimits,
-    pub(super) definitions: Arc<[Definition]>,
+    definitions: Arc<[Definition]>,
     pub(super) services: Arc<dyn Services>,
     /// One for each worker; replaced when it is worn.
     vms: Box<[ArcSwap<Vm>]>,
@@ -211,6 +212,13 @@ impl Inner {
                 self.retired.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Where a hook starts.
+    pub(super) fn spot(&self, hook: Hook, mount: usize) -> &Spot {
+        static NOWHERE: Spot = Spot { file: String::new(), line: 0 };
+        let definition = self.definitions.get(mount);
+        definition.and_then(|definition| definition.hooks[hook.index()].as_ref()).unwrap_or(&NOWHERE)
     }
 
     /// A policy's name.

@@ -69,7 +69,7 @@ section! {
         /// The form of a line: `auto` is `text` on a terminal and `json` elsewhere.
         format: LogFormat = LogFormat::Auto => restart;
         /// The least important lines that are written.
-        level: LogLevel = LogLevel::Info => reload;
+        level: LogLevel = LogLevel::Info => restart;
         /// Whether each exchange gets a line.
         access: bool = true => reload;
     }

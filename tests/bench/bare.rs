@@ -8,23 +8,19 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use clap::Parser;
-use pingora_core::apps::ServerApp;
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::http::client::HttpSession;
-use pingora_core::protocols::l4::stream::Stream;
+use pingora_core::server::Server;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType, Result};
-use pingora_proxy::{ProxyHttp, Session, http_proxy};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -52,33 +48,21 @@ struct Bare {
 
 // === main ===
 
-fn main() -> std::io::Result<()> {
+fn main() {
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(&arguments))
-}
-
-async fn serve(arguments: &Arguments) -> std::io::Result<()> {
-    let bare = Bare {
-        connector: Connector::new(Some(ConnectorOptions::new(POOL))),
-        peer: HttpPeer::new(arguments.upstream, false, String::new()),
-    };
-    let app = Arc::new(http_proxy(&Arc::new(ServerConf::default()), bare));
-    let (_running, shutdown) = watch::channel(false);
-    let listener = TcpListener::bind(arguments.listen).await?;
-    loop {
-        let (socket, _) = listener.accept().await?;
-        socket.set_nodelay(true)?;
-        tokio::spawn(converse(Arc::clone(&app), socket, shutdown.clone()));
-    }
-}
-
-/// Serves one client until its connection is not to be used again.
-async fn converse<A: ServerApp>(app: Arc<A>, socket: TcpStream, shutdown: watch::Receiver<bool>) {
-    let mut stream = Some(Box::new(Stream::from(socket)) as pingora_core::protocols::Stream);
-    while let Some(current) = stream {
-        stream = app.process_new(current, &shutdown).await;
-    }
+    let settings = ServerConf { threads: 1, work_stealing: false, ..ServerConf::default() };
+    let mut server = Server::new_with_opt_and_conf(None, settings);
+    server.bootstrap();
+    let mut service = http_proxy_service(
+        &server.configuration,
+        Bare {
+            connector: Connector::new(Some(ConnectorOptions::new(POOL))),
+            peer: HttpPeer::new(arguments.upstream, false, String::new()),
+        },
+    );
+    service.add_tcp(&arguments.listen.to_string());
+    server.add_service(service);
+    server.run_forever()
 }
 
 // === impl Bare ===

@@ -152,7 +152,6 @@ async fn prepare<C: Client>(
 /// and headers and the gate's traces.
 pub(crate) fn address(x: &Exchange, endpoint: &Endpoint) -> Result<RequestHead, Error> {
     let mut head = x.request.lock().head.clone();
-    heads::strip_request(&mut head);
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     if !endpoint.prefix.is_empty() {
         let path = format!("{}{target}", endpoint.prefix);

@@ -6,9 +6,8 @@ use std::time::Duration;
 use mlua::{Function, IntoLua, MultiValue, Value};
 use tokio::time::Instant;
 
-use super::{Decision, Run};
+use super::{Run, Step};
 use crate::error::Error;
-use crate::exchange::decision::Place;
 use crate::policy::answer::Reading;
 use crate::policy::api::ctx::Ctx;
 use crate::policy::api::request::Req;
@@ -164,20 +163,8 @@ impl Run {
         if out_of_memory || vm.is_worn() {
             self.set.retire(self.worker, vm);
         }
-        self.trace.push(Decision {
-            hook: hook.name(),
-            policy: self.set.mount_name(mount).to_owned(),
-            place: Place(self.spot(hook, mount).to_string()),
-            micros: u64::try_from(frame.used().as_micros()).unwrap_or(u64::MAX),
-            answered: result.as_ref().is_ok_and(|value| !value.is_nil()),
-            failed: result.is_err(),
-        });
-    }
-
-    /// Where a hook starts.
-    pub(super) fn spot(&self, hook: Hook, mount: usize) -> Spot {
-        let definition = self.set.definitions.get(mount);
-        definition.and_then(|definition| definition.hooks[hook.index()].clone()).unwrap_or_default()
+        let answered = result.as_ref().is_ok_and(|value| !value.is_nil());
+        self.trace.push(Step { hook, mount, used: frame.used(), answered, failed: result.is_err() });
     }
 
     pub(super) fn read<T>(
@@ -189,8 +176,7 @@ impl Run {
     ) -> Result<T, Failure> {
         let value = result?;
         let vm = self.vm().map_err(|error| Failure::from_lua(&error))?;
-        let spot = self.spot(hook, mount);
-        let answer = read(&Reading { lua: &vm.lua, hook: hook.name(), spot: &spot }, value);
+        let answer = read(&Reading { lua: &vm.lua, hook: hook.name(), spot: self.set.spot(hook, mount) }, value);
         if answer.is_err()
             && let Some(last) = self.trace.last_mut()
         {

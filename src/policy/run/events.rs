@@ -106,8 +106,8 @@ impl Run {
             Value::Nil => edited(&object).map(|event| vec![event]),
             Value::UserData(answer) if answer.is::<DropEvent>() => Ok(Vec::new()),
             value => {
-                let spot = self.spot(Hook::OnEvent, mount);
-                let reading = Reading { lua: &vm.lua, hook: Hook::OnEvent.name(), spot: &spot };
+                let reading =
+                    Reading { lua: &vm.lua, hook: Hook::OnEvent.name(), spot: self.set.spot(Hook::OnEvent, mount) };
                 made(&reading, event.wire(), &value, Some(&object))
             }
         }

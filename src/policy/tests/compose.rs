@@ -44,8 +44,8 @@ async fn the_first_answer_wins_and_the_rest_is_not_asked() {
     assert_eq!((identity.user.as_deref(), identity.evidence.as_deref()), (Some("ada"), Some("header")));
     let said: Vec<_> = gate.logs.lock().iter().map(|line| line.message.clone()).collect();
     assert_eq!(said, ["a", "b"]);
-    let trace: Vec<_> =
-        run.trace().iter().map(|step| (step.policy.as_str(), step.answered, step.place.0.as_str())).collect();
+    let steps = run.trace();
+    let trace: Vec<_> = steps.iter().map(|step| (step.policy.as_str(), step.answered, step.place.0.as_str())).collect();
     assert_eq!(trace, [("a", false, "a.lua:1"), ("b", true, "b.lua:1")]);
 }
 

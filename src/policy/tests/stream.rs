@@ -93,7 +93,7 @@ fn a_looping_policy_is_taken_off_the_stream() {
     for _ in 0..50 {
         assert_eq!(run.on_event(event()).len(), 1);
     }
-    assert!(started.elapsed() < ms(200), "{:?}", started.elapsed());
+    assert!(started.elapsed() < ms(1000), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -46,7 +46,7 @@ async fn a_dropped_hook_ends_its_call() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_millis(100), ended).await.expect("the call ended");
+    tokio::time::timeout(Duration::from_secs(1), ended).await.expect("the call ended");
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,5 +190,5 @@ async fn short_bursts_add_up_to_the_total() {
     let started = std::time::Instant::now();
     let error = begin(&set, &request(&[], "")).on_request().await.expect_err("the total is used up");
     assert_eq!(error.kind(), Kind::PolicyTimeout);
-    assert!(started.elapsed() < ms(1000), "{:?}", started.elapsed());
+    assert!(started.elapsed() < ms(3000), "{:?}", started.elapsed());
 }
