@@ -23,8 +23,8 @@ pub(super) struct Failure {
 /// The ways in which hooks fail.
 #[derive(Clone, Debug)]
 pub(super) enum Cause {
-    /// The script raised an error, or answered with something that is not an answer.
-    Script,
+    /// It raised an error, or answered with something that is not an answer.
+    Mistake,
     /// It ran or waited for too long.
     Deadline,
     /// The VM's memory was used up.
@@ -70,7 +70,7 @@ impl From<Raised> for mlua::Error {
 impl Failure {
     /// A failure that the host found: an answer that is none.
     pub(super) fn misuse(spot: Option<Spot>, message: impl Into<String>) -> Self {
-        Self { cause: Cause::Script, spot, message: message.into(), traceback: String::new() }
+        Self { cause: Cause::Mistake, spot, message: message.into(), traceback: String::new() }
     }
 
     /// A hook that waited for longer than it may.
@@ -119,7 +119,7 @@ impl Failure {
                 let message = "a policy took too long";
                 Error::new(Fault::Policy, Kind::PolicyTimeout, status, message).with_detail(detail)
             }
-            Cause::Script | Cause::Memory => {
+            Cause::Mistake | Cause::Memory => {
                 Error::new(Fault::Policy, Kind::PolicyError, status, "a policy failed").with_detail(detail)
             }
         }
@@ -172,5 +172,5 @@ fn cause_of(error: &mlua::Error) -> Cause {
             return Cause::Memory;
         }
     }
-    Cause::Script
+    Cause::Mistake
 }

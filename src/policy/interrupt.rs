@@ -1,4 +1,4 @@
-//! Stops scripts that run too long, at no cost to those that do not: Luau looks for an interrupt at every loop and call,
+//! Stops hooks that run too long, at no cost to those that do not: Luau looks for an interrupt at every loop and call,
 //! and a watchdog thread puts one there only once a deadline has passed.
 //!
 //! mlua can only install an interrupt for good, under the VM's lock, and a handler that looks at the clock makes every
@@ -182,7 +182,7 @@ impl Dog {
     }
 }
 
-/// Nanoseconds since the first call, on the machine's own clock: a script uses up real time even when a case's clock stands.
+/// Nanoseconds since the first call, on the machine's own clock: a hook uses up real time even when a case's clock stands.
 pub(super) fn now() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     let elapsed = START.get_or_init(Instant::now).elapsed();

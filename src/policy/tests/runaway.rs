@@ -1,4 +1,4 @@
-//! No script outlives its deadline, and none takes the gate's memory.
+//! No policy outlives its deadline, and none takes the gate's memory.
 
 use std::time::{Duration, Instant};
 
