@@ -81,7 +81,8 @@ impl Server {
     /// Prepares to serve `gate` on at most `connections` connections at once.
     pub fn new(gate: Arc<Gate<Dialer>>, connections: usize) -> Self {
         let conf = Arc::new(ServerConf::default());
-        let per_connection = Some(gate.live.load().settings.limits.requests_per_connection).filter(|most| *most > 0);
+        // The engine counts the requests after the first.
+        let per_connection = gate.live.load().settings.limits.requests_per_connection.checked_sub(1);
         let build = |h2c: bool| {
             let mut proxy = http_proxy(&conf, Edge::new(Arc::clone(&gate)));
             let mut options = HttpServerOptions::default();
@@ -102,7 +103,8 @@ impl Server {
 
     /// Accepts connections until [`Server::close`]. At the limit further ones wait in the system's queue.
     pub async fn accept(self: Arc<Self>, listener: Listener) {
-        let listener = Arc::new(listener);
+        // The socket is closed with this loop, so that nobody waits at a gate that drains.
+        let Listener { socket: listening, tls, h2c } = listener;
         let mut closing = self.closing.subscribe();
         loop {
             let permit = tokio::select! {
@@ -110,15 +112,15 @@ impl Server {
                 _ = closing.wait_for(|closing| *closing) => return,
             };
             let accepted = tokio::select! {
-                accepted = listener.socket.accept() => accepted,
+                accepted = listening.accept() => accepted,
                 _ = closing.wait_for(|closing| *closing) => return,
             };
             match accepted {
                 Ok((socket, peer)) => {
                     let server = Arc::clone(&self);
-                    let listener = Arc::clone(&listener);
+                    let tls = tls.clone();
                     self.tracker.spawn(async move {
-                        server.connection(&listener, socket, peer).await;
+                        server.connection(tls, h2c, socket, peer).await;
                         drop(permit);
                     });
                 }
@@ -131,10 +133,10 @@ impl Server {
     }
 
     /// Serves one connection to its end.
-    async fn connection(&self, listener: &Listener, socket: TcpStream, peer: SocketAddr) {
+    async fn connection(&self, tls: Option<TlsAcceptor>, h2c: bool, socket: TcpStream, peer: SocketAddr) {
         let _ = socket.set_nodelay(true);
         let limits = self.gate.live.load().settings.limits.guard();
-        let transport = match &listener.tls {
+        let transport = match tls {
             None => Transport::Tcp(socket),
             Some(acceptor) => {
                 match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(socket)).await {
@@ -144,8 +146,8 @@ impl Server {
             }
         };
         self.gate.metrics.connection(1);
-        let stream = Box::new(ClientStream::new(transport, peer, limits, listener.h2c));
-        let proxy = if listener.h2c { &self.h2c_proxy } else { &self.proxy };
+        let stream = Box::new(ClientStream::new(transport, peer, limits, h2c));
+        let proxy = if h2c { &self.h2c_proxy } else { &self.proxy };
         let _ = proxy.process_new(stream, &self.closing.subscribe()).await;
         self.gate.metrics.connection(-1);
     }

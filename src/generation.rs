@@ -89,6 +89,7 @@ impl Candidate {
         let limits = HostLimits {
             memory: settings.limits.policy_memory,
             top_level: settings.limits.policy_load,
+            json: settings.limits.json(),
             ..HostLimits::default()
         };
         let compiled = policy::compile(&sources, limits)?;

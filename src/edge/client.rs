@@ -31,10 +31,7 @@ impl<'a> WireClient<'a> {
     /// Tells the connection what the engine's own lines in the head should say.
     fn edit_head(&self, head: &ResponseHead) {
         if let Some(stream) = stream_of(&self.session.downstream_session) {
-            stream.edit_head(HeadEdit {
-                date: head.headers.get("date").cloned(),
-                persists: self.version == Version::HTTP_11,
-            });
+            stream.edit_head(HeadEdit::of(head, self.version == Version::HTTP_11));
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Puts right two lines of a response head that the engine sets on its own: `Date` and `Connection`.
 
-use http::HeaderValue;
 use memchr::memmem;
+
+use crate::message::ResponseHead;
 
 /// What the head about to be written should say instead.
 #[derive(Debug)]
 pub struct HeadEdit {
-    /// The upstream's own `Date`, which stays as it is (RFC 9110 §6.6.1: a date is added only where none came).
-    pub date: Option<HeaderValue>,
+    /// The upstream's own `Date`, a whole line, which stays as it is (RFC 9110 §6.6.1: a date is added only where none
+    /// came).
+    pub date: Option<Vec<u8>>,
     /// Whether the client takes the connection to persist without being told (HTTP/1.1).
     pub persists: bool,
 }
@@ -15,6 +17,15 @@ pub struct HeadEdit {
 // === impl HeadEdit ===
 
 impl HeadEdit {
+    /// What `head` says itself, for a client that takes the connection to persist or not.
+    pub fn of(head: &ResponseHead, persists: bool) -> Self {
+        let date = head.headers.get("date").map(|date| {
+            let spelled = head.case_header_iter().map(|(name, _)| name.as_slice()).find(|name| name.eq_ignore_ascii_case(b"date"));
+            [spelled.unwrap_or(b"Date"), b": ", date.as_bytes(), b"\r\n"].concat()
+        });
+        Self { date, persists }
+    }
+
     /// The head with those lines put right. Anything that does not look like a head is left alone.
     pub fn apply(&self, head: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(head.len() + 32);
@@ -23,12 +34,7 @@ impl HeadEdit {
             let (line, tail) = rest.split_at(end + 2);
             match self.line(line) {
                 Some(Line::Drop) => {}
-                Some(Line::Date(date)) => {
-                    out.extend_from_slice(line.get(..5).unwrap_or_default());
-                    out.push(b' ');
-                    out.extend_from_slice(date.as_bytes());
-                    out.extend_from_slice(b"\r\n");
-                }
+                Some(Line::Date(date)) => out.extend_from_slice(date),
                 None => out.extend_from_slice(line),
             }
             rest = tail;
@@ -39,7 +45,7 @@ impl HeadEdit {
 
     fn line(&self, line: &[u8]) -> Option<Line<'_>> {
         match line.first()?.to_ascii_lowercase() {
-            b'd' if starts(line, b"date:") => self.date.as_ref().map(Line::Date),
+            b'd' if starts(line, b"date:") => self.date.as_deref().map(Line::Date),
             b'c' if self.persists && line.eq_ignore_ascii_case(b"connection: keep-alive\r\n") => Some(Line::Drop),
             _ => None,
         }
@@ -49,7 +55,7 @@ impl HeadEdit {
 /// What becomes of a line.
 enum Line<'a> {
     Drop,
-    Date(&'a HeaderValue),
+    Date(&'a [u8]),
 }
 
 fn starts(line: &[u8], name: &[u8]) -> bool {
@@ -63,10 +69,10 @@ mod tests {
     #[test]
     fn the_upstreams_date_is_put_back() {
         let edit = HeadEdit {
-            date: Some(HeaderValue::from_static("yesterday")),
+            date: Some(b"date: yesterday\r\n".to_vec()),
             persists: true,
         };
-        let head = b"HTTP/1.1 200 OK\r\ndate: now\r\nX: 1\r\nConnection: keep-alive\r\n\r\n";
+        let head = b"HTTP/1.1 200 OK\r\nDate: now\r\nX: 1\r\nConnection: keep-alive\r\n\r\n";
         assert_eq!(edit.apply(head), b"HTTP/1.1 200 OK\r\ndate: yesterday\r\nX: 1\r\n\r\n");
     }
 

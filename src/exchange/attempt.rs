@@ -2,7 +2,11 @@
 
 pub mod first;
 
+mod patience;
+
 pub mod send;
+
+mod upload;
 
 use std::collections::HashSet;
 use std::sync::Arc;

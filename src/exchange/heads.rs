@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use crate::error::{Error, Kind};
 use crate::message::{RequestHead, ResponseHead};
 
 /// Headers that concern one connection (RFC 9110 §7.6.1), whatever `Connection` says.
@@ -93,6 +94,16 @@ pub fn request_framing(head: &RequestHead) -> Framing {
 /// Whether a response has a body at all (RFC 9110 §6.4.1).
 pub fn has_body(method: &Method, status: StatusCode) -> bool {
     *method != Method::HEAD && status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED
+}
+
+/// Refuses a response in a transfer coding that is not understood here: where its body ends could only be guessed, and
+/// what it holds would be passed on under a wrong name (RFC 9112 §6.1).
+pub fn check_response(head: ResponseHead) -> Result<ResponseHead, Error> {
+    let strange = |coding: &HeaderValue| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if head.headers.get_all(TRANSFER_ENCODING).iter().any(strange) {
+        return Err(Error::upstream(Kind::Garbage, "the upstream answered in a transfer coding that is not known here"));
+    }
+    Ok(head)
 }
 
 /// The declared length of a body.

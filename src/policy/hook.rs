@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::json;
+
 /// A place in the life of an exchange where policies are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hook {
@@ -80,6 +82,8 @@ pub struct HostLimits {
     pub deadlines: Option<Deadlines>,
     /// All work left for after a response, waits included.
     pub after_response: Duration,
+    /// What JSON may ask of a hook that reads it.
+    pub json: json::Limits,
 }
 
 // === impl Hook ===
@@ -186,6 +190,7 @@ impl Default for HostLimits {
             top_level: Duration::from_millis(200),
             deadlines: None,
             after_response: Duration::from_secs(10),
+            json: json::Limits::default(),
         }
     }
 }

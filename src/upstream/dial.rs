@@ -95,7 +95,7 @@ impl Dialer {
         let opened = if peer.options.alpn.get_max_http_version() == 1 {
             self.0.plain(peer.as_ref()).await
         } else {
-            self.0.connector.get_http_session(peer.as_ref()).await
+            Box::pin(self.0.connector.get_http_session(peer.as_ref())).await
         };
         let (session, reused) = opened.map_err(|error| translate(&error, endpoint))?;
         Ok(PingoraConnection {
@@ -116,7 +116,11 @@ impl PingoraDial {
     async fn plain(&self, peer: &HttpPeer) -> pingora_core::Result<(HttpSession, bool)> {
         let (stream, reused) = match self.transport.reused_stream(peer).await {
             Some(stream) => (stream, true),
-            None => (Box::new(Gather::new(self.transport.new_stream(peer).await?)) as Stream, false),
+            None => {
+                // Boxed, as the engine's futures are thousands of bytes that every exchange would carry along.
+                let stream = Box::pin(self.transport.new_stream(peer)).await?;
+                (Box::new(Gather::new(stream)) as Stream, false)
+            }
         };
         Ok((HttpSession::H1(Http1Session::new_with_options(stream, peer)), reused))
     }
@@ -130,7 +134,7 @@ impl PingoraDial {
                     self.transport.release_stream(stream, peer.reuse_hash(), Some(keep_alive));
                 }
             }
-            session => self.connector.release_http_session(session, peer, Some(keep_alive)).await,
+            session => Box::pin(self.connector.release_http_session(session, peer, Some(keep_alive))).await,
         }
     }
 }
@@ -271,6 +275,8 @@ impl Connection for PingoraConnection {
     }
 
     async fn release(mut self, clean: bool) {
+        // An answer that came before the request was sent whole leaves a connection in the middle of that request.
+        let clean = clean && !self.open;
         if clean || matches!(self.session, HttpSession::H2(_)) {
             if !clean {
                 self.session.shutdown().await;

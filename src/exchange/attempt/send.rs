@@ -8,6 +8,8 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::first;
+use super::patience::Patience;
+use super::upload::{Passing, Upload};
 use super::{Committed, receive};
 use crate::error::{Error, Kind};
 use crate::exchange::decision::PlannedAttempt;
@@ -24,16 +26,6 @@ use crate::upstream::{Endpoint, Upstream};
 /// How long a client that waits for leave to send is kept waiting for the upstream's word.
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// What is sent after a head.
-enum Upload {
-    /// Nothing.
-    Nothing,
-    /// This, all in memory.
-    Whole(Bytes),
-    /// This first, then what is still on the client's wire.
-    Streaming(Bytes),
-}
-
 /// Tries one endpoint. A response is an answer of any status; everything else is an error.
 pub async fn attempt<C: Client, D: Dial>(
     gate: &Gate<D>,
@@ -45,23 +37,22 @@ pub async fn attempt<C: Client, D: Dial>(
     replay: bool,
 ) -> Result<Committed<D::Connection>, Error> {
     let upload = prepare_upload(client, x, replay || planned.model.is_some()).await?;
-    let (head, upload) = prepare(client, x, planned, endpoint, upload).await?;
-    let wait = planned.timeout.unwrap_or(upstream.timeouts.head);
-    let until = deadline(x, wait, upstream.timeouts.total);
-    let whole = upstream.timeouts.total.map(|total| Instant::now() + total);
+    let (head, mut upload) = prepare(client, x, planned, endpoint, upload).await?;
+    let mut patience = Patience::new(x, planned, upstream);
     let mut fresh = false;
     loop {
         let connecting = gate.dial.connect(upstream, endpoint, fresh);
-        let mut connection = guarded(client, x, until, connecting).await??;
+        let mut connection = patience.wait(client, connecting).await??;
         let reused = connection.reused();
         let copy = head.clone();
-        match transfer(client, x, &mut connection, copy, &upload, until).await {
+        let sent = transfer(client, x, &mut connection, copy, &mut upload, &mut patience).await;
+        match sent.and_then(heads::check_response) {
             Ok(head) => {
                 let source = Source::Live {
                     connection: Some(connection),
                     pending: std::collections::VecDeque::new(),
                     idle: upstream.timeouts.idle,
-                    until: [x.deadline, whole].into_iter().flatten().min(),
+                    until: patience.end,
                 };
                 let mut response = Committed {
                     head,
@@ -71,13 +62,13 @@ pub async fn attempt<C: Client, D: Dial>(
                     early_error: None,
                 };
                 if replay {
-                    first::meaningful(client, x, &mut response, until).await?;
+                    first::meaningful(client, x, &mut response, patience.until).await?;
                 }
                 return Ok(response);
             }
             Err(error) => {
                 connection.release(false).await;
-                let stale = reused && !fresh && error.kind() == Kind::Reset && !matches!(upload, Upload::Streaming(_));
+                let stale = reused && !fresh && error.kind() == Kind::Reset && upload.at_hand();
                 if !stale {
                     return Err(error);
                 }
@@ -103,12 +94,12 @@ async fn prepare_upload<C: Client>(client: &mut C, x: &mut Exchange, replay: boo
         };
     }
     if !replay || declared.is_some_and(|length| length > limits.body as u64) {
-        return Ok(Upload::Streaming(Bytes::new()));
+        return Ok(Upload::Streaming(Passing::new(Bytes::new())));
     }
     let (bytes, whole) =
         receive::read_up_to(client, Bytes::new(), limits.body, declared, &mut x.intake).await?;
     if !whole {
-        return Ok(Upload::Streaming(bytes));
+        return Ok(Upload::Streaming(Passing::new(bytes)));
     }
     x.request.fill(Body::Whole(bytes.clone()));
     Ok(Upload::Whole(bytes))
@@ -163,9 +154,9 @@ pub(crate) fn address(x: &Exchange, endpoint: &Endpoint) -> Result<RequestHead, 
         head.insert_header(name, value)
             .map_err(|error| Error::gate("a header of the settings cannot be sent").with_detail(error.to_string()))
     };
-    match host {
-        Some(host) => insert(&mut head, "Host".into(), host)?,
-        None => insert(&mut head, "Host".into(), endpoint.host_header.clone())?,
+    let host = host.unwrap_or_else(|| endpoint.host_header.clone());
+    if head.headers.get("host") != Some(&host) {
+        insert(&mut head, "Host".into(), host)?;
     }
     let forwarding = &x.generation.forwarding;
     forwarding.mark_request(&mut head, x.peer.ip, x.peer.tls, x.host.as_ref(), &x.id);
@@ -208,35 +199,14 @@ fn frame(head: &mut RequestHead, upload: &Upload) {
     }
 }
 
-/// The moment by which the head must be there.
-fn deadline(x: &Exchange, wait: Duration, total: Option<Duration>) -> Instant {
-    let until = Instant::now() + total.map_or(wait, |total| total.min(wait));
-    x.deadline.map_or(until, |deadline| deadline.min(until))
-}
-
-/// Waits for a step of the attempt, but not past `until`, and not for a client that has left.
-async fn guarded<C: Client, F: Future>(client: &mut C, x: &Exchange, until: Instant, step: F) -> Result<F::Output, Error> {
-    let watch = !matches!(x.request.lock().body, Body::Unread | Body::Streamed);
-    tokio::select! {
-        biased;
-        output = step => Ok(output),
-        () = client.gone(), if watch => Err(receive::gone()),
-        () = tokio::time::sleep_until(until) => Err(late()), // paced: the attempt's own deadline
-    }
-}
-
-fn late() -> Error {
-    Error::upstream(Kind::Timeout, "the upstream did not answer in time")
-}
-
 /// Sends the request and reads the final response head. Interim ones go to the client as they come.
 async fn transfer<C: Client, N: Connection>(
     client: &mut C,
     x: &mut Exchange,
     connection: &mut N,
     head: RequestHead,
-    upload: &Upload,
-    until: Instant,
+    upload: &mut Upload,
+    patience: &mut Patience,
 ) -> Result<ResponseHead, Error> {
     match upload {
         Upload::Nothing => connection.send_head(head, false).await?,
@@ -244,21 +214,21 @@ async fn transfer<C: Client, N: Connection>(
             connection.body_follows();
             connection.send_head(head, true).await?;
             let sending = connection.send_body(bytes.clone(), true);
-            match guarded(client, x, until, sending).await? {
+            match patience.wait(client, sending).await? {
                 Err(error) if error.kind() == Kind::Timeout => return Err(error),
                 // An upstream that answers early may stop reading: its answer is still there to be read.
                 Ok(()) | Err(_) => {}
             }
         }
-        Upload::Streaming(prefix) => {
+        Upload::Streaming(passing) => {
             connection.send_head(head, true).await?;
-            crate::exchange::receive::mark_streamed(&x.request);
-            if let Some(head) = stream_body(client, x, connection, prefix.clone(), until).await? {
+            receive::mark_streamed(&x.request);
+            if let Some(head) = stream_body(client, x, connection, passing, patience).await? {
                 return Ok(head);
             }
         }
     }
-    final_head(client, x, connection, until).await
+    final_head(client, x, connection, patience).await
 }
 
 /// Reads heads until the final one.
@@ -266,10 +236,10 @@ async fn final_head<C: Client, N: Connection>(
     client: &mut C,
     x: &Exchange,
     connection: &mut N,
-    until: Instant,
+    patience: &Patience,
 ) -> Result<ResponseHead, Error> {
     loop {
-        let head = guarded(client, x, until, connection.read_head()).await??;
+        let head = patience.wait(client, connection.read_head()).await??;
         if !interim(&head) {
             return Ok(head);
         }
@@ -296,14 +266,14 @@ async fn stream_body<C: Client, N: Connection>(
     client: &mut C,
     x: &mut Exchange,
     connection: &mut N,
-    prefix: Bytes,
-    until: Instant,
+    passing: &mut Passing,
+    patience: &mut Patience,
 ) -> Result<Option<ResponseHead>, Error> {
-    if !prefix.is_empty() {
-        connection.send_body(prefix, false).await?;
+    for piece in passing.kept() {
+        connection.send_body(piece.clone(), false).await?;
     }
     if x.intake.expects_continue
-        && let Some(head) = await_continue(client, x, connection, until).await?
+        && let Some(head) = await_continue(client, x, connection, patience).await?
     {
         return Ok(Some(head));
     }
@@ -319,11 +289,22 @@ async fn stream_body<C: Client, N: Connection>(
                 continue;
             }
             piece = client.read_body() => piece?,
+            error = patience.over() => return Err(error),
         };
         let end = piece.is_none();
-        let sent = connection.send_body(piece.unwrap_or_default(), end).await;
-        if end || sent.is_err() {
-            return Ok(None);
+        piece.iter().for_each(|piece| passing.keep(piece));
+        let sent = patience.taking(connection.send_body(piece.unwrap_or_default(), end)).await;
+        match sent {
+            Some(Ok(())) if !end => {}
+            // It may have answered before it stopped taking: its head is looked for.
+            None => {
+                patience.lose();
+                return Ok(None);
+            }
+            Some(_) => {
+                patience.renew();
+                return Ok(None);
+            }
         }
     }
 }
@@ -333,12 +314,11 @@ async fn await_continue<C: Client, N: Connection>(
     client: &mut C,
     x: &mut Exchange,
     connection: &mut N,
-    until: Instant,
+    patience: &Patience,
 ) -> Result<Option<ResponseHead>, Error> {
-    x.intake.expects_continue = false;
-    let patience = (Instant::now() + CONTINUE_PATIENCE).min(until);
+    let leave = (Instant::now() + CONTINUE_PATIENCE).min(patience.until);
     loop {
-        match tokio::time::timeout_at(patience, connection.read_head()).await {
+        match tokio::time::timeout_at(leave, connection.read_head()).await {
             Ok(Ok(head)) if head.status == StatusCode::CONTINUE => break,
             Ok(Ok(head)) if interim(&head) => forward_interim(client, x, head).await?,
             Ok(Ok(head)) => return Ok(Some(head)),
@@ -346,6 +326,7 @@ async fn await_continue<C: Client, N: Connection>(
             Err(_) => break,
         }
     }
+    x.intake.expects_continue = false;
     client.send_continue().await?;
     Ok(None)
 }

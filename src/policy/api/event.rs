@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 
 use super::unknown_field;
 use super::view::{Source, View, scalar};
-use crate::json::{Doc, Item, Limits};
+use crate::json::{Doc, Item};
+use crate::policy::host::Host;
 use crate::stream::Event;
 
 /// An event.
@@ -47,7 +48,7 @@ impl Ev {
     fn json(&mut self, lua: &Lua) -> mlua::Result<(Value, Option<String>)> {
         let doc = match &self.doc {
             Some(doc) => Arc::clone(doc),
-            None => match Doc::parse(self.event.data().clone(), Limits::default()) {
+            None => match Doc::parse(self.event.data().clone(), Host::of(lua)?.limits.json) {
                 Ok(doc) => Arc::clone(self.doc.insert(Arc::new(Mutex::new(doc)))),
                 Err(error) => return Ok((Value::Nil, Some(format!("the event is not JSON: {error}")))),
             },

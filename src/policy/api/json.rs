@@ -9,7 +9,8 @@ use serde_json::Value as Json;
 
 use super::view::{Source, View, place, scalar};
 use super::{failed, number};
-use crate::json::{Doc, Fragment, Item, Limits, MAX_DEPTH, validate};
+use crate::json::{Doc, Fragment, Item, MAX_DEPTH, validate};
+use crate::policy::host::Host;
 
 /// The longest text that a value may become: views can stand in a table more than once.
 const LONGEST: usize = 32 * 1024 * 1024;
@@ -102,7 +103,8 @@ fn is_null(value: &Value, key: &Value) -> mlua::Result<bool> {
 /// `json.decode`: a view, or a plain value; `nil` and why when the text is not JSON.
 fn decode(lua: &Lua, text: &LuaString) -> mlua::Result<(Value, Value)> {
     let bytes = Bytes::copy_from_slice(&text.as_bytes());
-    let parsed = validate(&bytes, Limits::default()).and_then(|()| Doc::parse(bytes, Limits::default()));
+    let limits = Host::of(lua)?.limits.json;
+    let parsed = validate(&bytes, limits).and_then(|()| Doc::parse(bytes, limits));
     let doc = match parsed {
         Ok(doc) => doc,
         Err(error) => return failed(lua, "bad_json", &error.to_string()),

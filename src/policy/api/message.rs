@@ -8,9 +8,10 @@ use mlua::{Lua, Value};
 
 use super::json::encode;
 use super::view::{Epoch, Source, View};
-use crate::json::{Doc, Item, Limits};
+use crate::json::{Doc, Item};
 use crate::message::{Body, HasBody, Shared};
 use crate::policy::failure::Raised;
+use crate::policy::host::Host;
 
 /// A message's body, as policies hold it.
 pub(super) struct BodyOf<M> {
@@ -50,12 +51,13 @@ impl<M: HasBody> BodyOf<M> {
         lua: &Lua,
         source: impl FnOnce(Epoch) -> Source,
     ) -> mlua::Result<(Value, Option<String>)> {
+        let limits = Host::of(lua)?.limits.json;
         let mut message = self.message.lock();
         let body = message.body_mut();
         if body.bytes().is_some_and(|bytes| bytes.is_empty()) {
             return Ok((Value::Nil, Some("the body is empty".to_owned())));
         }
-        let doc: &mut Doc = match body.json(Limits::default()) {
+        let doc: &mut Doc = match body.json(limits) {
             Ok(doc) => doc,
             Err(error) => return Ok((Value::Nil, Some(format!("the body is not JSON: {error}")))),
         };

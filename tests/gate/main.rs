@@ -1,0 +1,28 @@
+//! The running gate over real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what a test cannot do without is there, or the test fails"
+)]
+
+mod support;
+
+mod admin;
+mod binary;
+mod cache;
+mod decisions;
+mod failover;
+mod forward;
+mod framing;
+mod hooks;
+mod limits;
+mod limits_policy;
+mod log;
+mod reload;
+mod shutdown;
+mod stream;
+mod traffic;
+mod traps;
+mod upgrade;
+mod upload;

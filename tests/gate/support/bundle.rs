@@ -1,0 +1,197 @@
+//! A gate in this process that serves a bundle in a folder of its own, and follows it as `tidegate serve` does.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tidegate::admin::{Admin, Board};
+use tidegate::bundle::{SETTLE, Watcher};
+use tidegate::edge::{self, Listener, Server, tls};
+use tidegate::fault::Fault;
+use tidegate::gate::reload::{self, Reloader};
+use tidegate::gate::{Gate, background, live};
+use tidegate::generation::Candidate;
+use tidegate::upstream::dial::Dialer;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+
+use super::talk::Talk;
+use super::until;
+
+/// Worker threads, and so VMs, of a gate in a test.
+const WORKERS: usize = 2;
+
+/// A running gate.
+pub(crate) struct Bundled {
+    folder: PathBuf,
+    /// Removes the folder with the gate, unless it is the test's own.
+    owned: Option<TempDir>,
+    /// Where clients connect.
+    pub(crate) address: SocketAddr,
+    /// Where status and metrics are.
+    pub(crate) admin: SocketAddr,
+    /// The gate itself, for what cannot be seen from outside.
+    pub(crate) gate: Arc<Gate<Dialer>>,
+    /// Its listening side, to be closed.
+    pub(crate) server: Arc<Server>,
+    runtime: Option<Runtime>,
+}
+
+// === impl Bundled ===
+
+impl Bundled {
+    /// Serves a bundle of these files.
+    pub(crate) fn serve(files: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().unwrap();
+        for (name, text) in files {
+            fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        Self::owning(folder)
+    }
+
+    /// Serves one policy before one upstream, after whatever else the settings say.
+    pub(crate) fn policy(upstream: &str, settings: &str, lua: &str) -> Self {
+        let settings = format!("{settings}\n[upstreams.up]\nurl = \"{upstream}\"\n[[policies]]\nfile = \"p.lua\"\n");
+        Self::serve(&[("tidegate.toml", &settings), ("p.lua", lua)])
+    }
+
+    /// Serves the shipped policies with other settings.
+    pub(crate) fn shipped(settings: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        copy(&root().join("policies"), folder.path());
+        fs::write(folder.path().join("tidegate.toml"), settings).unwrap();
+        Self::owning(folder)
+    }
+
+    /// Serves one upstream without policies, after whatever else the settings say.
+    pub(crate) fn before(upstream: &str, settings: &str) -> Self {
+        Self::serve(&[("tidegate.toml", &format!("{settings}\n[upstreams.up]\nurl = \"{upstream}\"\n"))])
+    }
+
+    fn owning(folder: TempDir) -> Self {
+        let mut gate = Self::following(folder.path(), SETTLE);
+        gate.owned = Some(folder);
+        gate
+    }
+
+    /// Serves a folder that is the test's own; a change is taken when it has settled for so long.
+    pub(crate) fn following(folder: &Path, settle: Duration) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().unwrap();
+        let board = Arc::new(Board::default());
+        let candidate = Candidate::read(folder).unwrap_or_else(|faults| panic!("{}", list(&faults)));
+        let gate =
+            live::start(candidate, WORKERS, Arc::clone(&board)).unwrap_or_else(|faults| panic!("{}", list(&faults)));
+        let gate = Arc::new(gate);
+        let most = gate.live.load().settings.limits.connections.get() as usize;
+        let server = Arc::new(Server::new(Arc::clone(&gate), most));
+        let (address, admin) = runtime.block_on(listen(&gate, &server, &board));
+        let reloader = Reloader { gate: Arc::clone(&gate), board, workers: WORKERS, adjust: Box::new(|_| Ok(())) };
+        let inside = runtime.enter();
+        background::start(&gate);
+        tokio::spawn(reload::follow(reloader, Watcher::start(folder, settle)));
+        drop(inside);
+        Self { folder: folder.to_owned(), owned: None, address, admin, gate, server, runtime: Some(runtime) }
+    }
+
+    /// A connection.
+    pub(crate) fn talk(&self) -> Talk {
+        Talk::to(self.address)
+    }
+
+    /// Stops as the binary does when it is told to; whether all exchanges ended in time.
+    pub(crate) fn close(&self, grace: Duration) -> bool {
+        self.runtime.as_ref().unwrap().block_on(self.server.close(grace))
+    }
+
+    /// A file of the bundle.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Saves a file as most editors do: written beside it, then renamed over it.
+    pub(crate) fn save(&self, name: &str, text: &str) {
+        let beside = self.file(&format!(".{name}.new"));
+        fs::write(&beside, text).unwrap();
+        fs::rename(&beside, self.file(name)).unwrap();
+    }
+
+    /// The number of the generation that serves.
+    pub(crate) fn generation(&self) -> u64 {
+        self.gate.live.load().number
+    }
+
+    /// Saves a file and waits until another generation serves.
+    pub(crate) fn save_live(&self, name: &str, text: &str) {
+        let before = self.generation();
+        self.save(name, text);
+        assert!(until(|| self.generation() > before), "not live: {:#}", self.status());
+    }
+
+    /// Waits until the status says that the bundle was rejected, and returns its faults.
+    pub(crate) fn rejected(&self) -> Vec<String> {
+        assert!(until(|| self.status()["rejected"].is_object()), "not rejected: {:#}", self.status());
+        let faults = self.status()["rejected"]["faults"].clone();
+        serde_json::from_value(faults).unwrap()
+    }
+
+    /// What `/-/status` says.
+    pub(crate) fn status(&self) -> Value {
+        Talk::to(self.admin).get("/-/status", &[]).json()
+    }
+
+    /// What `/-/metrics` says.
+    pub(crate) fn metrics(&self) -> String {
+        Talk::to(self.admin).get("/-/metrics", &[]).text()
+    }
+}
+
+impl Drop for Bundled {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        }
+    }
+}
+
+/// Binds the first listener of the settings and the admin's, both on ports that the system chooses.
+async fn listen(gate: &Arc<Gate<Dialer>>, server: &Arc<Server>, board: &Arc<Board>) -> (SocketAddr, SocketAddr) {
+    let free = SocketAddr::from(([127, 0, 0, 1], 0));
+    let admin = TcpListener::bind(free).await.unwrap();
+    let admin_address = admin.local_addr().unwrap();
+    let answers = Admin { gate: Arc::clone(gate), board: Arc::clone(board) };
+    tokio::spawn(edge::local::serve(admin, answers));
+    let settings = Arc::clone(&gate.live.load().settings);
+    let asked = settings.listen.first().unwrap();
+    let acceptor = asked.tls.as_ref().map(|files| tls::acceptor(files.cert.path(), files.key.path()).unwrap());
+    let listener = Listener::bind(free, acceptor, asked.h2c).await.unwrap();
+    let address = listener.address().unwrap();
+    tokio::spawn(Arc::clone(server).accept(listener));
+    (address, admin_address)
+}
+
+fn list(faults: &[Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// The root of the tree.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Copies a folder with what is in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
