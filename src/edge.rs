@@ -82,12 +82,14 @@ impl Server {
     pub fn new(gate: Arc<Gate<Dialer>>, connections: usize) -> Self {
         let conf = Arc::new(ServerConf::default());
         // The engine counts the requests after the first.
+        let keep_alive = gate.live.load().settings.limits.keep_alive;
         let per_connection = gate.live.load().settings.limits.requests_per_connection.checked_sub(1);
         let build = |h2c: bool| {
             let mut proxy = http_proxy(&conf, Edge::new(Arc::clone(&gate)));
             let mut options = HttpServerOptions::default();
             options.h2c = h2c;
             options.keepalive_request_limit = per_connection;
+            options.h2_idle_timeout = Some(keep_alive);
             proxy.server_options = Some(options);
             Arc::new(proxy)
         };

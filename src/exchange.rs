@@ -40,7 +40,7 @@ use tokio::time::Instant;
 
 use crate::cache::Key;
 use crate::dialect::Dialect;
-use crate::error::Error;
+use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
 use crate::gate::memory::Share;
 use crate::generation::Generation;
@@ -204,9 +204,16 @@ pub enum End {
 
 /// Serves one exchange to its end. Never fails: whatever goes wrong becomes a response, or a broken connection.
 pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange: &mut Exchange) -> End {
-    let end = match live(gate, client, exchange).await {
+    let served = match exchange.deadline {
+        None => live(gate, client, exchange).await,
+        Some(deadline) => match tokio::time::timeout_at(deadline, live(gate, client, exchange)).await {
+            Ok(served) => served,
+            Err(_) => Err(Error::new(Fault::Gate, Kind::Timeout, 504, "the exchange took too long")),
+        },
+    };
+    let end = match served {
         Ok(end) => end,
-        Err(error) => fail::answer(gate, client, exchange, error).await,
+        Err(error) => Box::pin(fail::answer(gate, client, exchange, error)).await,
     };
     if end == End::Answered && !exchange.intake.expects_continue {
         receive::drain(client, exchange.generation.settings.limits.drain).await;

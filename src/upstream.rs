@@ -69,6 +69,8 @@ pub struct Endpoint {
     pub trust: Trust,
     /// How long an idle connection to it is kept for the next exchange.
     pub keep_alive: Duration,
+    /// How long the endpoint may take none of what is sent to it.
+    pub write_timeout: Duration,
     /// How long connecting, with TLS, may take.
     pub connect_timeout: Duration,
     /// The connector's prepared form of this endpoint, by address.

@@ -1,5 +1,7 @@
 //! The engine's session as an exchange sees it: the client's side of the wire.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
 use pingora_core::ErrorType;
@@ -17,7 +19,12 @@ pub struct WireClient<'a> {
     session: &'a mut Session,
     /// The version of the request.
     version: Version,
+    /// How long the client may send or take nothing.
+    idle: Duration,
 }
+
+/// How long a client may send or take nothing unless the settings say.
+const USUAL_IDLE: Duration = Duration::from_mins(1);
 
 // === impl WireClient ===
 
@@ -25,7 +32,8 @@ impl<'a> WireClient<'a> {
     /// The client of a session whose request head was read.
     pub fn new(session: &'a mut Session) -> Self {
         let version = session.req_header().version;
-        Self { session, version }
+        let idle = session.downstream_session.get_write_timeout().unwrap_or(USUAL_IDLE);
+        Self { session, version, idle }
     }
 
     /// Tells the connection what the engine's own lines in the head should say.
@@ -38,8 +46,12 @@ impl<'a> WireClient<'a> {
 
 impl Client for WireClient<'_> {
     async fn read_body(&mut self) -> Result<Option<Bytes>, Error> {
-        let read = self.session.downstream_session.read_request_body().await;
-        read.map_err(|error| translate(&error))
+        // HTTP/2 knows no time-out of its own for this.
+        let reading = self.session.downstream_session.read_request_body();
+        match tokio::time::timeout(self.idle, reading).await {
+            Ok(read) => read.map_err(|error| translate(&error)),
+            Err(_) => Err(Error::client(Kind::Timeout, 408, "the request body did not come in time")),
+        }
     }
 
     fn body_done(&mut self) -> bool {
@@ -70,11 +82,10 @@ impl Client for WireClient<'_> {
             self.session.downstream_session.set_keepalive(None);
         }
         self.edit_head(&head);
-        let sent = self.session.downstream_session.write_response_header(Box::new(head)).await;
-        sent.map_err(|error| translate(&error))?;
+        let wire = &mut self.session.downstream_session;
+        taken(self.idle, wire.write_response_header(Box::new(head))).await?;
         if end {
-            let ended = self.session.downstream_session.finish_body().await;
-            ended.map_err(|error| translate(&error))?;
+            taken(self.idle, wire.finish_body()).await?;
         }
         Ok(())
     }
@@ -88,15 +99,21 @@ impl Client for WireClient<'_> {
         if let Some(trailers) = trailers
             && self.session.downstream_session.is_http2()
         {
-            let sent = self.session.downstream_session.write_response_trailers(trailers).await;
-            return sent.map_err(|error| translate(&error));
+            return taken(self.idle, self.session.downstream_session.write_response_trailers(trailers)).await;
         }
-        let ended = self.session.downstream_session.finish_body().await;
-        ended.map_err(|error| translate(&error))
+        taken(self.idle, self.session.downstream_session.finish_body()).await
     }
 
     async fn break_off(&mut self) {
         self.session.downstream_session.set_keepalive(None);
+    }
+}
+
+/// Waits until the client has taken what is written. One that takes nothing for too long counts as gone.
+async fn taken(idle: Duration, writing: impl Future<Output = pingora_core::Result<()>>) -> Result<(), Error> {
+    match tokio::time::timeout(idle, writing).await {
+        Ok(written) => written.map_err(|error| translate(&error)),
+        Err(_) => Err(Error::client(Kind::ClientGone, 499, "the client takes nothing")),
     }
 }
 

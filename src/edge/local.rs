@@ -11,6 +11,7 @@ use pingora_core::protocols::http::ServerSession;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::ACCEPT_PAUSE;
 use super::guard::Limits;
 use super::stream::{ClientStream, Transport};
 
@@ -26,7 +27,11 @@ struct App<A>(A);
 pub async fn serve<A: Answer>(listener: TcpListener, answers: A) {
     let app = Arc::new(HttpServer::new_app(App(answers)));
     let (_never, watch) = watch::channel(false);
-    while let Ok((socket, peer)) = listener.accept().await {
+    loop {
+        let Ok((socket, peer)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await; // paced: the system is out of files
+            continue;
+        };
         let app = Arc::clone(&app);
         let watch = watch.clone();
         tokio::spawn(async move {

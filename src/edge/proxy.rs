@@ -22,6 +22,7 @@ use crate::exchange::begin::{Arrival, begin};
 use crate::exchange::{self, End, Exchange, Peer, Reason, finish};
 use crate::gate::Gate;
 use crate::message::{Body, RequestHead};
+use crate::policy::Hook;
 use crate::upstream::dial::Dialer;
 
 /// The gate behind the engine's callbacks.
@@ -72,9 +73,10 @@ impl Edge {
             }
             Err(error) => {
                 let mut client = WireClient::new(session);
-                exchange::fail::answer(&self.gate, &mut client, &mut exchange, error).await;
+                let end = exchange::fail::answer(&self.gate, &mut client, &mut exchange, error).await;
+                stayed(session);
                 finish::settle(&self.gate, exchange);
-                Ok(Carried(None))
+                if end == End::Broken { Err(broken_off()) } else { Ok(Carried(None)) }
             }
         }
     }
@@ -107,7 +109,11 @@ impl ProxyHttp for Edge {
 
     /// The whole exchange happens here. `Ok(true)`: answered; `Ok(false)`: an upgrade goes on in the engine's flow.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Carried) -> Result<bool> {
+        let asks = session.req_header().headers.contains_key("upgrade");
         let mut exchange = self.begin(session);
+        if asks && !exchange.upgrade {
+            stayed(session);
+        }
         self.gate.metrics.begun(1);
         let mut client = WireClient::new(session);
         let served = AssertUnwindSafe(exchange::serve(&*self.gate, &mut client, &mut exchange)).catch_unwind().await;
@@ -119,15 +125,15 @@ impl ProxyHttp for Edge {
         });
         match end {
             End::Answered => {
-                if let Some(stream) = stream_of(&session.downstream_session) {
-                    stream.stayed();
+                if exchange.upgrade {
+                    stayed(session);
                 }
                 finish::settle(&self.gate, exchange);
                 Ok(true)
             }
             End::Broken => {
                 finish::settle(&self.gate, exchange);
-                Err(EngineError::explain(ErrorType::ConnectionClosed, "broken off"))
+                Err(broken_off())
             }
             End::Upgrade => {
                 *ctx = self.carry(session, exchange).await?;
@@ -170,11 +176,17 @@ impl ProxyHttp for Edge {
         if let Some(stream) = stream_of(&session.downstream_session) {
             if response.status == StatusCode::SWITCHING_PROTOCOLS {
                 stream.switched();
-            } else {
+            } else if !response.status.is_informational() {
                 stream.stayed();
             }
         }
         if let Some(upgrade) = &mut ctx.0 {
+            let policies = &upgrade.exchange.generation.policies;
+            let hooked = policies.has(Hook::OnResponse) || policies.has(Hook::OnEvent);
+            if hooked && response.status.is_success() {
+                // Not an upgrade after all: it must not slip past the hooks that ordinary responses go through.
+                return Err(EngineError::explain(ErrorType::InvalidHTTPHeader, "the upstream did not upgrade"));
+            }
             upgrade.exchange.sent.status = Some(response.status.as_u16());
             upgrade.exchange.sent.head_after = Some(upgrade.exchange.elapsed());
         }
@@ -207,6 +219,17 @@ impl ProxyHttp for Edge {
     fn suppress_error_log(&self, _session: &Session, _ctx: &Carried, _error: &EngineError) -> bool {
         true
     }
+}
+
+/// Tells the guard that an upgrade was answered with anything but 101: what waits behind it is the next request.
+fn stayed(session: &Session) {
+    if let Some(stream) = stream_of(&session.downstream_session) {
+        stream.stayed();
+    }
+}
+
+fn broken_off() -> Box<EngineError> {
+    EngineError::explain(ErrorType::ConnectionClosed, "broken off")
 }
 
 /// What is known of the connection that a session is on.

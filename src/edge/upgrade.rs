@@ -1,11 +1,15 @@
 //! Prepares an upgrade: the head that the endpoint is sent, and the peer that the engine's own flow connects to.
 
+use std::sync::Arc;
+
 use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::exchange::attempt::send;
 use crate::error::{Error, Fault, Kind};
 use crate::exchange::Exchange;
-use crate::message::RequestHead;
+use crate::message::{Body, Request, RequestHead, Shared};
+use crate::policy::Hook;
+use crate::upstream::Endpoint;
 use crate::upstream::balance;
 use crate::upstream::dial::Dialer;
 
@@ -14,12 +18,20 @@ pub(super) async fn prepare(dial: &Dialer, x: &mut Exchange) -> Result<(Box<Http
     let planned = x.plan.as_ref().and_then(|plan| plan.attempts.first());
     let chosen = planned.and_then(|planned| {
         let upstream = x.generation.upstreams.get(&planned.upstream)?;
-        balance::choose(&upstream.endpoints, |_| false, fastrand::f64())
+        let excluded = |endpoint: &Endpoint| planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name);
+        let endpoint = balance::choose(&upstream.endpoints, excluded, fastrand::f64())?;
+        Some((planned.clone(), Arc::clone(upstream), Arc::clone(endpoint)))
     });
-    let Some(endpoint) = chosen.cloned() else {
+    let Some((planned, upstream, endpoint)) = chosen else {
         return Err(Error::new(Fault::Gate, Kind::NoRoute, 502, "the plan holds no endpoint"));
     };
-    let head = send::address(x, &endpoint)?;
-    let peer = dial.peer(&endpoint).await?;
+    let copy = Shared::new(Request { head: send::address(x, &endpoint)?, body: Body::Empty });
+    if x.generation.policies.has(Hook::OnAttempt) {
+        x.run.on_attempt(&copy, &planned, 1, &endpoint.name).await?;
+    }
+    let mut peer = dial.peer(&endpoint).await?;
+    // The engine's own flow knows one time-out: for the head, and between pieces of what follows.
+    peer.options.read_timeout = Some(upstream.timeouts.head.max(upstream.timeouts.idle));
+    let head = copy.lock().head.clone();
     Ok((peer, head))
 }

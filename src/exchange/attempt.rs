@@ -21,7 +21,7 @@ use super::wire::{Client, Connection, Dial};
 use super::{AttemptRecord, Exchange, receive};
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
-use crate::message::ResponseHead;
+use crate::message::{Body, ResponseHead};
 use crate::policy::Hook;
 use crate::upstream::{Endpoint, Upstream, balance, retry_after};
 
@@ -101,6 +101,7 @@ pub async fn run<C: Client, D: Dial>(
         match (ended, decision) {
             (Ended::Response(response), None) if response.served() => return Ok(*response),
             (Ended::Response(response), None) => return Ok(better(best.take(), *response)),
+            (Ended::Failed(error), _) if error.kind() == Kind::ClientGone => return Err(error),
             (Ended::Failed(error), None) => {
                 failure = error;
                 break;
@@ -110,9 +111,6 @@ pub async fn run<C: Client, D: Dial>(
                 waited = progress.turn(x, &next, again);
             }
             (Ended::Failed(error), Some(again)) => {
-                if error.kind() == Kind::ClientGone {
-                    return Err(error);
-                }
                 failure = error;
                 waited = progress.turn(x, &next, again);
             }
@@ -162,7 +160,7 @@ fn judge<D: Dial>(
     ended: &Ended<D::Connection>,
 ) -> Option<Failover> {
     let record = x.attempts.last()?;
-    if record.error.as_ref().is_some_and(|error| error.fault() == Fault::Policy) {
+    if record.error.as_ref().is_some_and(|error| error.fault() == Fault::Policy) && x.request_intact() {
         return (progress.untried(x, next) > 0).then(skip);
     }
     let refused = record.error.is_some() || record.status.is_none_or(|status| status >= 400);
@@ -210,7 +208,7 @@ fn retryable(error: &Error) -> bool {
 
 /// Reads a refusal's body, within limits, so that its connection is free while others are tried.
 async fn keep<N: Connection>(mut response: Committed<N>) -> Committed<N> {
-    let read = tokio::time::timeout(REFUSAL_TIME, response.source.read_all(REFUSAL_BYTES)).await;
+    let read = tokio::time::timeout(REFUSAL_TIME, response.source.read_all(REFUSAL_BYTES, None)).await;
     let clean = matches!(read, Ok(Ok(_)));
     response.source.release(clean).await;
     let body = match read {
@@ -252,7 +250,7 @@ async fn wait<C: Client>(client: &mut C, x: &Exchange, after: Duration) -> Resul
 
 /// Whether the request body is off the wire, so that the client can be watched.
 fn client_idle(x: &Exchange) -> bool {
-    !matches!(x.request.lock().body, crate::message::Body::Unread)
+    !matches!(x.request.lock().body, Body::Unread)
 }
 
 // === impl Committed ===
@@ -267,6 +265,11 @@ impl<N: Connection> Committed<N> {
 // === impl Exchange ===
 
 impl Exchange {
+    /// Whether nothing of the request's body was lost yet.
+    fn request_intact(&self) -> bool {
+        !matches!(self.request.lock().body, Body::Streamed | Body::Failed(_))
+    }
+
     /// Whether the request can be sent a second time: its body is empty or in memory.
     pub(super) fn request_replayable(&self) -> bool {
         self.request.lock().body.bytes().is_some()

@@ -11,7 +11,7 @@ use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
 use crate::json::{self, Item};
-use crate::message::Request;
+use crate::message::{Request, RequestHead};
 use crate::policy::Hook;
 
 /// Asks `identify`; without an answer the caller is nobody in particular.
@@ -146,8 +146,32 @@ fn key(x: &Exchange, rule: &CacheRule, plan: &Plan) -> Key {
         dialect: x.dialect.map(Dialect::as_str),
         stream,
     };
-    Key::new(rule, x.identity.user.as_deref(), &fingerprint, &form)
+    let user = holder(x.identity.user.as_deref(), &request.head);
+    Key::new(rule, user.as_deref(), &fingerprint, &form)
 }
+
+/// For whom an answer may be kept: the user, and the key that the client showed. Clients that nobody told apart, but
+/// that come with keys of their own, do not read each other's answers.
+fn holder(user: Option<&str>, head: &RequestHead) -> Option<String> {
+    let mut shown = blake3::Hasher::new();
+    let mut any = false;
+    for name in CREDENTIALS {
+        for value in head.headers.get_all(name) {
+            any = true;
+            shown.update(name.as_bytes()).update(value.as_bytes());
+        }
+    }
+    match (user, any) {
+        (user, false) => user.map(str::to_owned),
+        (user, true) => {
+            let key = shown.finalize().to_hex();
+            Some(format!("{} with key {}", user.unwrap_or("nobody"), key.get(..16).unwrap_or_default()))
+        }
+    }
+}
+
+/// Headers that say with whose rights a call is made.
+const CREDENTIALS: [&str; 5] = ["authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"];
 
 /// Whether a request's JSON says `"stream": true`.
 fn asks_for_stream(request: &mut Request, limits: json::Limits) -> bool {

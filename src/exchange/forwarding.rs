@@ -52,16 +52,22 @@ impl Forwarding {
         if !self.trusts(peer) {
             return peer;
         }
-        let named: Vec<IpAddr> = head
+        let lines: Vec<&str> = head
             .headers
             .get_all("x-forwarded-for")
             .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map_while(|part| part.trim().parse().ok())
+            .map(|line| line.to_str().unwrap_or("?"))
             .collect();
-        let outside = named.iter().rev().find(|ip| !self.trusts(**ip));
-        outside.or(named.first()).copied().unwrap_or(peer)
+        let mut nearest = peer;
+        // From the right: each name was added by the one after it, and is believed as long as that one is trusted.
+        for part in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+            match part.trim().parse() {
+                Ok(ip) if self.trusts(ip) => nearest = ip,
+                Ok(ip) => return ip,
+                Err(_) => return nearest,
+            }
+        }
+        nearest
     }
 
     /// Adds the gate's traces to a request about to be sent.
@@ -176,6 +182,10 @@ mod tests {
     fn a_trusted_peer_is_believed_up_to_the_first_stranger() {
         let chained = head(&[("X-Forwarded-For", "6.6.6.6, 1.2.3.4, 10.0.0.7")]);
         assert_eq!(forwarding().client_ip(ip("10.0.0.1"), &chained), ip("1.2.3.4"));
+        let broken = head(&[("X-Forwarded-For", "6.6.6.6, x, 5.5.5.5")]);
+        assert_eq!(forwarding().client_ip(ip("10.0.0.1"), &broken), ip("5.5.5.5"));
+        let unreadable = head(&[("X-Forwarded-For", "6.6.6.6, x, 10.0.0.9")]);
+        assert_eq!(forwarding().client_ip(ip("10.0.0.1"), &unreadable), ip("10.0.0.9"));
     }
 
     #[test]

@@ -99,6 +99,9 @@ pub fn has_body(method: &Method, status: StatusCode) -> bool {
 /// Refuses a response in a transfer coding that is not understood here: where its body ends could only be guessed, and
 /// what it holds would be passed on under a wrong name (RFC 9112 §6.1).
 pub fn check_response(head: ResponseHead) -> Result<ResponseHead, Error> {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Error::upstream(Kind::Garbage, "the upstream switched protocols unasked"));
+    }
     let strange = |coding: &HeaderValue| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
     if head.headers.get_all(TRANSFER_ENCODING).iter().any(strange) {
         return Err(Error::upstream(Kind::Garbage, "the upstream answered in a transfer coding that is not known here"));

@@ -27,7 +27,8 @@ pub fn check(x: &mut Exchange) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a request asks to leave HTTP for another protocol (RFC 9110 §7.8); only HTTP/1.1 can.
+/// Whether a request asks to leave HTTP for WebSocket (RFC 6455 §4.1); only HTTP/1.1 can. A request that asks for
+/// any other protocol is served as if it did not (RFC 9110 §7.8), on the one path that all take.
 pub fn wants_upgrade(head: &RequestHead, peer: &Peer) -> bool {
     let nominated = head
         .headers
@@ -36,7 +37,8 @@ pub fn wants_upgrade(head: &RequestHead, peer: &Peer) -> bool {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|name| name.trim().eq_ignore_ascii_case("upgrade"));
-    peer.version == Version::HTTP_11 && nominated && head.headers.contains_key(UPGRADE)
+    let websocket = head.headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    peer.version == Version::HTTP_11 && nominated && websocket
 }
 
 /// What a request's head says of its body.
@@ -142,13 +144,15 @@ pub async fn read_up_to<C: Client>(
 }
 
 fn refuse(request: &Shared<Request>, cap: usize) -> Result<(), Error> {
-    let error = Error::client(
-        Kind::TooLarge,
-        413,
-        format!("the request body is larger than the {cap} bytes this gate holds in memory"),
-    );
+    let error = too_large(cap);
     request.fill(Body::Failed(error.clone()));
     Err(error)
+}
+
+/// A body that does not fit into memory.
+pub fn too_large(cap: usize) -> Error {
+    let message = format!("the request body is larger than the {cap} bytes this gate holds in memory");
+    Error::client(Kind::TooLarge, 413, message)
 }
 
 /// Reads and discards what is left of the request body, for at most `within`: closing a socket with unread bytes

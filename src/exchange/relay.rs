@@ -21,6 +21,7 @@ use crate::cache::{Entry, Recorder, Recording, Refusal};
 use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
+use crate::gate::memory::Share;
 use crate::message::{Body, HeadError, Response, ResponseHead, ServedBy, Shared};
 use crate::policy::Hook;
 use crate::stream::Wire;
@@ -141,11 +142,13 @@ async fn send<C: Client, D: Dial, N: Connection>(
         source.release(false).await;
         return Err(error);
     }
-    let events = wire.map(|wire| Events::new(wire, x));
+    // A hook may have changed the status to one that has no body.
+    let bodied = bodied && heads::has_body(&x.method, response.lock().head.status);
+    let events = wire.filter(|_| bodied).map(|wire| Events::new(wire, x));
     let (head, whole) = framed(&response, events.as_ref(), bodied);
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
+    x.sent.status = Some(head.status.as_u16());
     let sent = client.send_head(marked(x, head), end).await;
-    x.sent.status = Some(response.lock().head.status.as_u16());
     x.sent.head_after = Some(x.elapsed());
     let result = match sent {
         Err(error) => Err(error),
@@ -171,7 +174,7 @@ async fn on_response<C: Client, N: Connection>(
     }
     let cap = x.generation.settings.limits.response_body;
     let hook = x.run.on_response(response);
-    with_response_body(client, response, source, tape, cap, hook).await?
+    with_response_body(client, response, source, tape, cap, &mut x.intake.share, hook).await?
 }
 
 /// Runs a hook to its end, reading the response body into memory when it asks for it.
@@ -181,6 +184,7 @@ async fn with_response_body<C: Client, N: Connection, F: Future>(
     source: &mut Source<N>,
     tape: &mut Option<Recorder>,
     cap: usize,
+    share: &mut Share,
     hook: F,
 ) -> Result<F::Output, Error> {
     let mut hook = pin!(hook);
@@ -190,7 +194,10 @@ async fn with_response_body<C: Client, N: Connection, F: Future>(
             biased;
             output = &mut hook => return Ok(output),
             () = response.wanted() => {
-                let bytes = source.read_all(cap).await?;
+                let bytes = tokio::select! {
+                    bytes = source.read_all(cap, Some(share)) => bytes?,
+                    () = client.gone(), if watch => return Err(receive::gone()),
+                };
                 if let Some(tape) = tape {
                     tape.push(&bytes);
                 }
@@ -209,6 +216,9 @@ fn framed(response: &Shared<Response>, events: Option<&Events>, bodied: bool) ->
     head.set_version(http::Version::HTTP_11);
     match &whole {
         Some(bytes) => heads::frame_response(head, Framing::Length(bytes.len() as u64)),
+        None if head.status == StatusCode::NO_CONTENT => {
+            head.remove_header("content-length");
+        }
         None if !bodied => {}
         None => {
             let edits = events.is_some_and(Events::edits);
@@ -271,7 +281,10 @@ async fn pump<C: Client, N: Connection>(
             tape.push(&piece);
         }
         let out = match &mut events {
-            Some(events) => events.pass(x, piece),
+            Some(passing) => match passing.pass(x, piece) {
+                Ok(out) => out,
+                Err(error) => return broken(client, x, events, error).await,
+            },
             None => VecDeque::from([piece]),
         };
         for piece in out {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::wire::Connection;
 use crate::cache::Entry;
 use crate::error::{Error, Kind};
+use crate::gate::memory::Share;
 
 /// The body of a response, piece by piece.
 pub enum Source<N: Connection> {
@@ -63,7 +64,11 @@ impl<N: Connection> Source<N> {
                 if connection.response_done() {
                     return Ok(None);
                 }
-                let patience = Instant::now() + *idle;
+                let now = Instant::now();
+                if until.is_some_and(|until| until <= now) {
+                    return Err(Error::upstream(Kind::Timeout, "the exchange took too long"));
+                }
+                let patience = now + *idle;
                 let patience = until.map_or(patience, |until| until.min(patience));
                 match tokio::time::timeout_at(patience, connection.read_body()).await {
                     Ok(piece) => piece,
@@ -73,11 +78,14 @@ impl<N: Connection> Source<N> {
         }
     }
 
-    /// Reads all that is left, within `cap` bytes.
-    pub async fn read_all(&mut self, cap: usize) -> Result<Bytes, Error> {
+    /// Reads all that is left, within `cap` bytes, which count as a share of what all exchanges hold.
+    pub async fn read_all(&mut self, cap: usize, mut share: Option<&mut Share>) -> Result<Bytes, Error> {
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();
         while let Some(piece) = self.next().await? {
+            if let Some(share) = &mut share {
+                share.grow(piece.len())?;
+            }
             if first.is_empty() {
                 first = piece;
             } else {

@@ -71,6 +71,11 @@ pub trait Connection: Send {
     /// The next piece of the response body; `None` at its clean end. Safe to drop before it is ready.
     fn read_body(&mut self) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send;
 
+    /// Whether the connection ended before any byte of a response: it had been closed while it was idle.
+    fn untouched(&self) -> bool {
+        false
+    }
+
     /// Whether the response was read to its end, so that reading on would take another exchange's bytes.
     fn response_done(&mut self) -> bool;
 

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind};
 use crate::exchange::Exchange;
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Connection, Dial};
-use crate::message::RequestHead;
+use crate::message::{RequestHead, ResponseHead};
 use crate::policy::{CallError, CallRequest, CallResponse, Called, HookReport, LogLine, Services};
 use crate::settings::Url;
 use crate::state::{Limiter, Store};
@@ -145,23 +145,20 @@ async fn exchange<D: Dial>(
 ) -> Result<CallResponse, Error> {
     let (head, body) = message(&endpoint, request)?;
     let mut connection = dial.connect(&upstream, &endpoint, false).await?;
-    connection.send_head(head, !body.is_empty()).await?;
-    if !body.is_empty() {
-        connection.send_body(body, true).await?;
+    let mut answered = asked(&mut connection, &head, &body).await;
+    if answered.is_err() && connection.reused() && connection.untouched() {
+        connection.release(false).await;
+        connection = dial.connect(&upstream, &endpoint, true).await?;
+        answered = asked(&mut connection, &head, &body).await;
     }
-    let head = loop {
-        let head = connection.read_head().await?;
-        if !head.status.is_informational() {
-            break head;
-        }
-    };
+    let head = answered?;
     let mut source = Source::Live {
         connection: Some(connection),
         pending: std::collections::VecDeque::new(),
         idle: upstream.timeouts.idle,
         until: None,
     };
-    let body = source.read_all(MOST_BYTES).await;
+    let body = source.read_all(MOST_BYTES, None).await;
     source.release(body.is_ok()).await;
     Ok(CallResponse {
         status: head.status.as_u16(),
@@ -172,6 +169,20 @@ async fn exchange<D: Dial>(
             .collect(),
         body: body?,
     })
+}
+
+/// Sends a request and reads the final head of its response.
+async fn asked<N: Connection>(connection: &mut N, head: &RequestHead, body: &Bytes) -> Result<ResponseHead, Error> {
+    connection.send_head(head.clone(), !body.is_empty()).await?;
+    if !body.is_empty() {
+        connection.send_body(body.clone(), true).await?;
+    }
+    loop {
+        let head = connection.read_head().await?;
+        if !head.status.is_informational() {
+            return Ok(head);
+        }
+    }
 }
 
 /// The request for an endpoint.

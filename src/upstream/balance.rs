@@ -52,6 +52,7 @@ mod tests {
             http: HttpVersion::One,
             trust: Trust::default(),
             keep_alive: std::time::Duration::ZERO,
+            write_timeout: std::time::Duration::ZERO,
             connect_timeout: std::time::Duration::ZERO,
             peers: crate::upstream::dial::Peers::default(),
         }

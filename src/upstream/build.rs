@@ -56,6 +56,7 @@ fn endpoint(upstream: &UpstreamSettings, endpoint: &EndpointSettings) -> Endpoin
             name: upstream.sni.clone(),
         },
         keep_alive: upstream.keep_alive,
+        write_timeout: upstream.timeouts.idle,
         connect_timeout: upstream.timeouts.connect,
         peers: Peers::default(),
     }

@@ -53,9 +53,21 @@ pub struct PingoraConnection {
     authority: String,
     scheme: http::uri::Scheme,
     keep_alive: Duration,
-    /// A request body piece may follow the head; without one the request ends with it.
+    /// The request was not sent to its end yet.
     open: bool,
+    /// It was opened apart from the pool, and goes nowhere when it is done.
+    fresh: bool,
+    /// A response head was read.
+    heard: bool,
+    /// The connection ended before any byte of a response.
+    untouched: bool,
 }
+
+/// How long a connection that is given up may take to say farewell.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How the engine says that a connection ended before any byte of a response.
+const NOTHING_READ: &str = "bytes already read: 0";
 
 /// The shared handle that exchanges dial with.
 #[derive(Clone)]
@@ -107,6 +119,9 @@ impl Dialer {
             scheme: endpoint.scheme(),
             keep_alive: endpoint.keep_alive,
             open: true,
+            fresh,
+            heard: false,
+            untouched: false,
         })
     }
 }
@@ -222,13 +237,14 @@ impl Connection for PingoraConnection {
     async fn send_head(&mut self, mut head: RequestHead, more: bool) -> Result<(), Error> {
         self.shape(&mut head)?;
         head.set_send_end_stream(!more);
-        self.open = more;
         let sent = self.session.write_request_header(Box::new(head)).await;
+        self.untouched = sent.is_err();
         sent.map_err(|error| translate_io(&error))?;
         if !more && matches!(self.session, HttpSession::H1(_)) {
             let ended = self.session.finish_request_body().await;
             ended.map_err(|error| translate_io(&error))?;
         }
+        self.open = more;
         Ok(())
     }
 
@@ -242,16 +258,20 @@ impl Connection for PingoraConnection {
             sent.map_err(|error| translate_io(&error))?;
         }
         if end {
-            self.open = false;
             let ended = self.session.finish_request_body().await;
             ended.map_err(|error| translate_io(&error))?;
+            self.open = false;
         }
         Ok(())
     }
 
     async fn read_head(&mut self) -> Result<ResponseHead, Error> {
         let read = self.session.read_response_header().await;
+        if let Err(error) = &read {
+            self.untouched = !self.heard && error.to_string().contains(NOTHING_READ);
+        }
         read.map_err(|error| translate_io(&error))?;
+        self.heard = true;
         self.session
             .response_header()
             .cloned()
@@ -261,6 +281,10 @@ impl Connection for PingoraConnection {
     async fn read_body(&mut self) -> Result<Option<Bytes>, Error> {
         let read = self.session.read_response_body().await;
         read.map_err(|error| translate_io(&error))
+    }
+
+    fn untouched(&self) -> bool {
+        self.untouched
     }
 
     fn response_done(&mut self) -> bool {
@@ -277,14 +301,16 @@ impl Connection for PingoraConnection {
     async fn release(mut self, clean: bool) {
         // An answer that came before the request was sent whole leaves a connection in the middle of that request.
         let clean = clean && !self.open;
-        if clean || matches!(self.session, HttpSession::H2(_)) {
-            if !clean {
-                self.session.shutdown().await;
-            }
+        let http1 = matches!(self.session, HttpSession::H1(_));
+        // A request whose body was not sent to its end would take the next request on the connection for its rest.
+        let clean = clean && !(http1 && (self.open || self.fresh));
+        if !clean {
+            // Over TLS a peer that reads nothing could hold this up for ever.
+            let _ = tokio::time::timeout(FAREWELL, self.session.shutdown()).await;
+        }
+        if clean || !http1 {
             let home = Arc::clone(&self.home);
             home.take_back(self.session, self.peer.as_ref(), self.keep_alive).await;
-        } else {
-            self.session.shutdown().await;
         }
     }
 }
@@ -312,6 +338,7 @@ fn prepare(address: SocketAddr, endpoint: &Endpoint) -> Result<HttpPeer, Error> 
     options.connection_timeout = Some(endpoint.connect_timeout);
     options.total_connection_timeout = Some(endpoint.connect_timeout);
     options.idle_timeout = Some(endpoint.keep_alive);
+    options.write_timeout = Some(endpoint.write_timeout);
     options.verify_cert = endpoint.trust.verify;
     options.verify_hostname = endpoint.trust.verify;
     options.max_h2_streams = 100;

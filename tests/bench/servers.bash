@@ -90,5 +90,4 @@ stop() {
 stop_all() {
   kill "${pids[@]}" 2>/dev/null || true
   wait
-  rm --recursive --force "$folder"
 }

@@ -26,6 +26,13 @@ use crate::upstream::{Endpoint, Upstream};
 /// How long a client that waits for leave to send is kept waiting for the upstream's word.
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
+/// A reused connection that ends so soon after a request was closed while it was idle; later the upstream may have
+/// acted on it, and only what may be repeated is.
+const STALE_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long an upstream that took a request badly is listened to for its answer.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// Tries one endpoint. A response is an answer of any status; everything else is an error.
 pub async fn attempt<C: Client, D: Dial>(
     gate: &Gate<D>,
@@ -44,6 +51,7 @@ pub async fn attempt<C: Client, D: Dial>(
         let connecting = gate.dial.connect(upstream, endpoint, fresh);
         let mut connection = patience.wait(client, connecting).await??;
         let reused = connection.reused();
+        let began = Instant::now();
         let copy = head.clone();
         let sent = transfer(client, x, &mut connection, copy, &mut upload, &mut patience).await;
         match sent.and_then(heads::check_response) {
@@ -67,9 +75,10 @@ pub async fn attempt<C: Client, D: Dial>(
                 return Ok(response);
             }
             Err(error) => {
+                let soon = began.elapsed() < STALE_WITHIN || x.method.is_idempotent();
+                let stale = error.kind() == Kind::Reset && connection.untouched() && soon;
                 connection.release(false).await;
-                let stale = reused && !fresh && error.kind() == Kind::Reset && upload.at_hand();
-                if !stale {
+                if !stale || fresh || !reused || !upload.at_hand() {
                     return Err(error);
                 }
                 fresh = true;
@@ -99,6 +108,7 @@ async fn prepare_upload<C: Client>(client: &mut C, x: &mut Exchange, replay: boo
     let (bytes, whole) =
         receive::read_up_to(client, Bytes::new(), limits.body, declared, &mut x.intake).await?;
     if !whole {
+        receive::mark_streamed(&x.request);
         return Ok(Upload::Streaming(Passing::new(bytes)));
     }
     x.request.fill(Body::Whole(bytes.clone()));
@@ -117,6 +127,10 @@ async fn prepare<C: Client>(
     let body = match &upload {
         Upload::Nothing => Body::Empty,
         Upload::Whole(bytes) => Body::Whole(bytes.clone()),
+        // What was read of it is too large for memory: a hook that asks for the whole is told.
+        Upload::Streaming(_) if matches!(x.request.lock().body, Body::Streamed) => {
+            Body::Failed(receive::too_large(x.generation.settings.limits.body))
+        }
         Upload::Streaming(_) => Body::Unread,
     };
     let copy = Shared::new(Request { head, body });
@@ -165,7 +179,7 @@ pub(crate) fn address(x: &Exchange, endpoint: &Endpoint) -> Result<RequestHead, 
     }
     let policies = &x.generation.policies;
     if policies.has(Hook::OnEvent) || policies.has(Hook::OnResponse) {
-        head.remove_header("accept-encoding");
+        insert(&mut head, "Accept-Encoding".into(), http::HeaderValue::from_static("identity"))?;
     }
     Ok(head)
 }
@@ -214,10 +228,11 @@ async fn transfer<C: Client, N: Connection>(
             connection.body_follows();
             connection.send_head(head, true).await?;
             let sending = connection.send_body(bytes.clone(), true);
-            match patience.wait(client, sending).await? {
-                Err(error) if error.kind() == Kind::Timeout => return Err(error),
+            match patience.wait(client, sending).await {
+                Ok(Ok(())) => {}
+                Err(error) if error.kind() == Kind::ClientGone => return Err(error),
                 // An upstream that answers early may stop reading: its answer is still there to be read.
-                Ok(()) | Err(_) => {}
+                Ok(Err(error)) | Err(error) => return last_word(connection).await.ok_or(error),
             }
         }
         Upload::Streaming(passing) => {
@@ -245,6 +260,19 @@ async fn final_head<C: Client, N: Connection>(
         }
         forward_interim(client, x, head).await?;
     }
+}
+
+/// The answer of an upstream that does not take the rest of a request, if it gave one.
+async fn last_word<N: Connection>(connection: &mut N) -> Option<ResponseHead> {
+    let reading = async {
+        loop {
+            match connection.read_head().await {
+                Ok(head) if interim(&head) => {}
+                other => return other.ok(),
+            }
+        }
+    };
+    tokio::time::timeout(LAST_WORD, reading).await.ok().flatten()
 }
 
 fn interim(head: &ResponseHead) -> bool {

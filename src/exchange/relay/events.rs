@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use crate::dialect;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::exchange::Exchange;
 use crate::policy::Hook;
 use crate::stream::{Event, Splitter, Wire};
@@ -43,9 +43,9 @@ impl Events {
 
     /// Takes a piece from the upstream; returns what to send now. Only whole events go out, in one piece where no hook
     /// looks at them: should the upstream break off, what the client has is readable.
-    pub fn pass(&mut self, x: &mut Exchange, piece: Bytes) -> VecDeque<Bytes> {
+    pub fn pass(&mut self, x: &mut Exchange, piece: Bytes) -> Result<VecDeque<Bytes>, Error> {
         if self.overflown {
-            return VecDeque::from([piece]);
+            return Ok(VecDeque::from([piece]));
         }
         self.splitter.push(piece);
         let mut out = VecDeque::new();
@@ -56,11 +56,15 @@ impl Events {
                     x.sent.events += 1;
                     out.push_back(event.to_bytes());
                 }
-                Ok(None) => return joined(out),
+                Ok(None) => return Ok(joined(out)),
+                // What a hook was to see must not pass unseen.
+                Err(_) if self.hooked => {
+                    return Err(Error::upstream(Kind::TooLarge, "an event is larger than this gate holds in memory"));
+                }
                 Err(_) => {
                     self.overflown = true;
                     out.extend(self.splitter.finish());
-                    return joined(out);
+                    return Ok(joined(out));
                 }
             }
         }
