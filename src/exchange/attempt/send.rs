@@ -178,7 +178,8 @@ pub(crate) fn address(x: &Exchange, endpoint: &Endpoint) -> Result<RequestHead, 
         insert(&mut head, name.clone(), value.clone())?;
     }
     let policies = &x.generation.policies;
-    if policies.has(Hook::OnEvent) || policies.has(Hook::OnResponse) {
+    let hooked = policies.has(Hook::OnEvent) || policies.has(Hook::OnResponse);
+    if hooked && head.headers.contains_key("accept-encoding") {
         insert(&mut head, "Accept-Encoding".into(), http::HeaderValue::from_static("identity"))?;
     }
     Ok(head)
