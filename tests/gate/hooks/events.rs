@@ -105,13 +105,17 @@ fn an_event_whose_hook_fails_passes_as_it_came() {
 }
 
 #[test]
-fn an_event_larger_than_the_limit_passes_as_it_came() {
+fn an_event_larger_than_the_limit_never_passes_hooks_unseen() {
     let large = format!("data: {{\"t\":\"edit\",\"x\":\"{}\"}}\n\n", "x".repeat(5000));
     let stream = ["data: {\"t\":\"edit\"}\n\n".to_owned(), large.clone(), "data: {\"t\":\"last\"}\n\n".to_owned()];
     let upstream = Service::saying(chunked("text/event-stream", &stream));
     let gate = Bundled::policy(&upstream.url(), "[limits]\nevent = \"4KiB\"\n", EDITING);
     let said = gate.talk().get("/", &[]);
-    assert!(said.whole);
+    assert!(!said.whole, "the client can tell that it is not all");
     assert!(said.text().starts_with("data: {\"t\":\"edited\"}\n\n"), "{:.60}", said.text());
-    assert!(said.text().contains(&large) && said.text().contains("\"last\""), "nothing is lost");
+    assert!(!said.text().contains(&large) && said.text().contains("larger than this gate holds"), "{}", said.text());
+
+    let plain = Bundled::policy(&upstream.url(), "[limits]\nevent = \"4KiB\"\n", "return policy { api = 1 }");
+    let said = plain.talk().get("/", &[]);
+    assert!(said.whole && said.text() == stream.concat(), "where no hook watches, it passes as it came");
 }
