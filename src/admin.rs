@@ -57,10 +57,7 @@ impl Board {
 
     /// The bundle on disk was not taken.
     pub fn rejected(&self, faults: Vec<Fault>) {
-        *self.rejected.lock() = Some(Rejected {
-            at: SystemTime::now(),
-            faults,
-        });
+        *self.rejected.lock() = Some(Rejected { at: SystemTime::now(), faults });
     }
 
     /// Keeps a hook's error for status.
@@ -127,12 +124,15 @@ impl Admin {
         let live = self.gate.live.load();
         let mut status = serde_json::Map::new();
         status.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
-        status.insert("live".into(), json!({
-            "generation": live.number,
-            "hash": live.short_hash(),
-            "since": httpdate::fmt_http_date(live.loaded_at),
-            "policies": policies(&live.policies),
-        }));
+        status.insert(
+            "live".into(),
+            json!({
+                "generation": live.number,
+                "hash": live.short_hash(),
+                "since": httpdate::fmt_http_date(live.loaded_at),
+                "policies": policies(&live.policies),
+            }),
+        );
         let upstreams: Vec<Value> = live
             .upstreams
             .iter()

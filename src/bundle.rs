@@ -43,12 +43,7 @@ impl Bundle {
     /// Builds a bundle from texts.
     pub fn new(root: PathBuf, settings_text: String, files: BTreeMap<String, String>) -> Self {
         let hash = Hash::of(&settings_text, &files);
-        Self {
-            root,
-            settings_text,
-            files,
-            hash,
-        }
+        Self { root, settings_text, files, hash }
     }
 
     /// Whether a file is empty, as an editor leaves it between truncating and writing: not yet, rather than a change.
@@ -69,9 +64,7 @@ impl Hash {
     fn of(settings_text: &str, files: &BTreeMap<String, String>) -> Self {
         let mut hasher = blake3::Hasher::new();
         let settings = (SETTINGS, settings_text);
-        let files = files
-            .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()));
+        let files = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
         for (name, text) in std::iter::once(settings).chain(files) {
             for part in [name, text] {
                 hasher.update(&(part.len() as u64).to_le_bytes());
@@ -84,10 +77,7 @@ impl Hash {
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .take(6)
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.0.iter().take(6).try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

@@ -24,10 +24,7 @@ impl Clock {
 
     /// A clock that shows `epoch` now: what a case uses.
     pub fn starting_at(epoch: SystemTime) -> Self {
-        Self {
-            epoch,
-            started: Instant::now(),
-        }
+        Self { epoch, started: Instant::now() }
     }
 
     /// Wall time.
@@ -42,8 +39,6 @@ impl Clock {
 
     /// Seconds since 1970, with their fraction, as policies see wall time.
     pub fn unix_seconds(&self) -> f64 {
-        self.wall()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0.0, |since| since.as_secs_f64())
+        self.wall().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
     }
 }

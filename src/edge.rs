@@ -140,12 +140,10 @@ impl Server {
         let limits = self.gate.live.load().settings.limits.guard();
         let transport = match tls {
             None => Transport::Tcp(socket),
-            Some(acceptor) => {
-                match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(socket)).await {
-                    Ok(Ok(tls)) => Transport::Tls(Box::new(tls)),
-                    Ok(Err(_)) | Err(_) => return,
-                }
-            }
+            Some(acceptor) => match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(socket)).await {
+                Ok(Ok(tls)) => Transport::Tls(Box::new(tls)),
+                Ok(Err(_)) | Err(_) => return,
+            },
         };
         self.gate.metrics.connection(1);
         let stream = Box::new(ClientStream::new(transport, peer, limits, h2c));

@@ -94,14 +94,7 @@ impl Kind {
 impl Error {
     /// An error of any kind; `message` may be shown to the client, so it names no address and no secret.
     pub fn new(fault: Fault, kind: Kind, status: u16, message: impl Into<String>) -> Self {
-        Self(Arc::new(Inner {
-            fault,
-            kind,
-            status,
-            message: message.into(),
-            detail: None,
-            code: None,
-        }))
+        Self(Arc::new(Inner { fault, kind, status, message: message.into(), detail: None, code: None }))
     }
 
     /// A mistake of the client: `status` is what it is told.
@@ -123,14 +116,7 @@ impl Error {
     /// Adds what only the operator should read: addresses, file and line, the cause.
     #[must_use]
     pub fn with_detail(self, detail: impl Into<String>) -> Self {
-        let Inner {
-            fault,
-            kind,
-            status,
-            message,
-            code,
-            ..
-        } = &*self.0;
+        let Inner { fault, kind, status, message, code, .. } = &*self.0;
         Self(Arc::new(Inner {
             fault: *fault,
             kind: *kind,

@@ -21,28 +21,13 @@ pub struct Fault {
 
 impl Fault {
     /// A mistake at a place in a file; both numbers count from 1.
-    pub fn at(
-        file: impl Into<String>,
-        line: usize,
-        column: usize,
-        message: impl Into<String>,
-    ) -> Self {
-        Self {
-            file: file.into(),
-            line: Some(line),
-            column: Some(column),
-            message: message.into(),
-        }
+    pub fn at(file: impl Into<String>, line: usize, column: usize, message: impl Into<String>) -> Self {
+        Self { file: file.into(), line: Some(line), column: Some(column), message: message.into() }
     }
 
     /// A mistake of a file as a whole.
     pub fn in_file(file: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            file: file.into(),
-            line: None,
-            column: None,
-            message: message.into(),
-        }
+        Self { file: file.into(), line: None, column: None, message: message.into() }
     }
 }
 

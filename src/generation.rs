@@ -54,7 +54,10 @@ impl Candidate {
     }
 
     /// Checks a bundle whose secrets are on this machine, after `adjust` has changed its settings.
-    pub fn from_bundle(bundle: &Bundle, adjust: impl Fn(&mut Settings) -> Result<(), Vec<Fault>>) -> Result<Self, Vec<Fault>> {
+    pub fn from_bundle(
+        bundle: &Bundle,
+        adjust: impl Fn(&mut Settings) -> Result<(), Vec<Fault>>,
+    ) -> Result<Self, Vec<Fault>> {
         Self::adjusted(bundle, &Place::look_up, adjust)
     }
 
@@ -94,16 +97,17 @@ impl Candidate {
         };
         let compiled = policy::compile(&sources, limits)?;
         let upstreams = Arc::new(build::upstreams(&settings));
-        Ok(Self {
-            hash,
-            settings: Arc::new(settings),
-            upstreams,
-            compiled,
-        })
+        Ok(Self { hash, settings: Arc::new(settings), upstreams, compiled })
     }
 
     /// Builds the VMs, one for each worker.
-    pub fn build(self, number: u64, services: Arc<dyn Services>, workers: usize, now: SystemTime) -> Result<Generation, Vec<Fault>> {
+    pub fn build(
+        self,
+        number: u64,
+        services: Arc<dyn Services>,
+        workers: usize,
+        now: SystemTime,
+    ) -> Result<Generation, Vec<Fault>> {
         let policies = self.compiled.instantiate(services, workers)?;
         Ok(Generation {
             number,

@@ -165,11 +165,7 @@ impl<M> Clone for Shared<M> {
 impl<M> Shared<M> {
     /// Puts a message where both sides can reach it.
     pub fn new(message: M) -> Self {
-        Self(Arc::new(Inner {
-            message: Mutex::new(message),
-            wanted: Notify::new(),
-            filled: Notify::new(),
-        }))
+        Self(Arc::new(Inner { message: Mutex::new(message), wanted: Notify::new(), filled: Notify::new() }))
     }
 
     /// The message itself, for as long as the guard lives. Never held across an await.

@@ -104,11 +104,8 @@ impl Metrics {
         }
         for attempt in &x.attempts {
             let outcome = attempt.error.as_ref().map_or_else(|| class(attempt.status), |error| error.kind().as_str());
-            let labels = AttemptLabels {
-                upstream: attempt.upstream.clone(),
-                endpoint: attempt.endpoint.clone(),
-                outcome,
-            };
+            let labels =
+                AttemptLabels { upstream: attempt.upstream.clone(), endpoint: attempt.endpoint.clone(), outcome };
             self.attempts.get_or_create(&labels).inc();
         }
     }
@@ -125,10 +122,7 @@ impl Metrics {
 
     /// Counts a hook that failed.
     pub fn hook_error(&self, policy: &str, hook: &str) {
-        let labels = HookLabels {
-            policy: policy.to_owned(),
-            hook: hook.to_owned(),
-        };
+        let labels = HookLabels { policy: policy.to_owned(), hook: hook.to_owned() };
         self.hook_errors.get_or_create(&labels).inc();
     }
 

@@ -93,12 +93,7 @@ pub fn parse(text: &str, file: &str) -> Result<Settings, Vec<Fault>> {
 }
 
 /// Reads settings whose paths start in `folder` and whose secrets come from `lookup`: a case needs no real keys.
-pub fn parse_in(
-    text: &str,
-    file: &str,
-    folder: &Path,
-    lookup: Lookup<'_>,
-) -> Result<Settings, Vec<Fault>> {
+pub fn parse_in(text: &str, file: &str, folder: &Path, lookup: Lookup<'_>) -> Result<Settings, Vec<Fault>> {
     let mut reader = Reader::new(text, file, folder, lookup);
     let settings: Option<Settings> = reader.document();
     if let Some(settings) = &settings {
@@ -115,19 +110,12 @@ pub fn parse_in(
 
 impl Settings {
     /// Settings without a file: everything goes to one upstream.
-    pub fn drop_in(
-        upstream_url: &str,
-        listen: SocketAddr,
-        admin: SocketAddr,
-    ) -> Result<Self, String> {
+    pub fn drop_in(upstream_url: &str, listen: SocketAddr, admin: SocketAddr) -> Result<Self, String> {
         let mut upstream = Upstream::at(upstream_url.parse()?);
         upstream.default = true;
         // A plain service usually serves the name it is called by; one behind TLS is found by its own.
         upstream.preserve_host = !upstream.addresses().iter().any(|endpoint| endpoint.url.tls);
-        let mut settings = Self {
-            upstreams: [("upstream".to_owned(), upstream.into())].into(),
-            ..Self::default()
-        };
+        let mut settings = Self { upstreams: [("upstream".to_owned(), upstream.into())].into(), ..Self::default() };
         settings.listen_on(listen);
         settings.admin.address = admin;
         match check::address_conflicts(&settings).into_iter().next() {
@@ -139,11 +127,7 @@ impl Settings {
     /// The upstream for requests that no policy routes: the one marked as default, or the only one.
     pub fn default_upstream(&self) -> Option<&str> {
         let marked = self.upstreams.iter().find(|(_, upstream)| upstream.default);
-        let only = self
-            .upstreams
-            .iter()
-            .next()
-            .filter(|_| self.upstreams.len() == 1);
+        let only = self.upstreams.iter().next().filter(|_| self.upstreams.len() == 1);
         marked.or(only).map(|(name, _)| name.as_str())
     }
 }

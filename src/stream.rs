@@ -101,16 +101,8 @@ impl Wire {
 impl Event {
     /// An event made here. On a wire without names the name is dropped.
     pub fn new(wire: Wire, name: Option<&str>, data: Bytes) -> Self {
-        let mut event = Self {
-            wire,
-            raw: Bytes::new(),
-            parts: Parts {
-                data,
-                has_data: true,
-                ..Parts::default()
-            },
-            changed: true,
-        };
+        let mut event =
+            Self { wire, raw: Bytes::new(), parts: Parts { data, has_data: true, ..Parts::default() }, changed: true };
         event.set_name(name);
         event
     }
@@ -127,12 +119,7 @@ impl Event {
             Wire::Sse => sse::parse(&raw, skip),
             Wire::Ndjson => ndjson::parse(&raw, skip),
         };
-        Self {
-            wire,
-            raw,
-            parts,
-            changed: false,
-        }
+        Self { wire, raw, parts, changed: false }
     }
 
     /// The wire it belongs to.
@@ -142,10 +129,7 @@ impl Event {
 
     /// The name that `event:` gave it; `None` when there is none, or an empty one.
     pub fn name(&self) -> Option<&str> {
-        self.parts
-            .name
-            .as_deref()
-            .and_then(|name| std::str::from_utf8(name).ok())
+        self.parts.name.as_deref().and_then(|name| std::str::from_utf8(name).ok())
     }
 
     /// The data: several `data:` lines joined by line feeds, or the JSON line. Empty when there is none.
@@ -221,10 +205,7 @@ impl Splitter {
     }
 
     /// The next whole event, or `None` until more bytes come. An event is copied only when it came in pieces.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the end of what was pushed is not the end of the stream"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "the end of what was pushed is not the end of the stream")]
     pub fn next(&mut self) -> Result<Option<Event>, TooLong> {
         while let Some(chunk) = self.chunks.front_mut().filter(|_| !self.failed) {
             let end = match self.wire {
@@ -244,13 +225,7 @@ impl Splitter {
                 return Ok(Some(self.event(piece)));
             }
         }
-        if self.failed {
-            Err(TooLong {
-                limit: self.max_event_bytes,
-            })
-        } else {
-            Ok(None)
-        }
+        if self.failed { Err(TooLong { limit: self.max_event_bytes }) } else { Ok(None) }
     }
 
     /// The event that `last` ends.

@@ -116,10 +116,8 @@ pub struct Timeouts {
 impl Upstreams {
     /// Collects upstreams; `default` names the one used without a plan. A single upstream is its own default.
     pub fn new(upstreams: impl IntoIterator<Item = Upstream>, default: Option<&str>) -> Self {
-        let by_name: BTreeMap<_, _> = upstreams
-            .into_iter()
-            .map(|upstream| (upstream.name.clone(), Arc::new(upstream)))
-            .collect();
+        let by_name: BTreeMap<_, _> =
+            upstreams.into_iter().map(|upstream| (upstream.name.clone(), Arc::new(upstream))).collect();
         let default = match default {
             Some(name) => by_name.get(name).cloned(),
             None if by_name.len() == 1 => by_name.values().next().cloned(),
@@ -157,11 +155,7 @@ impl Endpoint {
 
 impl Default for Trust {
     fn default() -> Self {
-        Self {
-            verify: true,
-            ca: None,
-            name: None,
-        }
+        Self { verify: true, ca: None, name: None }
     }
 }
 
@@ -169,10 +163,6 @@ impl Default for Trust {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            head: Duration::from_mins(2),
-            idle: Duration::from_mins(2),
-            total: None,
-        }
+        Self { head: Duration::from_mins(2), idle: Duration::from_mins(2), total: None }
     }
 }

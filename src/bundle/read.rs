@@ -55,10 +55,7 @@ pub fn read(dir: &Path) -> Result<Bundle, Vec<Fault>> {
             return scan.outcome;
         }
     }
-    Err(vec![Fault::in_file(
-        dir.display().to_string(),
-        "the files change while they are read",
-    )])
+    Err(vec![Fault::in_file(dir.display().to_string(), "the files change while they are read")])
 }
 
 /// Reads the bundle twice; `None` when the two differ, because then it is being written.
@@ -74,32 +71,15 @@ pub(super) fn scan_twice(dir: &Path) -> Option<Scan> {
 }
 
 fn scan(dir: &Path) -> Scan {
-    let mut walk = Walk {
-        texts: BTreeMap::new(),
-        places: Places::default(),
-        above: Vec::new(),
-        folders: 0,
-        faults: Vec::new(),
-    };
+    let mut walk =
+        Walk { texts: BTreeMap::new(), places: Places::default(), above: Vec::new(), folders: 0, faults: Vec::new() };
     walk.root(dir);
-    let Walk {
-        mut texts,
-        places,
-        mut faults,
-        ..
-    } = walk;
+    let Walk { mut texts, places, mut faults, .. } = walk;
     let settings_text = texts.remove(SETTINGS).unwrap_or_default();
     if settings_text.trim().is_empty() && faults.is_empty() {
-        faults.push(Fault::in_file(
-            SETTINGS,
-            "the settings file is missing or empty",
-        ));
+        faults.push(Fault::in_file(SETTINGS, "the settings file is missing or empty"));
     }
-    let outcome = if faults.is_empty() {
-        Ok(Bundle::new(dir.to_owned(), settings_text, texts))
-    } else {
-        Err(faults)
-    };
+    let outcome = if faults.is_empty() { Ok(Bundle::new(dir.to_owned(), settings_text, texts)) } else { Err(faults) };
     Scan { outcome, places }
 }
 
@@ -185,8 +165,7 @@ impl Walk {
     }
 
     fn fault(&mut self, path: &str, message: impl Into<String>) {
-        self.faults
-            .push(Fault::in_file(path.trim_end_matches('/'), message));
+        self.faults.push(Fault::in_file(path.trim_end_matches('/'), message));
     }
 }
 
@@ -205,9 +184,7 @@ fn text(path: &Path) -> Result<String, String> {
     }
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(unreadable)?;
-    file.take(FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > FILE_BYTES {
         return Err("the file is larger than 1 MiB".to_owned());
     }

@@ -9,20 +9,14 @@ const FILES: [(&str, &str); 4] = [
     ("tidegate.toml", include_str!("template/tidegate.toml")),
     ("policies/hello.lua", include_str!("template/hello.lua")),
     (".luaurc", include_str!("template/luaurc.json")),
-    (
-        ".vscode/settings.json",
-        include_str!("template/editor.json"),
-    ),
+    (".vscode/settings.json", include_str!("template/editor.json")),
 ];
 
 /// Writes a new bundle into `dir`, which is made if need be, and returns the files written. If one of them exists,
 /// the error names it and nothing is written.
 pub fn create(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let files = FILES.map(|(name, text)| (dir.join(name), text));
-    if let Some((path, _)) = files
-        .iter()
-        .find(|(path, _)| path.symlink_metadata().is_ok())
-    {
+    if let Some((path, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok()) {
         let message = format!("{} exists already", path.display());
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
     }

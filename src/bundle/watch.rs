@@ -71,15 +71,7 @@ impl Watcher {
         }
         let mut ears = Ears::new(listen);
         ears.turn_to(places);
-        Self {
-            dir: dir.to_owned(),
-            settle,
-            ears,
-            yielded: None,
-            suspect: None,
-            due: true,
-            settled: false,
-        }
+        Self { dir: dir.to_owned(), settle, ears, yielded: None, suspect: None, due: true, settled: false }
     }
 
     /// Does not yield this state, which the caller has read itself.
@@ -142,9 +134,7 @@ impl Watcher {
         self.ears.forget();
         loop {
             let dir = self.dir.clone();
-            let scan = tokio::task::spawn_blocking(move || scan_twice(&dir))
-                .await
-                .ok()??;
+            let scan = tokio::task::spawn_blocking(move || scan_twice(&dir)).await.ok()??;
             // What happened in a folder before it was listened to is seen by reading once more.
             if !self.ears.turn_to(scan.places.clone()) {
                 return Some(scan);
@@ -153,14 +143,8 @@ impl Watcher {
     }
 
     /// Decides whether what was found is to be yielded.
-    fn judge(
-        &mut self,
-        found: Result<Bundle, Vec<Fault>>,
-    ) -> Option<Result<Arc<Bundle>, Vec<Fault>>> {
-        let hash = found
-            .as_ref()
-            .map(|bundle| bundle.hash)
-            .map_err(Clone::clone);
+    fn judge(&mut self, found: Result<Bundle, Vec<Fault>>) -> Option<Result<Arc<Bundle>, Vec<Fault>>> {
+        let hash = found.as_ref().map(|bundle| bundle.hash).map_err(Clone::clone);
         if self.is_old(&hash) {
             self.suspect = None;
             return None;

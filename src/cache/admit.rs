@@ -143,11 +143,7 @@ fn reader(dialect: &str) -> Option<fn(&Value) -> bool> {
 
 /// The items of a member that is an array; none when it is not.
 fn list<'a>(json: &'a Value, name: &str) -> std::slice::Iter<'a, Value> {
-    json.get(name)
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default()
-        .iter()
+    json.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default().iter()
 }
 
 /// Text that is not blank, or a list or object that is not empty.
@@ -171,9 +167,7 @@ fn message(message: &Value) -> bool {
     let parts = content.as_array().is_some_and(|parts| parts.iter().any(block));
     (content.is_string() && filled(content))
         || parts
-        || ["tool_calls", "function_call", "refusal", "audio"]
-            .iter()
-            .any(|name| filled(&message[*name]))
+        || ["tool_calls", "function_call", "refusal", "audio"].iter().any(|name| filled(&message[*name]))
 }
 
 /// A block of a content list: text, or anything that is neither text nor reasoning, such as a call of a tool.
@@ -197,10 +191,9 @@ fn output_item(item: &Value) -> bool {
 /// A part of a Gemini answer that is no thought.
 fn gemini_part(part: &Value) -> bool {
     part["thought"] != Value::Bool(true)
-        && part.as_object().is_some_and(|part| {
-            part.iter()
-                .any(|(name, value)| name != "thoughtSignature" && filled(value))
-        })
+        && part
+            .as_object()
+            .is_some_and(|part| part.iter().any(|(name, value)| name != "thoughtSignature" && filled(value)))
 }
 
 #[cfg(test)]

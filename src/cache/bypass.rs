@@ -30,10 +30,7 @@ pub fn bypass<'h>(header: impl Fn(&str) -> Option<&'h str>, mut is_true: impl Fn
 
 /// The directives of a `Cache-Control` value.
 pub(super) fn directives(value: &str) -> impl Iterator<Item = &str> {
-    value
-        .split(',')
-        .map(str::trim)
-        .filter(|directive| !directive.is_empty())
+    value.split(',').map(str::trim).filter(|directive| !directive.is_empty())
 }
 
 #[cfg(test)]
@@ -45,10 +42,7 @@ mod tests {
     fn wishes(control: &str, body: &Value) -> (bool, bool) {
         let is_true =
             |path: &[&str]| path.iter().try_fold(body, |value, name| value.get(name)) == Some(&Value::Bool(true));
-        let bypass = bypass(
-            |name| (name == "cache-control" && !control.is_empty()).then_some(control),
-            is_true,
-        );
+        let bypass = bypass(|name| (name == "cache-control" && !control.is_empty()).then_some(control), is_true);
         (bypass.read, bypass.write)
     }
 
@@ -65,18 +59,10 @@ mod tests {
     #[test]
     fn only_the_object_form_in_the_body_counts() {
         assert_eq!(wishes("", &json!({"cache": {"no-cache": true}})), (false, false));
-        assert_eq!(
-            wishes("", &json!({"extra_body": {"cache": {"no-cache": true}}})),
-            (false, false)
-        );
+        assert_eq!(wishes("", &json!({"extra_body": {"cache": {"no-cache": true}}})), (false, false));
         assert_eq!(wishes("", &json!({"cache": {"no-store": true}})), (true, false));
-        for ignored in [
-            json!(false),
-            json!("no-cache"),
-            json!(0),
-            json!({"no-cache": "true"}),
-            json!({"no-cache": 1}),
-        ] {
+        for ignored in [json!(false), json!("no-cache"), json!(0), json!({"no-cache": "true"}), json!({"no-cache": 1})]
+        {
             assert_eq!(wishes("", &json!({"cache": ignored})), (true, true), "{ignored}");
         }
     }

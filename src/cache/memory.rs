@@ -94,30 +94,18 @@ impl MemoryCache {
         let counts = Counts::default();
         let shards = (max_bytes / SHARD_BYTES).clamp(1, 16);
         // Rounded down, since the cache itself would round up to a power of two.
-        let shards = if shards.is_power_of_two() {
-            shards
-        } else {
-            shards.next_power_of_two() / 2
-        };
+        let shards = if shards.is_power_of_two() { shards } else { shards.next_power_of_two() / 2 };
         let items = (max_bytes / USUAL_BYTES).clamp(1024, 1 << 18);
         let max_bytes = max_bytes as u64;
         let (hasher, evicted) = (DefaultHashBuilder::default(), counts.evicted.clone());
-        let options = OptionsBuilder::new()
-            .shards(shards)
-            .estimated_items_capacity(items)
-            .weight_capacity(max_bytes)
-            .build();
+        let options =
+            OptionsBuilder::new().shards(shards).estimated_items_capacity(items).weight_capacity(max_bytes).build();
         let entries = match options {
             Ok(options) => Cache::with_options(options, ByBytes, hasher, evicted),
             Err(_) => Cache::with(items, max_bytes, ByBytes, hasher, evicted),
         };
         let max_entry_bytes = AtomicUsize::new(max_entry_bytes);
-        Self {
-            clock,
-            max_entry_bytes,
-            entries,
-            counts,
-        }
+        Self { clock, max_entry_bytes, entries, counts }
     }
 
     /// Changes the limits. Entries that no longer fit are dropped.
@@ -151,11 +139,7 @@ impl MemoryCache {
     /// The answer to a request with this very key, if there is one and its time is not over.
     pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
         let found = self.find(key);
-        let count = if found.is_some() {
-            &self.counts.hits
-        } else {
-            &self.counts.misses
-        };
+        let count = if found.is_some() { &self.counts.hits } else { &self.counts.misses };
         count.fetch_add(1, Ordering::Relaxed);
         found
     }
@@ -226,11 +210,8 @@ impl MemoryCache {
 impl Stats {
     /// The figures as JSON, for status.
     pub fn to_json(&self) -> Value {
-        let refused: Map<String, Value> = self
-            .refused
-            .iter()
-            .map(|(reason, count)| (reason.as_str().to_owned(), Value::from(*count)))
-            .collect();
+        let refused: Map<String, Value> =
+            self.refused.iter().map(|(reason, count)| (reason.as_str().to_owned(), Value::from(*count))).collect();
         json!({
             "hits": self.hits,
             "misses": self.misses,

@@ -164,11 +164,7 @@ impl Entry {
 
     /// About how many bytes it takes in memory.
     pub(super) fn weight(&self) -> usize {
-        let headers: usize = self
-            .headers
-            .iter()
-            .map(|(name, value)| name.len() + value.len() + 64)
-            .sum();
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
         let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<String>()).sum();
         ENTRY_COST + self.size + headers + tags + self.chunks.len() * PIECE_COST
     }
@@ -283,10 +279,7 @@ impl Recorder {
         let body = Bytes::copy_from_slice(&self.body);
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         let mut entry = self.entry;
-        entry.chunks = starts
-            .zip(&self.ends)
-            .map(|(start, end)| body.slice(start..*end))
-            .collect();
+        entry.chunks = starts.zip(&self.ends).map(|(start, end)| body.slice(start..*end)).collect();
         entry.times.shrink_to_fit();
         entry.size = body.len();
         entry.stored_at = self.clock.elapsed();
@@ -321,13 +314,7 @@ fn stored<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])> + Clone) -> Vec
 
 /// Whether a header says something about the answer, whoever asked for it.
 fn is_own(name: &str) -> bool {
-    let starts = |start: &&str| {
-        name.get(..start.len())
-            .is_some_and(|name| name.eq_ignore_ascii_case(start))
-    };
-    !NOT_STORED
-        .iter()
-        .chain(OF_ONE_EXCHANGE)
-        .any(|other| other.eq_ignore_ascii_case(name))
+    let starts = |start: &&str| name.get(..start.len()).is_some_and(|name| name.eq_ignore_ascii_case(start));
+    !NOT_STORED.iter().chain(OF_ONE_EXCHANGE).any(|other| other.eq_ignore_ascii_case(name))
         && !RATE_LIMITS.iter().any(starts)
 }

@@ -206,7 +206,7 @@ async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: 
     let mut played = PlayedCall {
         call: call.clone(),
         identity: x.identity.clone(),
-        decisions: x.run.trace().to_vec(),
+        decisions: x.run.trace(),
         plan: x.plan.clone(),
         cache: CacheState { rule: x.cache.rule.clone(), key: x.cache.key.clone(), verdict: x.cache.verdict.clone() },
         attempts: x.attempts.clone(),

@@ -13,7 +13,10 @@ pub fn run(dir: &Path) -> ExitCode {
             for file in files {
                 print(&format!("{}\n", file.display()));
             }
-            print(&format!("\ntidegate serve {dir}   serves it\ntidegate check {dir}   checks it\n", dir = dir.display()));
+            print(&format!(
+                "\ntidegate serve {dir}   serves it\ntidegate check {dir}   checks it\n",
+                dir = dir.display()
+            ));
             ExitCode::SUCCESS
         }
         Err(error) => fail(&format!("{}: {error}", dir.display())),

@@ -52,8 +52,8 @@ fn candidate(args: &ServeArgs) -> Result<Candidate, Vec<Fault>> {
         (None, Some(url)) => {
             let listen = args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8800)));
             let admin = args.admin.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8801)));
-            let mut settings = Settings::drop_in(url, listen, admin)
-                .map_err(|reason| vec![Fault::in_file("--upstream", reason)])?;
+            let mut settings =
+                Settings::drop_in(url, listen, admin).map_err(|reason| vec![Fault::in_file("--upstream", reason)])?;
             adjust(&mut settings, args)?;
             Candidate::drop_in(settings)
         }
@@ -122,14 +122,16 @@ async fn serve(args: &ServeArgs, candidate: Candidate, workers: usize) -> ExitCo
 }
 
 /// Opens the admin listener and the clients'.
-async fn open(settings: &Settings, gate: &Arc<Gate<Dialer>>, server: &Arc<Server>, board: &Arc<Board>) -> Result<(), String> {
+async fn open(
+    settings: &Settings,
+    gate: &Arc<Gate<Dialer>>,
+    server: &Arc<Server>,
+    board: &Arc<Board>,
+) -> Result<(), String> {
     let admin = settings.admin.address;
     let listener = TcpListener::bind(admin).await.map_err(|error| format!("admin {admin}: {error}"))?;
     let bound = listener.local_addr().unwrap_or(admin);
-    let answers = Admin {
-        gate: Arc::clone(gate),
-        board: Arc::clone(board),
-    };
+    let answers = Admin { gate: Arc::clone(gate), board: Arc::clone(board) };
     let mut listeners = Vec::new();
     for placed in &settings.listen {
         let acceptor = match &placed.tls {

@@ -7,10 +7,7 @@ use crate::case::{self, TestOptions};
 
 /// Plays the cases and says what differs.
 pub fn run(args: &TestArgs) -> ExitCode {
-    let options = TestOptions {
-        filter: args.filter.clone(),
-        update: args.update,
-    };
+    let options = TestOptions { filter: args.filter.clone(), update: args.update };
     let report = match case::test_bundle(&args.bundle, &options) {
         Ok(report) => report,
         Err(faults) => {

@@ -98,10 +98,7 @@ impl Refusal {
 
     /// A refusal with status 400.
     const fn bad(reason: &'static str) -> Self {
-        Self {
-            status: 400,
-            reason,
-        }
+        Self { status: 400, reason }
     }
 }
 

@@ -20,7 +20,10 @@ impl HeadEdit {
     /// What `head` says itself, for a client that takes the connection to persist or not.
     pub fn of(head: &ResponseHead, persists: bool) -> Self {
         let date = head.headers.get("date").map(|date| {
-            let spelled = head.case_header_iter().map(|(name, _)| name.as_slice()).find(|name| name.eq_ignore_ascii_case(b"date"));
+            let spelled = head
+                .case_header_iter()
+                .map(|(name, _)| name.as_slice())
+                .find(|name| name.eq_ignore_ascii_case(b"date"));
             [spelled.unwrap_or(b"Date"), b": ", date.as_bytes(), b"\r\n"].concat()
         });
         Self { date, persists }
@@ -68,20 +71,14 @@ mod tests {
 
     #[test]
     fn the_upstreams_date_is_put_back() {
-        let edit = HeadEdit {
-            date: Some(b"date: yesterday\r\n".to_vec()),
-            persists: true,
-        };
+        let edit = HeadEdit { date: Some(b"date: yesterday\r\n".to_vec()), persists: true };
         let head = b"HTTP/1.1 200 OK\r\nDate: now\r\nX: 1\r\nConnection: keep-alive\r\n\r\n";
         assert_eq!(edit.apply(head), b"HTTP/1.1 200 OK\r\ndate: yesterday\r\nX: 1\r\n\r\n");
     }
 
     #[test]
     fn a_date_of_the_gates_own_stays_where_none_came() {
-        let edit = HeadEdit {
-            date: None,
-            persists: false,
-        };
+        let edit = HeadEdit { date: None, persists: false };
         let head = b"HTTP/1.1 200 OK\r\nDate: now\r\nConnection: keep-alive\r\n\r\n";
         assert_eq!(edit.apply(head), head);
     }

@@ -15,9 +15,9 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::client::{WireClient, stream_of};
 use super::guard::{Refusal, refusal_header};
+use super::upgrade;
 use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
-use super::upgrade;
 use crate::exchange::begin::{Arrival, begin};
 use crate::exchange::{self, End, Exchange, Peer, Reason, finish};
 use crate::gate::Gate;
@@ -76,7 +76,11 @@ impl Edge {
                 let end = exchange::fail::answer(&self.gate, &mut client, &mut exchange, error).await;
                 stayed(session);
                 finish::settle(&self.gate, exchange);
-                if end == End::Broken { Err(broken_off()) } else { Ok(Carried(None)) }
+                if end == End::Broken {
+                    EngineError::e_explain(ErrorType::ConnectionClosed, "broken off")
+                } else {
+                    Ok(Carried(None))
+                }
             }
         }
     }
@@ -133,7 +137,7 @@ impl ProxyHttp for Edge {
             }
             End::Broken => {
                 finish::settle(&self.gate, exchange);
-                Err(broken_off())
+                EngineError::e_explain(ErrorType::ConnectionClosed, "broken off")
             }
             End::Upgrade => {
                 *ctx = self.carry(session, exchange).await?;
@@ -198,14 +202,12 @@ impl ProxyHttp for Edge {
         if let Some(upgrade) = &mut ctx.0
             && session.response_written().is_none()
         {
-            let failure = Error::upstream(Kind::Connect, "the upstream could not be reached").with_detail(error.to_string());
+            let failure =
+                Error::upstream(Kind::Connect, "the upstream could not be reached").with_detail(error.to_string());
             let mut client = WireClient::new(session);
             exchange::fail::answer(&self.gate, &mut client, &mut upgrade.exchange, failure).await;
         }
-        FailToProxy {
-            error_code: 0,
-            can_reuse_downstream: false,
-        }
+        FailToProxy { error_code: 0, can_reuse_downstream: false }
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&EngineError>, ctx: &mut Carried) {
@@ -228,19 +230,11 @@ fn stayed(session: &Session) {
     }
 }
 
-fn broken_off() -> Box<EngineError> {
-    EngineError::explain(ErrorType::ConnectionClosed, "broken off")
-}
-
 /// What is known of the connection that a session is on.
 fn peer_of(session: &ServerSession) -> Peer {
     let version = session.req_header().version;
     if let Some(stream) = stream_of(session) {
-        return Peer {
-            ip: stream.peer().ip(),
-            tls: stream.is_tls(),
-            version,
-        };
+        return Peer { ip: stream.peer().ip(), tls: stream.is_tls(), version };
     }
     let ip = session
         .client_addr()
@@ -260,10 +254,7 @@ fn refusal(head: &mut RequestHead) -> Option<Error> {
 
 /// `Host`, or `:authority` in HTTP/2.
 fn host_of(head: &RequestHead) -> Option<HeaderValue> {
-    head.headers
-        .get("host")
-        .cloned()
-        .or_else(|| HeaderValue::from_str(head.uri.authority()?.as_str()).ok())
+    head.headers.get("host").cloned().or_else(|| HeaderValue::from_str(head.uri.authority()?.as_str()).ok())
 }
 
 /// Gives an HTTP/2 request the form in which it goes on: the target without scheme and authority.

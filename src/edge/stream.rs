@@ -15,10 +15,10 @@ use memchr::memmem;
 use parking_lot::Mutex;
 use pingora_core::protocols::l4::socket::SocketAddr as EngineAddr;
 use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::tls::SslDigest;
 use pingora_core::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
 };
-use pingora_core::protocols::tls::SslDigest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -72,11 +72,7 @@ impl ClientStream {
         let _ = digest.peer_addr.set(Some(EngineAddr::Inet(peer)));
         let tls = matches!(transport, Transport::Tls(_));
         let h2 = transport.agreed_on_h2();
-        let guarded = if h2 {
-            Guarded::transparent(transport)
-        } else {
-            Guarded::new(transport, limits, h2c && !tls)
-        };
+        let guarded = if h2 { Guarded::transparent(transport) } else { Guarded::new(transport, limits, h2c && !tls) };
         Self {
             guarded,
             out: BytesMut::new(),
@@ -176,10 +172,7 @@ impl AsyncWrite for ClientStream {
 
 impl fmt::Debug for ClientStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientStream")
-            .field("peer", &self.peer)
-            .field("tls", &self.tls)
-            .finish_non_exhaustive()
+        f.debug_struct("ClientStream").field("peer", &self.peer).field("tls", &self.tls).finish_non_exhaustive()
     }
 }
 
@@ -199,8 +192,7 @@ impl UniqueID for ClientStream {
 impl Ssl for ClientStream {
     /// Tells the engine that ALPN decides about HTTP/2 here.
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.tls
-            .then(|| Arc::new(SslDigest::new("", "", None, None, Vec::new())))
+        self.tls.then(|| Arc::new(SslDigest::new("", "", None, None, Vec::new())))
     }
 
     fn selected_alpn_proto(&self) -> Option<ALPN> {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use pingora_core::upstreams::peer::HttpPeer;
 
-use crate::exchange::attempt::send;
 use crate::error::{Error, Fault, Kind};
 use crate::exchange::Exchange;
+use crate::exchange::attempt::send;
 use crate::message::{Body, Request, RequestHead, Shared};
 use crate::policy::Hook;
 use crate::upstream::Endpoint;

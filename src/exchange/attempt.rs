@@ -84,12 +84,7 @@ pub async fn run<C: Client, D: Dial>(
     x: &mut Exchange,
     plan: Plan,
 ) -> Result<Committed<D::Connection>, Error> {
-    let mut progress = Progress {
-        plan,
-        at: 0,
-        tried: HashSet::new(),
-        last: None,
-    };
+    let mut progress = Progress { plan, at: 0, tried: HashSet::new(), last: None };
     let mut best: Option<Committed<D::Connection>> = None;
     let mut waited = Duration::ZERO;
     let mut failure = Error::gate("the plan holds no attempt");
@@ -190,20 +185,12 @@ fn judge<D: Dial>(
 
 /// What follows an `on_attempt` that failed: the next attempt. Nothing was sent, so there is nothing to ask `failover`.
 fn skip() -> Failover {
-    Failover {
-        retry: true,
-        upstream: None,
-        after: Duration::ZERO,
-        decided_by: Place("on_attempt".to_owned()),
-    }
+    Failover { retry: true, upstream: None, after: Duration::ZERO, decided_by: Place("on_attempt".to_owned()) }
 }
 
 /// Whether an error is the attempt's, so that another attempt could do better.
 fn retryable(error: &Error) -> bool {
-    !matches!(
-        error.kind(),
-        Kind::ClientGone | Kind::TooLarge | Kind::BadRequest | Kind::Rejected | Kind::Internal
-    )
+    !matches!(error.kind(), Kind::ClientGone | Kind::TooLarge | Kind::BadRequest | Kind::Rejected | Kind::Internal)
 }
 
 /// Reads a refusal's body, within limits, so that its connection is free while others are tried.
@@ -302,11 +289,7 @@ impl Progress {
                 || planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name)
         };
         let endpoint = balance::choose(&upstream.endpoints, excluded, gate.draw())?;
-        Some(Try {
-            planned: planned.clone(),
-            upstream: Arc::clone(upstream),
-            endpoint: Arc::clone(endpoint),
-        })
+        Some(Try { planned: planned.clone(), upstream: Arc::clone(upstream), endpoint: Arc::clone(endpoint) })
     }
 
     /// How many endpoints of the plan were not tried.
@@ -329,10 +312,7 @@ impl Progress {
     /// Takes up what `failover` answered: where to go on, and how long to wait first.
     fn turn(&mut self, x: &Exchange, current: &Try, again: Failover) -> Duration {
         if let Some(upstream) = again.upstream.filter(|name| *name != current.upstream.name) {
-            let planned = PlannedAttempt {
-                upstream,
-                ..PlannedAttempt::default()
-            };
+            let planned = PlannedAttempt { upstream, ..PlannedAttempt::default() };
             if x.generation.upstreams.get(&planned.upstream).is_some() {
                 self.at += 1;
                 let at = self.at.min(self.plan.attempts.len());

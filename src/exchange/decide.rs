@@ -22,10 +22,8 @@ pub async fn identify<C: Client>(client: &mut C, x: &mut Exchange) -> Result<(),
     let limits = &x.generation.settings.limits;
     let hook = x.run.identify();
     let answer = with_body(client, &x.request, None, limits, &mut x.intake, hook).await??;
-    x.identity = answer.unwrap_or_else(|| Identity {
-        evidence: Some("no rule matched".to_owned()),
-        ..Identity::default()
-    });
+    x.identity =
+        answer.unwrap_or_else(|| Identity { evidence: Some("no rule matched".to_owned()), ..Identity::default() });
     x.run.set_identity(x.identity.clone());
     Ok(())
 }
@@ -48,9 +46,7 @@ pub async fn endpoint<C: Client>(client: &mut C, x: &mut Exchange) -> Result<Opt
     }
     let matched = {
         let request = x.request.lock();
-        x.generation
-            .policies
-            .match_endpoint(request.head.method.as_str(), request.head.uri.path())
+        x.generation.policies.match_endpoint(request.head.method.as_str(), request.head.uri.path())
     };
     let Some(matched) = matched else {
         return Ok(None);
@@ -75,10 +71,7 @@ pub async fn route<C: Client>(client: &mut C, x: &mut Exchange) -> Result<Route,
         return Err(Error::client(Kind::NoRoute, 404, "no policy knows where this request should go"));
     };
     Ok(Route::Plan(Plan {
-        attempts: vec![PlannedAttempt {
-            upstream: upstream.name.clone(),
-            ..PlannedAttempt::default()
-        }],
+        attempts: vec![PlannedAttempt { upstream: upstream.name.clone(), ..PlannedAttempt::default() }],
         decided_by: Place("default".to_owned()),
     }))
 }
@@ -86,10 +79,7 @@ pub async fn route<C: Client>(client: &mut C, x: &mut Exchange) -> Result<Route,
 /// A plan may only name upstreams that exist.
 fn checked(x: &Exchange, route: Route) -> Result<Route, Error> {
     if let Route::Plan(plan) = &route {
-        let unknown = plan
-            .attempts
-            .iter()
-            .find(|attempt| x.generation.upstreams.get(&attempt.upstream).is_none());
+        let unknown = plan.attempts.iter().find(|attempt| x.generation.upstreams.get(&attempt.upstream).is_none());
         if let Some(attempt) = unknown {
             let message = format!("{}: there is no upstream `{}`", plan.decided_by.0, attempt.upstream);
             return Err(Error::new(
@@ -140,12 +130,7 @@ fn key(x: &Exchange, rule: &CacheRule, plan: &Plan) -> Key {
     let stream = asks_for_stream(&mut request, x.generation.settings.limits.json());
     let intended = plan.attempts.first().map_or("", |attempt| attempt.upstream.as_str());
     let fingerprint = format!("{} {intended}", x.generation.hash);
-    let form = Form {
-        method: method.as_str(),
-        path: &path,
-        dialect: x.dialect.map(Dialect::as_str),
-        stream,
-    };
+    let form = Form { method: method.as_str(), path: &path, dialect: x.dialect.map(Dialect::as_str), stream };
     let user = holder(x.identity.user.as_deref(), &request.head);
     Key::new(rule, user.as_deref(), &fingerprint, &form)
 }

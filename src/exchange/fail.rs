@@ -36,12 +36,7 @@ fn draft(x: &Exchange, error: &Error) -> Answer {
     if error.kind() == Kind::Overloaded {
         headers.push(("retry-after".to_owned(), "1".to_owned()));
     }
-    Answer {
-        status: error.status(),
-        headers,
-        body: Bytes::from(body),
-        made_by: Place("gate".to_owned()),
-    }
+    Answer { status: error.status(), headers, body: Bytes::from(body), made_by: Place("gate".to_owned()) }
 }
 
 async fn write<C: Client>(client: &mut C, x: &mut Exchange, answer: Answer) -> Result<(), Error> {

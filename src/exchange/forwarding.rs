@@ -52,12 +52,8 @@ impl Forwarding {
         if !self.trusts(peer) {
             return peer;
         }
-        let lines: Vec<&str> = head
-            .headers
-            .get_all("x-forwarded-for")
-            .iter()
-            .map(|line| line.to_str().unwrap_or("?"))
-            .collect();
+        let lines: Vec<&str> =
+            head.headers.get_all("x-forwarded-for").iter().map(|line| line.to_str().unwrap_or("?")).collect();
         let mut nearest = peer;
         // From the right: each name was added by the one after it, and is believed as long as that one is trusted.
         for part in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
@@ -118,17 +114,8 @@ impl Forwarding {
 
 /// Appends to a list header: one line, values separated by commas.
 fn append(head: &mut RequestHead, name: &'static str, value: &str) {
-    let earlier: Vec<&str> = head
-        .headers
-        .get_all(name)
-        .iter()
-        .filter_map(|earlier| earlier.to_str().ok())
-        .collect();
-    let joined = if earlier.is_empty() {
-        value.to_owned()
-    } else {
-        format!("{}, {value}", earlier.join(", "))
-    };
+    let earlier: Vec<&str> = head.headers.get_all(name).iter().filter_map(|earlier| earlier.to_str().ok()).collect();
+    let joined = if earlier.is_empty() { value.to_owned() } else { format!("{}, {value}", earlier.join(", ")) };
     let _ = head.insert_header(name, joined);
 }
 

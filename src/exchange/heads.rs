@@ -58,7 +58,9 @@ fn remove<H: Headed>(head: &mut H, goes: impl Fn(&str) -> bool) {
     if listed.is_empty() {
         names.retain(|name| goes(name));
     }
-    names.iter().for_each(|name| head.remove(name));
+    for name in &names {
+        head.remove(name);
+    }
     for (name, value) in listed {
         if !goes(&String::from_utf8_lossy(&name).to_ascii_lowercase()) {
             head.append(name, value);
@@ -104,7 +106,10 @@ pub fn check_response(head: ResponseHead) -> Result<ResponseHead, Error> {
     }
     let strange = |coding: &HeaderValue| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
     if head.headers.get_all(TRANSFER_ENCODING).iter().any(strange) {
-        return Err(Error::upstream(Kind::Garbage, "the upstream answered in a transfer coding that is not known here"));
+        return Err(Error::upstream(
+            Kind::Garbage,
+            "the upstream answered in a transfer coding that is not known here",
+        ));
     }
     Ok(head)
 }
@@ -206,9 +211,7 @@ mod tests {
     }
 
     fn names(head: &RequestHead) -> Vec<String> {
-        head.case_header_iter()
-            .map(|(name, _)| String::from_utf8_lossy(name.as_slice()).into_owned())
-            .collect()
+        head.case_header_iter().map(|(name, _)| String::from_utf8_lossy(name.as_slice()).into_owned()).collect()
     }
 
     #[test]

@@ -52,10 +52,7 @@ pub fn declared_body(head: &RequestHead) -> Body {
 /// Whether the client waits for leave to send its body (RFC 9110 §10.1.1).
 pub fn expects_continue(head: &RequestHead, peer: &Peer) -> bool {
     peer.version != Version::HTTP_10
-        && head
-            .headers
-            .get("expect")
-            .is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+        && head.headers.get("expect").is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Runs `hook` to its end, reading the request body when it asks for it, and gives up when the client leaves.

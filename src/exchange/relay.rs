@@ -34,18 +34,9 @@ pub async fn response<C: Client, D: Dial>(
     x: &mut Exchange,
     committed: Committed<D::Connection>,
 ) -> Result<End, Error> {
-    let Committed {
-        mut head,
-        source,
-        upstream,
-        endpoint,
-        ..
-    } = committed;
+    let Committed { mut head, source, upstream, endpoint, .. } = committed;
     heads::strip_response(&mut head);
-    let served_by = ServedBy::Upstream {
-        upstream: upstream.name.clone(),
-        endpoint: endpoint.name.clone(),
-    };
+    let served_by = ServedBy::Upstream { upstream: upstream.name.clone(), endpoint: endpoint.name.clone() };
     send(gate, client, x, head, source, served_by, true).await
 }
 
@@ -103,12 +94,7 @@ fn stored_head(entry: &Entry, age: Duration) -> Result<ResponseHead, Error> {
 /// run again when it is served.
 fn tape<D: Dial>(gate: &Gate<D>, x: &mut Exchange, head: &ResponseHead, wire: Option<Wire>) -> Option<Recorder> {
     let rule = x.cache.rule.as_ref().filter(|rule| rule.write)?;
-    let recording = Recording {
-        wire,
-        dialect: x.dialect.map(Dialect::as_str),
-        ttl: rule.ttl,
-        tags: Vec::new(),
-    };
+    let recording = Recording { wire, dialect: x.dialect.map(Dialect::as_str), ttl: rule.ttl, tags: Vec::new() };
     let headers: Vec<_> = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     match gate.cache.recorder(recording, head.status.as_u16(), headers.iter().copied()) {
         Ok(recorder) => Some(recorder),
@@ -306,7 +292,12 @@ async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: Bytes) -> Res
 }
 
 /// After the commit point a failure of the upstream becomes the stream's own last event, in the client's dialect.
-async fn broken<C: Client>(client: &mut C, x: &mut Exchange, events: Option<Events>, error: Error) -> Result<(), Error> {
+async fn broken<C: Client>(
+    client: &mut C,
+    x: &mut Exchange,
+    events: Option<Events>,
+    error: Error,
+) -> Result<(), Error> {
     if let Some(events) = events.filter(|_| error.kind() != Kind::ClientGone) {
         for piece in events.fail(x, &error) {
             write(client, x, piece).await?;

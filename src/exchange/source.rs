@@ -49,12 +49,7 @@ impl<N: Connection> Source<N> {
                 *next += 1;
                 Ok(piece)
             }
-            Self::Live {
-                connection,
-                pending,
-                idle,
-                until,
-            } => {
+            Self::Live { connection, pending, idle, until } => {
                 if let Some(piece) = pending.pop_front() {
                     return Ok(Some(piece));
                 }
@@ -107,19 +102,16 @@ impl<N: Connection> Source<N> {
         match self {
             Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Self::Stored { entry, next } => *next >= entry.chunks.len(),
-            Self::Live {
-                connection, pending, ..
-            } => pending.is_empty() && connection.as_mut().is_none_or(Connection::response_done),
+            Self::Live { connection, pending, .. } => {
+                pending.is_empty() && connection.as_mut().is_none_or(Connection::response_done)
+            }
         }
     }
 
     /// The trailers after the end.
     pub async fn trailers(&mut self) -> Result<Option<HeaderMap>, Error> {
         match self {
-            Self::Live {
-                connection: Some(connection),
-                ..
-            } => connection.read_trailers().await,
+            Self::Live { connection: Some(connection), .. } => connection.read_trailers().await,
             _ => Ok(None),
         }
     }

@@ -33,10 +33,7 @@ pub struct LiveSink {
 pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<Gate<Dialer>, Vec<Fault>> {
     let clock = Clock::live();
     let metrics = Arc::new(Metrics::new());
-    let sink: Arc<dyn Sink> = Arc::new(LiveSink {
-        board,
-        metrics: Arc::clone(&metrics),
-    });
+    let sink: Arc<dyn Sink> = Arc::new(LiveSink { board, metrics: Arc::clone(&metrics) });
     let state = State {
         store: Arc::new(Store::new(clock, StoreLimits::default())),
         limiter: Arc::new(Limiter::new(clock)),

@@ -23,11 +23,7 @@ pub struct Share {
 impl Held {
     /// An exchange's part, empty at first; all together may hold `cap` bytes.
     pub fn share(&self, cap: usize) -> Share {
-        Share {
-            all: self.clone(),
-            mine: 0,
-            cap,
-        }
+        Share { all: self.clone(), mine: 0, cap }
     }
 
     /// Bytes held now.

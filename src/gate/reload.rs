@@ -76,9 +76,7 @@ impl Reloader {
         let candidate = Candidate::from_bundle(bundle, &self.adjust)?;
         let gate = &self.gate;
         let services = live::services(&candidate, &gate.dial, &gate.state, gate.clock, &gate.sink);
-        candidate
-            .build(live.number + 1, services, self.workers, gate.clock.wall())
-            .map(Some)
+        candidate.build(live.number + 1, services, self.workers, gate.clock.wall()).map(Some)
     }
 
     fn swap(&self, generation: Generation) -> Arc<Generation> {

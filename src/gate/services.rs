@@ -130,10 +130,7 @@ async fn limited(
 }
 
 fn refused(code: &str, message: String) -> CallError {
-    CallError {
-        code: code.to_owned(),
-        message,
-    }
+    CallError { code: code.to_owned(), message }
 }
 
 /// One request of a policy's own, whole in and whole out.
@@ -190,7 +187,8 @@ fn message(endpoint: &Endpoint, request: CallRequest) -> Result<(RequestHead, By
     let bad = |reason: String| Error::gate("a policy's call cannot be sent").with_detail(reason);
     let path = if request.path.starts_with('/') { request.path } else { format!("/{}", request.path) };
     let target = format!("{}{path}", endpoint.prefix);
-    let mut head = RequestHead::build(request.method.as_str(), target.as_bytes(), None).map_err(|e| bad(e.to_string()))?;
+    let mut head =
+        RequestHead::build(request.method.as_str(), target.as_bytes(), None).map_err(|e| bad(e.to_string()))?;
     let mut insert = |name: String, value: HeaderValue| head.insert_header(name, value).map_err(|e| bad(e.to_string()));
     insert("Host".into(), endpoint.host_header.clone())?;
     for (name, value) in request.headers {

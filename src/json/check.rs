@@ -41,23 +41,14 @@ pub(super) fn check(text: &[u8], limits: Limits) -> Result<Checked, JsonError> {
     }
     std::str::from_utf8(text).map_err(|e| JsonError::new(ErrorKind::BadUtf8, e.valid_up_to()))?;
     let start = skip_blank(text, 0);
-    let mut checker = Checker {
-        text,
-        at: start,
-        room: limits.room(),
-        open: Brackets::default(),
-        deepest: 0,
-    };
+    let mut checker = Checker { text, at: start, room: limits.room(), open: Brackets::default(), deepest: 0 };
     checker.run()?;
     let end = checker.at;
     let rest = skip_blank(text, end);
     if rest < text.len() {
         return Err(unexpected(text, rest));
     }
-    Ok(Checked {
-        span: Span::new(start, end),
-        depth: checker.deepest,
-    })
+    Ok(Checked { span: Span::new(start, end), depth: checker.deepest })
 }
 
 // === impl Checker ===

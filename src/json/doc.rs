@@ -52,14 +52,7 @@ impl Doc {
             Some(b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {}
             _ => return Err(unexpected(&bytes, start)),
         }
-        Ok(Doc {
-            texts: vec![bytes],
-            free: Vec::new(),
-            nodes,
-            start,
-            limits,
-            edited: false,
-        })
+        Ok(Doc { texts: vec![bytes], free: Vec::new(), nodes, start, limits, edited: false })
     }
 
     /// The outermost value. A container is not looked into.
@@ -97,11 +90,7 @@ impl Doc {
     /// Items of an array, or different keys of an object.
     pub fn len(&mut self, node: NodeId) -> Result<usize, JsonError> {
         let node_ref = self.index(node)?;
-        if node_ref.object {
-            Ok(self.keys(node)?.len())
-        } else {
-            Ok(node_ref.entries().len())
-        }
+        if node_ref.object { Ok(self.keys(node)?.len()) } else { Ok(node_ref.entries().len()) }
     }
 
     /// Whether it has no member.
@@ -135,10 +124,7 @@ impl Doc {
 
     /// The text with that number.
     pub(super) fn text(&self, number: u32) -> &[u8] {
-        self.texts
-            .get(number as usize)
-            .map(Bytes::as_ref)
-            .unwrap_or_default()
+        self.texts.get(number as usize).map(Bytes::as_ref).unwrap_or_default()
     }
 
     /// The node, when it and all around it are still part of the document.
@@ -150,9 +136,7 @@ impl Doc {
             if container.detached {
                 return Err(detached);
             }
-            around = container
-                .parent
-                .and_then(|parent| self.nodes.get(parent as usize));
+            around = container.parent.and_then(|parent| self.nodes.get(parent as usize));
         }
         Ok(node)
     }
@@ -162,11 +146,7 @@ impl Doc {
         if self.live(id)?.entries.is_none() {
             let room = self.limits.room();
             if let Some(node) = self.nodes.get_mut(id.0 as usize) {
-                let text = self
-                    .texts
-                    .get(node.text as usize)
-                    .map(Bytes::as_ref)
-                    .unwrap_or_default();
+                let text = self.texts.get(node.text as usize).map(Bytes::as_ref).unwrap_or_default();
                 node.index(text, room)?;
                 if id.0 == 0
                     && let Err(trailing) = ensure_end(text, node.span.end())
@@ -182,15 +162,8 @@ impl Doc {
     /// The last entry of an indexed object with that key.
     pub(super) fn find(&mut self, id: NodeId, key: &str) -> Result<Option<usize>, JsonError> {
         let texts = &self.texts;
-        let text_of = |text: u32| {
-            texts
-                .get(text as usize)
-                .map(Bytes::as_ref)
-                .unwrap_or_default()
-        };
-        self.nodes
-            .get_mut(id.0 as usize)
-            .map_or(Ok(None), |node| node.find(key, text_of))
+        let text_of = |text: u32| texts.get(text as usize).map(Bytes::as_ref).unwrap_or_default();
+        self.nodes.get_mut(id.0 as usize).map_or(Ok(None), |node| node.find(key, text_of))
     }
 
     /// Which text an entry's value stands in, and where.
@@ -205,11 +178,7 @@ impl Doc {
     /// Reads an entry of an indexed node; a container is entered.
     fn item(&mut self, id: NodeId, at: usize) -> Result<Item<'_>, JsonError> {
         let node = self.live(id)?;
-        let entry = node
-            .entries()
-            .get(at)
-            .copied()
-            .ok_or(JsonError::new(ErrorKind::NoSuchIndex, node.span.start()))?;
+        let entry = node.entries().get(at).copied().ok_or(JsonError::new(ErrorKind::NoSuchIndex, node.span.start()))?;
         let (text, span) = self.value_of(node, &entry);
         let object = match span.of(self.text(text)).first() {
             Some(b'{') => true,
@@ -218,17 +187,9 @@ impl Doc {
         };
         let child = match entry.child {
             Some(child) => child.get(),
-            None => self.enter(
-                id,
-                at,
-                Node::new(text, span, object, node.depth + 1, Some(id.0)),
-            )?,
+            None => self.enter(id, at, Node::new(text, span, object, node.depth + 1, Some(id.0)))?,
         };
-        Ok(if object {
-            Item::Object(NodeId(child))
-        } else {
-            Item::Array(NodeId(child))
-        })
+        Ok(if object { Item::Object(NodeId(child)) } else { Item::Array(NodeId(child)) })
     }
 
     /// Keeps the node of the entry `at` of `parent`, and tells its number.
@@ -236,10 +197,7 @@ impl Doc {
         let full = JsonError::new(ErrorKind::TooLarge, child.span.start());
         let number = u32::try_from(self.nodes.len()).map_err(|_| full)?;
         self.nodes.push(child);
-        let entries = self
-            .nodes
-            .get_mut(parent.0 as usize)
-            .and_then(|node| node.entries.as_mut());
+        let entries = self.nodes.get_mut(parent.0 as usize).and_then(|node| node.entries.as_mut());
         if let Some(entry) = entries.and_then(|entries| entries.get_mut(at)) {
             entry.child = NonZeroU32::new(number);
         }
@@ -250,9 +208,5 @@ impl Doc {
 /// Refuses anything but white space after the outermost value.
 fn ensure_end(text: &[u8], end: usize) -> Result<(), JsonError> {
     let rest = skip_blank(text, end);
-    if rest < text.len() {
-        Err(unexpected(text, rest))
-    } else {
-        Ok(())
-    }
+    if rest < text.len() { Err(unexpected(text, rest)) } else { Ok(()) }
 }

@@ -22,24 +22,13 @@ impl Doc {
         }
         self.ensure_room(node, value)?;
         let quoted = Fragment::from(key).bytes().clone();
-        let place = Place::Added {
-            key: Some(self.keep(quoted)?),
-        };
-        let entry = Entry {
-            place,
-            splice: Some(self.keep(value.bytes().clone())?),
-            child: None,
-        };
+        let place = Place::Added { key: Some(self.keep(quoted)?) };
+        let entry = Entry { place, splice: Some(self.keep(value.bytes().clone())?), child: None };
         self.reshape(node, |target| target.push_key(key, entry))
     }
 
     /// Sets an item of an array; `index` equal to its length appends.
-    pub fn set_at(
-        &mut self,
-        node: NodeId,
-        index: usize,
-        value: &Fragment,
-    ) -> Result<(), JsonError> {
+    pub fn set_at(&mut self, node: NodeId, index: usize, value: &Fragment) -> Result<(), JsonError> {
         if index < self.editable(node, false)?.entries().len() {
             self.replace(node, index, value)
         } else {
@@ -48,23 +37,14 @@ impl Doc {
     }
 
     /// Puts an item before the one at `index`, or at the end when `index` is the array's length.
-    pub fn insert_at(
-        &mut self,
-        node: NodeId,
-        index: usize,
-        value: &Fragment,
-    ) -> Result<(), JsonError> {
+    pub fn insert_at(&mut self, node: NodeId, index: usize, value: &Fragment) -> Result<(), JsonError> {
         let target = self.editable(node, false)?;
         if index > target.entries().len() {
             return Err(JsonError::new(ErrorKind::NoSuchIndex, target.span.start()));
         }
         self.ensure_room(node, value)?;
         let splice = Some(self.keep(value.bytes().clone())?);
-        let entry = Entry {
-            place: Place::Added { key: None },
-            splice,
-            child: None,
-        };
+        let entry = Entry { place: Place::Added { key: None }, splice, child: None };
         self.reshape(node, |target| target.moving().insert(index, entry))
     }
 
@@ -76,8 +56,7 @@ impl Doc {
         }
         let target = self.live(node)?;
         let hit = |entry: &Entry| key_is(target.key_bytes(entry, |text| self.text(text)), key);
-        let (gone, kept): (Vec<Entry>, Vec<Entry>) =
-            target.entries().iter().partition(|entry| hit(entry));
+        let (gone, kept): (Vec<Entry>, Vec<Entry>) = target.entries().iter().partition(|entry| hit(entry));
         self.reshape(node, |target| *target.moving() = kept)?;
         for entry in gone {
             self.release(entry);
@@ -104,11 +83,7 @@ impl Doc {
         if node.object == object {
             return Ok(node);
         }
-        let kind = if object {
-            ErrorKind::NotAnObject
-        } else {
-            ErrorKind::NotAnArray
-        };
+        let kind = if object { ErrorKind::NotAnObject } else { ErrorKind::NotAnArray };
         Err(JsonError::new(kind, node.span.start()))
     }
 
@@ -124,16 +99,8 @@ impl Doc {
         }
         self.discard(old.child, old.splice);
         let splice = Some(self.keep(value.bytes().clone())?);
-        if let Some(entry) = self
-            .nodes
-            .get_mut(id.0 as usize)
-            .and_then(|node| node.entries.as_mut()?.get_mut(at))
-        {
-            *entry = Entry {
-                place: old.place,
-                splice,
-                child: None,
-            };
+        if let Some(entry) = self.nodes.get_mut(id.0 as usize).and_then(|node| node.entries.as_mut()?.get_mut(at)) {
+            *entry = Entry { place: old.place, splice, child: None };
         }
         self.mark(id);
         Ok(())
@@ -149,16 +116,8 @@ impl Doc {
 
     /// Changes which entries a node has, its spacing taken down first.
     fn reshape(&mut self, id: NodeId, change: impl FnOnce(&mut Node)) -> Result<(), JsonError> {
-        let node = self
-            .nodes
-            .get_mut(id.0 as usize)
-            .ok_or(JsonError::new(ErrorKind::Detached, 0))?;
-        node.fix_layout(
-            self.texts
-                .get(node.text as usize)
-                .map(Bytes::as_ref)
-                .unwrap_or_default(),
-        );
+        let node = self.nodes.get_mut(id.0 as usize).ok_or(JsonError::new(ErrorKind::Detached, 0))?;
+        node.fix_layout(self.texts.get(node.text as usize).map(Bytes::as_ref).unwrap_or_default());
         change(node);
         self.mark(id);
         Ok(())
@@ -192,10 +151,7 @@ impl Doc {
         u32::try_from(text.len()).map_err(|_| too_large)?;
         let number = match self.free.pop() {
             Some(number) => number,
-            None => u32::try_from(self.texts.len())
-                .ok()
-                .and_then(NonZeroU32::new)
-                .ok_or(too_large)?,
+            None => u32::try_from(self.texts.len()).ok().and_then(NonZeroU32::new).ok_or(too_large)?,
         };
         match self.texts.get_mut(number.get() as usize) {
             Some(slot) => *slot = text,

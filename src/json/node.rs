@@ -85,10 +85,7 @@ impl Span {
     /// The range `start..end` of a text, which is known to be below 4 GiB.
     pub(super) fn new(start: usize, end: usize) -> Self {
         let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Self {
-            start: narrow(start),
-            end: narrow(end),
-        }
+        Self { start: narrow(start), end: narrow(end) }
     }
 
     /// The first byte.
@@ -111,13 +108,7 @@ impl Span {
 
 impl Node {
     /// The container at `span`, not yet looked into.
-    pub(super) fn new(
-        text: u32,
-        span: Span,
-        object: bool,
-        depth: usize,
-        parent: Option<u32>,
-    ) -> Self {
+    pub(super) fn new(text: u32, span: Span, object: bool, depth: usize, parent: Option<u32>) -> Self {
         Self {
             text,
             span,
@@ -140,12 +131,7 @@ impl Node {
     /// Finds the members in `text`, the node's own, when that was not done before. `room` is how deep the document may be.
     pub(super) fn index(&mut self, text: &[u8], room: usize) -> Result<(), JsonError> {
         if self.entries.is_none() {
-            let (entries, end) = read_entries(
-                text,
-                self.span.start(),
-                self.object,
-                room.saturating_sub(self.depth),
-            )?;
+            let (entries, end) = read_entries(text, self.span.start(), self.object, room.saturating_sub(self.depth))?;
             self.span = Span::new(self.span.start(), end);
             self.entries = Some(entries);
         }
@@ -162,10 +148,7 @@ impl Node {
             return Ok(None);
         }
         if self.entries().len() <= SEARCHED {
-            return Ok(self
-                .entries()
-                .iter()
-                .rposition(|e| key_is(self.key_bytes(e, &text_of), key)));
+            return Ok(self.entries().iter().rposition(|e| key_is(self.key_bytes(e, &text_of), key)));
         }
         if self.lookup.is_none() {
             let mut lookup = HashMap::with_capacity(self.entries().len());
@@ -175,18 +158,11 @@ impl Node {
             }
             self.lookup = Some(lookup);
         }
-        Ok(self
-            .lookup
-            .as_ref()
-            .and_then(|lookup| lookup.get(key).copied()))
+        Ok(self.lookup.as_ref().and_then(|lookup| lookup.get(key).copied()))
     }
 
     /// The key of `entry` with its quotes.
-    pub(super) fn key_bytes<'a>(
-        &self,
-        entry: &Entry,
-        text_of: impl Fn(u32) -> &'a [u8],
-    ) -> &'a [u8] {
+    pub(super) fn key_bytes<'a>(&self, entry: &Entry, text_of: impl Fn(u32) -> &'a [u8]) -> &'a [u8] {
         match entry.place {
             Place::Here { key, .. } => key.of(text_of(self.text)),
             Place::Added { key } => key.map_or(&[][..], |key| text_of(key.get())),
@@ -222,10 +198,7 @@ impl Entry {
     /// The entry's first byte and one past its last in its container's text; none when it was added.
     pub(super) fn extent(&self) -> Option<Span> {
         match self.place {
-            Place::Here { key, value } => Some(Span {
-                start: key.start,
-                end: value.end,
-            }),
+            Place::Here { key, value } => Some(Span { start: key.start, end: value.end }),
             Place::Added { .. } => None,
         }
     }
@@ -237,25 +210,14 @@ impl Layout {
     fn read(text: &[u8], node: &Node) -> Self {
         let (first_byte, last_byte) = (node.span.start() + 1, node.span.end().saturating_sub(1));
         let extent = |entry: Option<&Entry>| entry.and_then(Entry::extent);
-        let (Some(first), Some(last)) = (
-            extent(node.entries().first()),
-            extent(node.entries().last()),
-        ) else {
+        let (Some(first), Some(last)) = (extent(node.entries().first()), extent(node.entries().last())) else {
             let nothing = Span::new(first_byte, first_byte);
             let closing = Span::new(first_byte, last_byte);
-            return Self {
-                opening: nothing,
-                closing,
-                between: nothing,
-                colon: None,
-            };
+            return Self { opening: nothing, closing, between: nothing, colon: None };
         };
         let opening = Span::new(first_byte, first.start());
         let colon = node.entries().last().and_then(|entry| match entry.place {
-            Place::Here { key, value } if node.object => Some(Span {
-                start: key.end,
-                end: value.start,
-            }),
+            Place::Here { key, value } if node.object => Some(Span { start: key.end, end: value.start }),
             _ => None,
         });
         let between = match colon {
@@ -265,12 +227,7 @@ impl Layout {
             Some(colon) => blank_before(text, colon.end()),
             None => opening,
         };
-        Self {
-            opening,
-            closing: Span::new(last.end(), last_byte),
-            between,
-            colon,
-        }
+        Self { opening, closing: Span::new(last.end(), last_byte), between, colon }
     }
 }
 
@@ -278,23 +235,12 @@ impl Layout {
 
 /// The white space that ends at `end`.
 pub(super) fn blank_before(text: &[u8], end: usize) -> Span {
-    let blanks = text
-        .get(..end)
-        .unwrap_or_default()
-        .iter()
-        .rev()
-        .take_while(|b| is_blank(**b))
-        .count();
+    let blanks = text.get(..end).unwrap_or_default().iter().rev().take_while(|b| is_blank(**b)).count();
     Span::new(end - blanks, end)
 }
 
 /// The members of the container that opens at `start`, and the end of it; `room` is how deep its values may be.
-fn read_entries(
-    text: &[u8],
-    start: usize,
-    object: bool,
-    room: usize,
-) -> Result<(Vec<Entry>, usize), JsonError> {
+fn read_entries(text: &[u8], start: usize, object: bool, room: usize) -> Result<(Vec<Entry>, usize), JsonError> {
     let close = if object { b'}' } else { b']' };
     let mut entries = Vec::new();
     let mut at = skip_blank(text, start + 1);
@@ -302,24 +248,13 @@ fn read_entries(
         return Ok((entries, at + 1));
     }
     loop {
-        let (key, from) = if object {
-            key(text, at)?
-        } else {
-            (Span::new(at, at), at)
-        };
+        let (key, from) = if object { key(text, at)? } else { (Span::new(at, at), at) };
         if object && std::str::from_utf8(key.of(text)).is_err() {
             return Err(JsonError::new(ErrorKind::BadUtf8, at));
         }
         let end = skip_value(text, from, room)?;
-        let place = Place::Here {
-            key,
-            value: Span::new(from, end),
-        };
-        entries.push(Entry {
-            place,
-            splice: None,
-            child: None,
-        });
+        let place = Place::Here { key, value: Span::new(from, end) };
+        entries.push(Entry { place, splice: None, child: None });
         at = skip_blank(text, end);
         match text.get(at) {
             Some(b',') => at = skip_blank(text, at + 1),

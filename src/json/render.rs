@@ -33,11 +33,7 @@ impl Doc {
             self.write(node, &mut out);
             return Ok(Bytes::from(out));
         }
-        let text = self
-            .texts
-            .get(node.text as usize)
-            .cloned()
-            .unwrap_or_default();
+        let text = self.texts.get(node.text as usize).cloned().unwrap_or_default();
         Ok(text.slice(node.span.start()..node.span.end()))
     }
 
@@ -125,9 +121,7 @@ impl Doc {
     }
 
     fn changed_child(&self, entry: &Entry) -> Option<&Node> {
-        self.nodes
-            .get(entry.child?.get() as usize)
-            .filter(|child| child.changed)
+        self.nodes.get(entry.child?.get() as usize).filter(|child| child.changed)
     }
 }
 
@@ -137,11 +131,8 @@ fn blanks_around(text: &[u8], layout: &Layout, entry: &Entry) -> (Span, Span) {
     let Some(extent) = entry.extent() else {
         return (layout.between, nothing);
     };
-    let before = if extent.start() == layout.opening.end() {
-        layout.between
-    } else {
-        blank_before(text, extent.start())
-    };
+    let before =
+        if extent.start() == layout.opening.end() { layout.between } else { blank_before(text, extent.start()) };
     let after = if extent.end() == layout.closing.start() {
         nothing
     } else {

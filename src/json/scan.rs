@@ -72,9 +72,7 @@ impl Brackets {
 /// The first byte at or after `at` that is not white space (RFC 8259 §2).
 pub(super) fn skip_blank(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
-    rest.iter()
-        .position(|b| !is_blank(*b))
-        .map_or(text.len(), |n| at + n)
+    rest.iter().position(|b| !is_blank(*b)).map_or(text.len(), |n| at + n)
 }
 
 /// Whether `byte` is white space (RFC 8259 §2).
@@ -84,11 +82,7 @@ pub(super) fn is_blank(byte: u8) -> bool {
 
 /// What is wrong at `at`: the end of the text, or the byte there.
 pub(super) fn unexpected(text: &[u8], at: usize) -> JsonError {
-    let kind = if at < text.len() {
-        ErrorKind::Unexpected
-    } else {
-        ErrorKind::Truncated
-    };
+    let kind = if at < text.len() { ErrorKind::Unexpected } else { ErrorKind::Truncated };
     JsonError::new(kind, at.min(text.len()))
 }
 
@@ -121,8 +115,7 @@ pub(super) fn quote_or_escape(text: &[u8], mut from: usize) -> Option<usize> {
             break;
         };
         let word = u64::from_le_bytes(*word);
-        let hits = zero_bytes(word ^ (ONES * u64::from(b'"')))
-            | zero_bytes(word ^ (ONES * u64::from(b'\\')));
+        let hits = zero_bytes(word ^ (ONES * u64::from(b'"'))) | zero_bytes(word ^ (ONES * u64::from(b'\\')));
         if hits != 0 {
             return Some(from + hits.trailing_zeros() as usize / 8);
         }
@@ -164,10 +157,7 @@ pub(super) fn key(text: &[u8], at: usize) -> Result<(Span, usize), JsonError> {
 fn skip_container(text: &[u8], mut at: usize, room: usize) -> Result<usize, JsonError> {
     let mut open = Brackets::default();
     loop {
-        while text
-            .get(at)
-            .is_some_and(|b| CLASSES[usize::from(*b)] == Class::Plain)
-        {
+        while text.get(at).is_some_and(|b| CLASSES[usize::from(*b)] == Class::Plain) {
             at += 1;
         }
         let Some(&byte) = text.get(at) else {
@@ -195,11 +185,7 @@ fn skip_container(text: &[u8], mut at: usize, room: usize) -> Result<usize, Json
 fn skip_number(text: &[u8], at: usize) -> Result<usize, JsonError> {
     let is = |at: usize, wanted: &[u8]| text.get(at).is_some_and(|b| wanted.contains(b));
     let whole = at + usize::from(is(at, b"-"));
-    let mut end = if is(whole, b"0") {
-        whole + 1
-    } else {
-        digits(text, whole)?
-    };
+    let mut end = if is(whole, b"0") { whole + 1 } else { digits(text, whole)? };
     if is(end, b".") {
         end = digits(text, end + 1)?;
     }
@@ -211,17 +197,8 @@ fn skip_number(text: &[u8], at: usize) -> Result<usize, JsonError> {
 
 /// The end of one or more digits.
 fn digits(text: &[u8], at: usize) -> Result<usize, JsonError> {
-    let count = text
-        .get(at..)
-        .unwrap_or_default()
-        .iter()
-        .take_while(|b| b.is_ascii_digit())
-        .count();
-    if count == 0 {
-        Err(unexpected(text, at))
-    } else {
-        Ok(at + count)
-    }
+    let count = text.get(at..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit()).count();
+    if count == 0 { Err(unexpected(text, at)) } else { Ok(at + count) }
 }
 
 /// The high bit of every byte of `word` that is zero; bits above the lowest hit may be wrong, so only that one counts.

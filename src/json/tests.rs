@@ -56,24 +56,15 @@ fn an_unedited_document_is_the_very_same_bytes() {
 #[test]
 fn odd_values_are_read_as_written() {
     let mut doc = doc(ODD);
-    assert_eq!(
-        doc.get(ROOT, "big"),
-        Ok(Some(Item::Number("9223372036854775807")))
-    );
+    assert_eq!(doc.get(ROOT, "big"), Ok(Some(Item::Number("9223372036854775807"))));
     assert_eq!(doc.get(ROOT, "one"), Ok(Some(Item::Number("1.0"))));
     assert_eq!(doc.get(ROOT, "huge"), Ok(Some(Item::Number("1e400"))));
-    assert_eq!(
-        doc.get(ROOT, "lone"),
-        Ok(Some(Item::String("\u{fffd}x".into())))
-    );
+    assert_eq!(doc.get(ROOT, "lone"), Ok(Some(Item::String("\u{fffd}x".into()))));
     assert_eq!(doc.get(ROOT, "none"), Ok(Some(Item::Null)));
     assert_eq!(doc.get(ROOT, "absent"), Ok(None));
     assert!(matches!(doc.get(ROOT, "e"), Ok(Some(Item::Object(_)))));
     assert!(matches!(doc.get(ROOT, "a"), Ok(Some(Item::Array(_)))));
-    assert!(
-        matches!(doc.get(ROOT, "k"), Ok(Some(Item::Array(_)))),
-        "the last duplicate wins"
-    );
+    assert!(matches!(doc.get(ROOT, "k"), Ok(Some(Item::Array(_)))), "the last duplicate wins");
 }
 
 #[test]
@@ -120,15 +111,9 @@ fn removing_takes_exactly_one_comma() {
 #[test]
 fn an_added_key_is_spaced_like_the_others() {
     assert_eq!(set(r#"{"a":1,"b":2}"#, "c", "3"), r#"{"a":1,"b":2,"c":3}"#);
-    assert_eq!(
-        set(r#"{"a": 1, "b": 2}"#, "c", "3"),
-        r#"{"a": 1, "b": 2, "c": 3}"#
-    );
+    assert_eq!(set(r#"{"a": 1, "b": 2}"#, "c", "3"), r#"{"a": 1, "b": 2, "c": 3}"#);
     assert_eq!(set(r#"{"a": 1}"#, "c", "3"), r#"{"a": 1, "c": 3}"#);
-    assert_eq!(
-        set("{\n\t\"a\": 1\n}\n", "c", "3"),
-        "{\n\t\"a\": 1,\n\t\"c\": 3\n}\n"
-    );
+    assert_eq!(set("{\n\t\"a\": 1\n}\n", "c", "3"), "{\n\t\"a\": 1,\n\t\"c\": 3\n}\n");
     assert_eq!(set("{}", "q\"\n", "3"), r#"{"q\"\n":3}"#);
     assert_eq!(set("{ }", "c", "3"), r#"{"c":3 }"#);
 }
@@ -136,42 +121,15 @@ fn an_added_key_is_spaced_like_the_others() {
 #[test]
 fn items_are_put_in_taken_out_and_replaced() {
     let one = fragment("0");
-    assert_eq!(
-        edited("[1, 2]", |d| d.insert_at(ROOT, 0, &one).unwrap()),
-        "[0, 1, 2]"
-    );
-    assert_eq!(
-        edited("[1, 2]", |d| d.insert_at(ROOT, 1, &one).unwrap()),
-        "[1, 0, 2]"
-    );
-    assert_eq!(
-        edited("[1, 2]", |d| d.set_at(ROOT, 2, &one).unwrap()),
-        "[1, 2, 0]"
-    );
-    assert_eq!(
-        edited("[1, 2]", |d| d.set_at(ROOT, 1, &one).unwrap()),
-        "[1, 0]"
-    );
-    assert_eq!(
-        edited("[1, 2]", |d| assert!(d.remove_at(ROOT, 0).unwrap())),
-        "[2]"
-    );
-    assert_eq!(
-        edited("[1]", |d| assert!(!d.remove_at(ROOT, 1).unwrap())),
-        "[1]"
-    );
-    assert_eq!(
-        doc("[1]").set_at(ROOT, 2, &one).unwrap_err().kind,
-        ErrorKind::NoSuchIndex
-    );
-    assert_eq!(
-        doc("[1]").set(ROOT, "a", &one).unwrap_err().kind,
-        ErrorKind::NotAnObject
-    );
-    assert_eq!(
-        doc("{}").set_at(ROOT, 0, &one).unwrap_err().kind,
-        ErrorKind::NotAnArray
-    );
+    assert_eq!(edited("[1, 2]", |d| d.insert_at(ROOT, 0, &one).unwrap()), "[0, 1, 2]");
+    assert_eq!(edited("[1, 2]", |d| d.insert_at(ROOT, 1, &one).unwrap()), "[1, 0, 2]");
+    assert_eq!(edited("[1, 2]", |d| d.set_at(ROOT, 2, &one).unwrap()), "[1, 2, 0]");
+    assert_eq!(edited("[1, 2]", |d| d.set_at(ROOT, 1, &one).unwrap()), "[1, 0]");
+    assert_eq!(edited("[1, 2]", |d| assert!(d.remove_at(ROOT, 0).unwrap())), "[2]");
+    assert_eq!(edited("[1]", |d| assert!(!d.remove_at(ROOT, 1).unwrap())), "[1]");
+    assert_eq!(doc("[1]").set_at(ROOT, 2, &one).unwrap_err().kind, ErrorKind::NoSuchIndex);
+    assert_eq!(doc("[1]").set(ROOT, "a", &one).unwrap_err().kind, ErrorKind::NotAnObject);
+    assert_eq!(doc("{}").set_at(ROOT, 0, &one).unwrap_err().kind, ErrorKind::NotAnArray);
 }
 
 #[test]
@@ -182,11 +140,7 @@ fn a_value_equal_to_the_one_there_is_no_edit() {
     let array = node(doc.get(ROOT, "a"));
     doc.set_at(array, 0, &fragment("7")).unwrap();
     doc.set(ROOT, "a", &fragment(r#"[7, {"b":2}]"#)).unwrap();
-    assert_eq!(
-        doc.at(array, 0),
-        Ok(Some(Item::Number("7"))),
-        "the node was not replaced"
-    );
+    assert_eq!(doc.at(array, 0), Ok(Some(Item::Number("7"))), "the node was not replaced");
 }
 
 #[test]
@@ -198,15 +152,9 @@ fn an_edited_place_reads_as_edited_and_can_be_entered() {
     doc.set_at(array, 1, &fragment("null")).unwrap();
     doc.set(object, "more", &Fragment::from("é\u{1}")).unwrap();
     assert_eq!(doc.at(array, 1), Ok(Some(Item::Null)));
-    assert_eq!(
-        doc.get(object, "more"),
-        Ok(Some(Item::String("é\u{1}".into())))
-    );
+    assert_eq!(doc.get(object, "more"), Ok(Some(Item::String("é\u{1}".into()))));
     assert_eq!(doc.bytes_of(array).unwrap(), "[true,null]");
-    assert_eq!(
-        doc.render(),
-        r#"{"a":{"in": [true,null], "more": "é\u0001"}, "z":[]}"#
-    );
+    assert_eq!(doc.render(), r#"{"a":{"in": [true,null], "more": "é\u0001"}, "z":[]}"#);
 }
 
 #[test]
@@ -219,10 +167,7 @@ fn a_node_that_was_replaced_or_removed_is_an_error_to_use() {
     doc.set(ROOT, "new", &fragment("[[5]]")).unwrap();
     for gone in [outer, inner, item, NodeId(99)] {
         assert_eq!(doc.len(gone).unwrap_err().kind, ErrorKind::Detached);
-        assert_eq!(
-            doc.set(gone, "x", &Fragment::null()).unwrap_err().kind,
-            ErrorKind::Detached
-        );
+        assert_eq!(doc.set(gone, "x", &Fragment::null()).unwrap_err().kind, ErrorKind::Detached);
         assert_eq!(doc.bytes_of(gone).unwrap_err().kind, ErrorKind::Detached);
     }
     assert_eq!(doc.render(), r#"{"a":null,"c":[],"new":[[5]]}"#);
@@ -274,77 +219,30 @@ fn a_large_object_answers_like_a_small_one() {
 #[test]
 fn malformed_texts_are_refused_where_they_are_read() {
     for text in ["", "  ", "x", "}", "\u{feff}{}"] {
-        assert!(
-            Doc::parse(Bytes::from(text), Limits::default()).is_err(),
-            "{text}"
-        );
+        assert!(Doc::parse(Bytes::from(text), Limits::default()).is_err(), "{text}");
     }
-    for text in [
-        "{",
-        "[1 2]",
-        "[1,]",
-        "{,}",
-        r#"{"a"}"#,
-        r#"{"a":01}"#,
-        "[+1]",
-        "[tru]",
-        "{} x",
-        r#"["a]"#,
-        "[1}",
-        "[[}]",
-    ] {
+    for text in
+        ["{", "[1 2]", "[1,]", "{,}", r#"{"a"}"#, r#"{"a":01}"#, "[+1]", "[tru]", "{} x", r#"["a]"#, "[1}", "[[}]"]
+    {
         assert!(doc(text).len(ROOT).is_err(), "{text}");
-        assert!(
-            validate(text.as_bytes(), Limits::default()).is_err(),
-            "{text}"
-        );
+        assert!(validate(text.as_bytes(), Limits::default()).is_err(), "{text}");
     }
-    for text in [
-        r#""\x""#,
-        "\"\u{1}\"",
-        r#""\u12g4""#,
-        "1.",
-        "-",
-        "1e",
-        "nul",
-        "1 1",
-    ] {
+    for text in [r#""\x""#, "\"\u{1}\"", r#""\u12g4""#, "1.", "-", "1e", "nul", "1 1"] {
         assert!(doc(text).root().is_err(), "{text}");
-        assert!(
-            validate(text.as_bytes(), Limits::default()).is_err(),
-            "{text}"
-        );
+        assert!(validate(text.as_bytes(), Limits::default()).is_err(), "{text}");
     }
     let raw = Bytes::from_static(b"[\"a\", \"\xff\"]");
-    assert_eq!(
-        validate(&raw, Limits::default()),
-        Err(JsonError {
-            offset: 7,
-            kind: ErrorKind::BadUtf8
-        })
-    );
+    assert_eq!(validate(&raw, Limits::default()), Err(JsonError { offset: 7, kind: ErrorKind::BadUtf8 }));
     let mut doc = Doc::parse(raw, Limits::default()).unwrap();
-    assert_eq!(
-        doc.at(ROOT, 1),
-        Err(JsonError {
-            offset: 7,
-            kind: ErrorKind::BadUtf8
-        })
-    );
+    assert_eq!(doc.at(ROOT, 1), Err(JsonError { offset: 7, kind: ErrorKind::BadUtf8 }));
 }
 
 #[test]
 fn a_megabyte_of_brackets_is_refused_at_the_limit() {
     let text = "[".repeat(1 << 20);
-    let too_deep = Err(JsonError {
-        offset: 128,
-        kind: ErrorKind::TooDeep,
-    });
+    let too_deep = Err(JsonError { offset: 128, kind: ErrorKind::TooDeep });
     assert_eq!(doc(&text).len(ROOT), too_deep.map(|()| 0));
-    assert_eq!(
-        validate(text.as_bytes(), Limits { depth: usize::MAX }),
-        too_deep
-    );
+    assert_eq!(validate(text.as_bytes(), Limits { depth: usize::MAX }), too_deep);
     let fits = format!("{}{}", "[".repeat(3), "]".repeat(3));
     assert!(validate(fits.as_bytes(), Limits { depth: 3 }).is_ok());
     assert!(validate(fits.as_bytes(), Limits { depth: 2 }).is_err());
@@ -353,35 +251,24 @@ fn a_megabyte_of_brackets_is_refused_at_the_limit() {
 #[test]
 fn splices_cannot_pile_up_beyond_the_depth_limit() {
     let mut doc = Doc::parse(Bytes::from("[0]"), Limits { depth: 3 }).unwrap();
-    assert_eq!(
-        doc.set_at(ROOT, 0, &fragment("[[[]]]")).unwrap_err().kind,
-        ErrorKind::TooDeep
-    );
+    assert_eq!(doc.set_at(ROOT, 0, &fragment("[[[]]]")).unwrap_err().kind, ErrorKind::TooDeep);
     doc.set_at(ROOT, 0, &fragment("[[]]")).unwrap();
     let middle = node(doc.at(ROOT, 0));
     let inner = node(doc.at(middle, 0));
-    assert_eq!(
-        doc.set_at(inner, 0, &fragment("{}")).unwrap_err().kind,
-        ErrorKind::TooDeep
-    );
+    assert_eq!(doc.set_at(inner, 0, &fragment("{}")).unwrap_err().kind, ErrorKind::TooDeep);
     doc.set_at(inner, 0, &fragment("1")).unwrap();
     assert_eq!(doc.render(), "[[[1]]]");
 }
 
 #[test]
 fn fragments_are_written_as_an_upstream_expects_them() {
-    let number = |value: f64| {
-        Fragment::try_from(value).map(|f| String::from_utf8(f.bytes().to_vec()).unwrap())
-    };
+    let number = |value: f64| Fragment::try_from(value).map(|f| String::from_utf8(f.bytes().to_vec()).unwrap());
     assert_eq!(number(100.0).unwrap(), "100");
     assert_eq!(number(-0.5).unwrap(), "-0.5");
     assert_eq!(number(1e300).unwrap(), "1e+300");
     assert_eq!(number(f64::NAN).unwrap_err().kind, ErrorKind::NotFinite);
     let value = serde_json::json!({"b": [1, "x"], "a": null});
-    assert_eq!(
-        Fragment::try_from(&value).unwrap().bytes(),
-        r#"{"b":[1,"x"],"a":null}"#
-    );
+    assert_eq!(Fragment::try_from(&value).unwrap().bytes(), r#"{"b":[1,"x"],"a":null}"#);
     assert!(Fragment::parse(&Bytes::from("[1,]")).is_err());
     assert_eq!(fragment(" \n[ 1 ] ").bytes(), "[ 1 ]");
 }

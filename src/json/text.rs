@@ -29,8 +29,7 @@ pub(super) fn decode(text: &[u8], start: usize, end: usize) -> Result<Cow<'_, st
     let (start, end) = (start + 1, end.saturating_sub(1));
     let inside = text.get(start..end).unwrap_or_default();
     check_controls(text, start, end)?;
-    let plain = std::str::from_utf8(inside)
-        .map_err(|e| JsonError::new(ErrorKind::BadUtf8, start + e.valid_up_to()))?;
+    let plain = std::str::from_utf8(inside).map_err(|e| JsonError::new(ErrorKind::BadUtf8, start + e.valid_up_to()))?;
     if memchr(b'\\', inside).is_none() {
         return Ok(Cow::Borrowed(plain));
     }
@@ -38,8 +37,7 @@ pub(super) fn decode(text: &[u8], start: usize, end: usize) -> Result<Cow<'_, st
     let mut from = 0;
     while let Some(n) = memchr(b'\\', inside.get(from..).unwrap_or_default()) {
         out.push_str(plain.get(from..from + n).unwrap_or_default());
-        let (c, after) =
-            escape(inside, from + n).map_err(|e| JsonError::new(e.kind, start + e.offset))?;
+        let (c, after) = escape(inside, from + n).map_err(|e| JsonError::new(e.kind, start + e.offset))?;
         out.push(c);
         from = after;
     }
@@ -90,27 +88,15 @@ fn escape(text: &[u8], at: usize) -> Result<(char, usize), JsonError> {
 fn unicode_escape(text: &[u8], at: usize) -> Result<(char, usize), JsonError> {
     let first = code_unit(text, at + 2).ok_or(JsonError::new(ErrorKind::BadString, at))?;
     let follows = text.get(at + 6..at + 8) == Some(b"\\u");
-    let second = if follows {
-        code_unit(text, at + 8)
-    } else {
-        None
-    };
+    let second = if follows { code_unit(text, at + 8) } else { None };
     if let (0xD800..=0xDBFF, Some(low @ 0xDC00..=0xDFFF)) = (first, second) {
         let code = 0x10000 + ((first - 0xD800) << 10) + (low - 0xDC00);
-        return Ok((
-            char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER),
-            at + 12,
-        ));
+        return Ok((char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), at + 12));
     }
-    Ok((
-        char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER),
-        at + 6,
-    ))
+    Ok((char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER), at + 6))
 }
 
 fn code_unit(text: &[u8], at: usize) -> Option<u32> {
     let digits = text.get(at..at + 4)?;
-    digits
-        .iter()
-        .try_fold(0, |unit, b| Some(unit << 4 | char::from(*b).to_digit(16)?))
+    digits.iter().try_fold(0, |unit, b| Some(unit << 4 | char::from(*b).to_digit(16)?))
 }

@@ -46,9 +46,9 @@ impl<'a> Item<'a> {
             Some(b't') => Ok(Item::Bool(true)),
             Some(b'f') => Ok(Item::Bool(false)),
             Some(b'n') => Ok(Item::Null),
-            _ => std::str::from_utf8(raw)
-                .map(Item::Number)
-                .map_err(|_| JsonError::new(ErrorKind::BadUtf8, span.start())),
+            _ => {
+                std::str::from_utf8(raw).map(Item::Number).map_err(|_| JsonError::new(ErrorKind::BadUtf8, span.start()))
+            }
         }
     }
 }
@@ -59,10 +59,7 @@ impl Fragment {
     /// The fragment that `bytes` already is; white space around it is left out, its inside is kept to the byte.
     pub fn parse(bytes: &Bytes) -> Result<Self, JsonError> {
         let checked = check(bytes, Limits::default())?;
-        Ok(Self {
-            bytes: bytes.slice(checked.span.start()..checked.span.end()),
-            depth: checked.depth,
-        })
+        Ok(Self { bytes: bytes.slice(checked.span.start()..checked.span.end()), depth: checked.depth })
     }
 
     /// `null`.
@@ -114,11 +111,7 @@ impl TryFrom<f64> for Fragment {
             return Err(JsonError::new(ErrorKind::NotFinite, 0));
         };
         let whole = value.trunc().to_bits() == value.to_bits() && value.abs() <= EXACT;
-        let text = if whole {
-            format!("{value:.0}")
-        } else {
-            number.to_string()
-        };
+        let text = if whole { format!("{value:.0}") } else { number.to_string() };
         Ok(Self::of_scalar(Bytes::from(text)))
     }
 }

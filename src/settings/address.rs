@@ -30,10 +30,7 @@ impl Value for ExistingFile {
         let text = reader.text(node, "the path of a file")?;
         let path = reader.resolve(text);
         if !path.is_file() {
-            reader.fault(
-                node.span(),
-                format!("there is no file `{}`", path.display()),
-            );
+            reader.fault(node.span(), format!("there is no file `{}`", path.display()));
             return None;
         }
         Some(Self(path))
@@ -66,17 +63,11 @@ impl Value for IpNet {
     }
 
     fn read(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Self> {
-        reader.parsed(
-            node,
-            "an IP address or a network like \"10.0.0.0/8\"",
-            |text| {
-                text.parse()
-                    .or_else(|_| text.parse::<IpAddr>().map(Self::from))
-                    .map_err(|_| {
-                        format!("`{text}` is neither an IP address nor a network like 10.0.0.0/8")
-                    })
-            },
-        )
+        reader.parsed(node, "an IP address or a network like \"10.0.0.0/8\"", |text| {
+            text.parse()
+                .or_else(|_| text.parse::<IpAddr>().map(Self::from))
+                .map_err(|_| format!("`{text}` is neither an IP address nor a network like 10.0.0.0/8"))
+        })
     }
 
     fn shown(&self) -> Json {
@@ -86,7 +77,5 @@ impl Value for IpNet {
 
 /// An address to listen on.
 pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        format!("`{text}` is not an address: write IP:port, like 127.0.0.1:8800 or [::1]:8800")
-    })
+    text.parse().map_err(|_| format!("`{text}` is not an address: write IP:port, like 127.0.0.1:8800 or [::1]:8800"))
 }

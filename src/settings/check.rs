@@ -24,27 +24,13 @@ pub(super) fn check(settings: &Settings, reader: &mut Reader<'_>) {
 /// changed one.
 pub(super) fn address_conflicts(settings: &Settings) -> Vec<(At, String)> {
     let mut conflicts = Vec::new();
-    let admin = (
-        settings.admin.address,
-        settings.admin.place,
-        "the admin address",
-    );
-    let listeners = settings
-        .listen
-        .iter()
-        .map(|listen| (listen.address, listen.place, "another listener"));
+    let admin = (settings.admin.address, settings.admin.place, "the admin address");
+    let listeners = settings.listen.iter().map(|listen| (listen.address, listen.place, "another listener"));
     let mut seen: Vec<(SocketAddr, At, &str)> = Vec::new();
     for (address, place, what) in listeners.chain([admin]) {
         if let Some((other, ..)) = seen.iter().find(|(other, ..)| overlap(*other, address)) {
-            let who = if what == admin.2 {
-                "the admin address"
-            } else {
-                "this listener"
-            };
-            conflicts.push((
-                place,
-                format!("{who} {address} is in conflict with the listener {other}"),
-            ));
+            let who = if what == admin.2 { "the admin address" } else { "this listener" };
+            conflicts.push((place, format!("{who} {address} is in conflict with the listener {other}")));
         }
         seen.push((address, place, what));
     }
@@ -52,10 +38,7 @@ pub(super) fn address_conflicts(settings: &Settings) -> Vec<(At, String)> {
     if !admin.address.ip().to_canonical().is_loopback() && !admin.public {
         conflicts.push((
             admin.place,
-            format!(
-                "admin.address: {} is not loopback: set `admin.public = true` to open it",
-                admin.address
-            ),
+            format!("admin.address: {} is not loopback: set `admin.public = true` to open it", admin.address),
         ));
     }
     conflicts
@@ -76,10 +59,7 @@ fn check_listeners(settings: &Settings, reader: &mut Reader<'_>) {
     }
     for listen in &settings.listen {
         if listen.h2c && listen.tls.is_some() {
-            reader.fault_at(
-                listen.place,
-                "listen: `h2c` is HTTP/2 without TLS, but `tls` is set",
-            );
+            reader.fault_at(listen.place, "listen: `h2c` is HTTP/2 without TLS, but `tls` is set");
         }
     }
 }
@@ -93,8 +73,7 @@ fn check_upstreams(settings: &Settings, reader: &mut Reader<'_>) {
             continue;
         }
         if let Some((other, line)) = default {
-            let message =
-                format!("upstreams.{name}.default: `{other}` (line {line}) is the default already");
+            let message = format!("upstreams.{name}.default: `{other}` (line {line}) is the default already");
             reader.fault_at(upstream.place, message);
         } else {
             default = Some((name, upstream.place.0));
@@ -105,18 +84,13 @@ fn check_upstreams(settings: &Settings, reader: &mut Reader<'_>) {
 /// An upstream needs an address, written one way, and its endpoints need different names.
 fn check_addresses(name: &str, upstream: &Placed<Upstream>, reader: &mut Reader<'_>) {
     let at = upstream.place;
-    let understood = ["url", "endpoints"]
-        .iter()
-        .all(|key| reader.understood(&format!("upstreams.{name}.{key}")));
+    let understood = ["url", "endpoints"].iter().all(|key| reader.understood(&format!("upstreams.{name}.{key}")));
     match (&upstream.url, upstream.endpoints.is_empty()) {
         (None, true) if understood => {
             reader.fault_at(at, format!("upstreams.{name}: needs `url` or `endpoints`"));
         }
         (Some(_), false) => {
-            reader.fault_at(
-                at,
-                format!("upstreams.{name}: has both `url` and `endpoints`; write one"),
-            );
+            reader.fault_at(at, format!("upstreams.{name}: has both `url` and `endpoints`; write one"));
         }
         _ => {}
     }
@@ -139,11 +113,7 @@ fn check_trust(name: &str, upstream: &Placed<Upstream>, reader: &mut Reader<'_>)
     if addresses.is_empty() || addresses.iter().any(|endpoint| endpoint.url.tls) {
         return;
     }
-    let written = [
-        ("ca", upstream.ca.is_some()),
-        ("sni", upstream.sni.is_some()),
-        ("verify", !upstream.verify),
-    ];
+    let written = [("ca", upstream.ca.is_some()), ("sni", upstream.sni.is_some()), ("verify", !upstream.verify)];
     for (key, _) in written.iter().filter(|(_, written)| *written) {
         let message = format!("upstreams.{name}.{key}: has no effect, no endpoint is https://");
         reader.fault_at(upstream.place, message);
@@ -155,9 +125,7 @@ fn check_policies(settings: &Settings, reader: &mut Reader<'_>) {
     for policy in &settings.policies {
         let label = policy.label();
         if let Some(line) = seen.get(label) {
-            let message = format!(
-                "policies: there is a policy `{label}` already (line {line}); give each a `name`"
-            );
+            let message = format!("policies: there is a policy `{label}` already (line {line}); give each a `name`");
             reader.fault_at(policy.place, message);
         }
         seen.insert(label, policy.place.0);
@@ -173,9 +141,7 @@ fn check_policies(settings: &Settings, reader: &mut Reader<'_>) {
 
 /// Whether a path stays inside the bundle and ends as policies do.
 fn is_policy_file(file: &str) -> bool {
-    let inside = file
-        .split('/')
-        .all(|part| !matches!(part, "" | "." | "..") && !part.contains('\\'));
+    let inside = file.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains('\\'));
     let ending = Path::new(file).extension();
     inside && ending.is_some_and(|ending| ending == "lua" || ending == "luau")
 }
@@ -183,27 +149,9 @@ fn is_policy_file(file: &str) -> bool {
 fn check_sizes(settings: &Settings, reader: &mut Reader<'_>) {
     let limits = &settings.limits;
     let pairs = [
-        (
-            "limits.body",
-            limits.body,
-            "limits.buffered_total",
-            limits.buffered_total,
-            limits.place,
-        ),
-        (
-            "limits.request_line",
-            limits.request_line,
-            "limits.head_bytes",
-            limits.head_bytes,
-            limits.place,
-        ),
-        (
-            "cache.entry",
-            settings.cache.entry,
-            "cache.memory",
-            settings.cache.memory,
-            settings.cache.place,
-        ),
+        ("limits.body", limits.body, "limits.buffered_total", limits.buffered_total, limits.place),
+        ("limits.request_line", limits.request_line, "limits.head_bytes", limits.head_bytes, limits.place),
+        ("cache.entry", settings.cache.entry, "cache.memory", settings.cache.memory, settings.cache.place),
     ];
     for (part, size, whole, room, place) in pairs {
         if size > room {

@@ -21,10 +21,7 @@ pub struct Placed<T> {
 
 impl<T> From<T> for Placed<T> {
     fn from(value: T) -> Self {
-        Self {
-            place: (1, 1),
-            value,
-        }
+        Self { place: (1, 1), value }
     }
 }
 
@@ -119,12 +116,7 @@ impl<T: Value> Value for Vec<T> {
             reader.mistyped(node, "a list");
             return None;
         };
-        Some(
-            items
-                .iter()
-                .filter_map(|item| T::read(reader, item))
-                .collect(),
-        )
+        Some(items.iter().filter_map(|item| T::read(reader, item)).collect())
     }
 
     fn shown(&self) -> Json {
@@ -164,10 +156,7 @@ impl<T: Value> Value for BTreeMap<String, T> {
         for (key, item) in table {
             let name: &str = key.get_ref();
             if !is_name(name) {
-                reader.fault(
-                    key.span(),
-                    format!("`{name}` is not a name: letters, digits, `-`, `_` and `.`"),
-                );
+                reader.fault(key.span(), format!("`{name}` is not a name: letters, digits, `-`, `_` and `.`"));
             }
             if let Some(value) = reader.within(name, |reader| T::read(reader, item)) {
                 values.insert(name.to_owned(), value);
@@ -177,9 +166,7 @@ impl<T: Value> Value for BTreeMap<String, T> {
     }
 
     fn shown(&self) -> Json {
-        let shown = self
-            .iter()
-            .map(|(name, value)| (name.clone(), value.shown()));
+        let shown = self.iter().map(|(name, value)| (name.clone(), value.shown()));
         Json::Object(shown.collect())
     }
 
@@ -222,10 +209,7 @@ impl Value for Map<String, Json> {
 
 /// Whether a name can stand in logs, metrics and commands without quotes.
 fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 /// Any TOML value as JSON; dates become text.
@@ -234,11 +218,7 @@ fn json(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Json> {
         DeValue::String(text) => Some(text.as_ref().into()),
         DeValue::Integer(_) => reader.integer(node, "a whole number").map(Json::from),
         DeValue::Float(float) => {
-            let number = float
-                .as_str()
-                .parse()
-                .ok()
-                .and_then(serde_json::Number::from_f64);
+            let number = float.as_str().parse().ok().and_then(serde_json::Number::from_f64);
             if number.is_none() {
                 reader.fault(node.span(), "the number must be finite");
             }

@@ -127,9 +127,7 @@ impl Limits {
 
     /// How deep JSON may be nested.
     pub fn json(&self) -> json::Limits {
-        json::Limits {
-            depth: self.json_depth.get() as usize,
-        }
+        json::Limits { depth: self.json_depth.get() as usize }
     }
 }
 

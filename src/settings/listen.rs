@@ -67,11 +67,7 @@ pub struct RequestId(pub Option<String>);
 impl Listen {
     /// A plain listener.
     pub fn plain(address: SocketAddr) -> Self {
-        Self {
-            address,
-            h2c: false,
-            tls: None,
-        }
+        Self { address, h2c: false, tls: None }
     }
 }
 
@@ -88,8 +84,7 @@ impl Value for RequestId {
             Some(false) => Some(Self(None)),
             None => reader
                 .parsed(node, "true, false or a header's name", |name| {
-                    HeaderName::from_bytes(name.as_bytes())
-                        .map_err(|_| format!("`{name}` is not a header name"))
+                    HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is not a header name"))
                 })
                 .map(|name| Self(Some(name.as_str().to_owned()))),
         }

@@ -109,12 +109,7 @@ pub(crate) struct Reader<'a> {
 
 impl Key {
     /// Describes a key of type `T`.
-    pub(crate) fn of<T: Value>(
-        name: &'static str,
-        default: Option<&T>,
-        doc: &[&str],
-        reach: Reach,
-    ) -> Self {
+    pub(crate) fn of<T: Value>(name: &'static str, default: Option<&T>, doc: &[&str], reach: Reach) -> Self {
         Self {
             name,
             kind: T::kind(),
@@ -133,16 +128,7 @@ impl Key {
 impl<'a> Reader<'a> {
     /// A reader of `text`; `file` names it in faults.
     pub(crate) fn new(text: &'a str, file: &'a str, folder: &'a Path, lookup: Lookup<'a>) -> Self {
-        Self {
-            text,
-            file,
-            folder,
-            lookup,
-            path: Vec::new(),
-            whole: true,
-            faulty: Vec::new(),
-            faults: Vec::new(),
-        }
+        Self { text, file, folder, lookup, path: Vec::new(), whole: true, faulty: Vec::new(), faults: Vec::new() }
     }
 
     /// Reads the whole document as a `T`.
@@ -153,20 +139,14 @@ impl<'a> Reader<'a> {
             self.fault(error.span().unwrap_or(0..0), error.message());
         }
         let span = table.span();
-        T::read(
-            self,
-            &Spanned::new(span, DeValue::Table(table.into_inner())),
-        )
+        T::read(self, &Spanned::new(span, DeValue::Table(table.into_inner())))
     }
 
     /// Whether the value at `path`, and what is below it, was read as it stands in the file: then what it lacks is
     /// truly missing.
     pub(crate) fn understood(&self, path: &str) -> bool {
-        let below = |faulty: &String| {
-            faulty
-                .strip_prefix(path)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
+        let below =
+            |faulty: &String| faulty.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         self.whole && !self.faulty.iter().any(below)
     }
 
@@ -179,17 +159,13 @@ impl<'a> Reader<'a> {
             (path, message) => format!("{path}: {message}"),
         };
         self.faulty.push(path);
-        self.faults
-            .push(Fault::at(self.file, line, column, message));
+        self.faults.push(Fault::at(self.file, line, column, message));
     }
 
     /// Notes that something else stands where `wanted` should.
     pub(crate) fn mistyped(&mut self, node: &Node<'_>, wanted: &str) {
         let found = node.get_ref().type_str();
-        self.fault(
-            node.span(),
-            format!("expected {wanted}, found {}", article(found)),
-        );
+        self.fault(node.span(), format!("expected {wanted}, found {}", article(found)));
     }
 
     /// Line and column of an offset, counted from 1.
@@ -197,25 +173,15 @@ impl<'a> Reader<'a> {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        let column = before
-            .get(line_start..)
-            .map_or(0, |line| line.chars().count())
-            + 1;
+        let column = before.get(line_start..).map_or(0, |line| line.chars().count()) + 1;
         (line, column)
     }
 
     /// Reads one key of a table. A value that is wrong is noted and replaced by the default, so that reading goes on.
-    pub(crate) fn field<T: Value>(
-        &mut self,
-        node: &Node<'_>,
-        key: &'static str,
-        default: Option<T>,
-    ) -> Option<T> {
+    pub(crate) fn field<T: Value>(&mut self, node: &Node<'_>, key: &'static str, default: Option<T>) -> Option<T> {
         let found = node.get_ref().as_table().and_then(|table| table.get(key));
         if let Some(found) = found {
-            return self
-                .within(key, |reader| T::read(reader, found))
-                .or(default);
+            return self.within(key, |reader| T::read(reader, found)).or(default);
         }
         if default.is_none() && self.whole {
             self.fault(node.span(), format!("`{key}` is missing"));
@@ -305,8 +271,7 @@ impl<'a> Reader<'a> {
 
     /// Adds a fault found later, at a place already known.
     pub(crate) fn fault_at(&mut self, (line, column): (usize, usize), message: impl Into<String>) {
-        self.faults
-            .push(Fault::at(self.file, line, column, message));
+        self.faults.push(Fault::at(self.file, line, column, message));
     }
 
     /// All faults, in the order of the file.

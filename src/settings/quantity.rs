@@ -9,12 +9,7 @@ use serde_json::Value as Json;
 use super::parse::{Node, Reader, Value};
 
 /// The units of sizes, largest first.
-const SIZES: [(&str, usize); 4] = [
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("B", 1),
-];
+const SIZES: [(&str, usize); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// The units of durations in milliseconds, largest first.
 const DURATIONS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
@@ -48,10 +43,7 @@ impl Value for u32 {
         let number = reader.integer(node, "a whole number")?;
         let fitting = Self::try_from(number).ok();
         if fitting.is_none() {
-            reader.fault(
-                node.span(),
-                format!("{number} is not between 0 and {}", Self::MAX),
-            );
+            reader.fault(node.span(), format!("{number} is not between 0 and {}", Self::MAX));
         }
         fitting
     }
@@ -121,18 +113,12 @@ impl Value for Duration {
     }
 
     fn read(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Self> {
-        reader.parsed(
-            node,
-            "a duration like \"250ms\", \"5s\" or \"15m\"",
-            parse_duration,
-        )
+        reader.parsed(node, "a duration like \"250ms\", \"5s\" or \"15m\"", parse_duration)
     }
 
     fn shown(&self) -> Json {
         let millis = u64::try_from(self.as_millis()).unwrap_or(u64::MAX);
-        let unit = DURATIONS
-            .iter()
-            .find(|(_, unit)| millis.is_multiple_of(*unit));
+        let unit = DURATIONS.iter().find(|(_, unit)| millis.is_multiple_of(*unit));
         let (name, unit) = unit.copied().unwrap_or(("ms", 1));
         format!("{}{name}", millis / unit).into()
     }
@@ -141,58 +127,30 @@ impl Value for Duration {
 /// A positive size in bytes: a whole number and a unit.
 fn parse_size(text: &str) -> Result<usize, String> {
     let (number, unit) = number_and_unit(text);
-    let unit = SIZES
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .map(|(_, size)| *size);
-    let size = number
-        .parse::<usize>()
-        .ok()
-        .zip(unit)
-        .and_then(|(n, unit)| n.checked_mul(unit));
-    positive(
-        size,
-        text,
-        "a size: write a whole number with B, KiB, MiB or GiB",
-    )
+    let unit = SIZES.iter().find(|(name, _)| *name == unit).map(|(_, size)| *size);
+    let size = number.parse::<usize>().ok().zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
+    positive(size, text, "a size: write a whole number with B, KiB, MiB or GiB")
 }
 
 /// A positive duration: a whole number and a unit.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = number_and_unit(text);
-    let unit = DURATIONS
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .map(|(_, millis)| *millis);
-    let millis = number
-        .parse::<u64>()
-        .ok()
-        .zip(unit)
-        .and_then(|(n, unit)| n.checked_mul(unit));
+    let unit = DURATIONS.iter().find(|(name, _)| *name == unit).map(|(_, millis)| *millis);
+    let millis = number.parse::<u64>().ok().zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
     let millis = millis.filter(|millis| *millis <= 366 * 24 * 3_600_000);
-    let millis = positive(
-        millis,
-        text,
-        "a duration: write a whole number with ms, s, m or h, up to a year",
-    )?;
+    let millis = positive(millis, text, "a duration: write a whole number with ms, s, m or h, up to a year")?;
     Ok(Duration::from_millis(millis))
 }
 
 /// Splits `8MiB` into its digits and the rest.
 fn number_and_unit(text: &str) -> (&str, &str) {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     (number, unit.trim_start())
 }
 
 /// The number, unless there is none or it is zero.
-fn positive<T: Default + PartialEq>(
-    number: Option<T>,
-    text: &str,
-    what: impl Display,
-) -> Result<T, String> {
+fn positive<T: Default + PartialEq>(number: Option<T>, text: &str, what: impl Display) -> Result<T, String> {
     match number {
         Some(number) if number == T::default() => Err("must be more than 0".to_owned()),
         Some(number) => Ok(number),

@@ -13,9 +13,7 @@ pub fn reference() -> String {
     let mut out = format!("# Settings\n\n{}\n", Settings::about());
     table(&mut out, &Settings::keys());
     sections(&mut out, "", &Settings::keys());
-    out.push_str(
-        "\n## Environment\n\nThe environment overrides the file; flags override both.\n\n",
-    );
+    out.push_str("\n## Environment\n\nThe environment overrides the file; flags override both.\n\n");
     out.push_str("| variable | what it sets |\n| --- | --- |\n");
     for (name, doc) in VARIABLES {
         line(&mut out, format_args!("| `{name}` | {doc} |"));
@@ -40,9 +38,7 @@ fn sections(out: &mut String, prefix: &str, keys: &[Key]) {
 
 /// One row for each key.
 fn table(out: &mut String, keys: &[Key]) {
-    out.push_str(
-        "\n| key | type | default | change takes effect | |\n| --- | --- | --- | --- | --- |\n",
-    );
+    out.push_str("\n| key | type | default | change takes effect | |\n| --- | --- | --- | --- | --- |\n");
     for key in keys {
         let reach = match key.reach {
             Reach::Reload => "on reload",
@@ -50,10 +46,7 @@ fn table(out: &mut String, keys: &[Key]) {
         };
         let (name, kind, default) = (key.name, &key.kind, default_of(key));
         let (kind, doc) = (kind.replace('|', "\\|"), key.doc.replace('|', "\\|"));
-        line(
-            out,
-            format_args!("| `{name}` | {kind} | {default} | {reach} | {doc} |"),
-        );
+        line(out, format_args!("| `{name}` | {kind} | {default} | {reach} | {doc} |"));
     }
 }
 

@@ -47,16 +47,8 @@ enum Piece<'t> {
 }
 
 /// Headers that belong to one connection or to the framing, which is the gate's own.
-const FRAMING: [&str; 8] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+const FRAMING: [&str; 8] =
+    ["connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// Words before a secret that are not secret themselves.
 const SCHEMES: [&str; 3] = ["", "Bearer ", "Basic "];
@@ -101,10 +93,7 @@ impl Value for Secret {
     fn read(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Self> {
         let text = reader.text(node, "where the secret is kept, `env:NAME` or `file:path`")?;
         let Some(place) = Place::parse(text) else {
-            reader.fault(
-                node.span(),
-                "a secret does not belong in this file: write `env:NAME` or `file:path`",
-            );
+            reader.fault(node.span(), "a secret does not belong in this file: write `env:NAME` or `file:path`");
             return None;
         };
         match reader.secret(&place) {
@@ -146,12 +135,7 @@ impl Place {
             }),
             Self::File(path) => std::fs::read_to_string(path)
                 .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-                .map_err(|error| {
-                    format!(
-                        "the secret in file `{}` cannot be read: {error}",
-                        path.display()
-                    )
-                }),
+                .map_err(|error| format!("the secret in file `{}` cannot be read: {error}", path.display())),
         }
     }
 }
@@ -170,9 +154,7 @@ impl fmt::Display for Place {
 impl Headers {
     /// Names in small letters, with their values, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
-        self.0
-            .iter()
-            .map(|header| (header.name.as_str(), &header.value))
+        self.0.iter().map(|header| (header.name.as_str(), &header.value))
     }
 
     /// Whether there are none.
@@ -212,10 +194,7 @@ impl Value for Headers {
     }
 
     fn shown(&self) -> Json {
-        let shown = self
-            .0
-            .iter()
-            .map(|header| (header.name.clone(), header.shown.as_str().into()));
+        let shown = self.0.iter().map(|header| (header.name.clone(), header.shown.as_str().into()));
         Json::Object(shown.collect())
     }
 
@@ -254,10 +233,7 @@ fn read_header(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<(Secret, Stri
         }
     }
     if complete && HeaderValue::from_str(&value).is_err() {
-        reader.fault(
-            node.span(),
-            "the value cannot stand in a header: it has a control character in it",
-        );
+        reader.fault(node.span(), "the value cannot stand in a header: it has a control character in it");
         complete = false;
     }
     complete.then_some((Secret(value), shown))
@@ -265,8 +241,7 @@ fn read_header(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<(Secret, Stri
 
 /// A header's name in small letters, unless the gate must set it itself.
 fn header_name(name: &str) -> Result<String, String> {
-    let parsed = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| format!("`{name}` is not a header name"))?;
+    let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is not a header name"))?;
     if FRAMING.contains(&parsed.as_str()) {
         return Err(format!("`{name}` cannot be set: the gate sets it itself"));
     }

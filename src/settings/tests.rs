@@ -13,10 +13,7 @@ fn machine(place: &Place) -> Result<String, String> {
         Place::Env(name) if name == "KEY" => Ok("sk-hidden".to_owned()),
         Place::File(path) if path == Path::new("bundle/key") => Ok("fk-hidden".to_owned()),
         Place::Env(name) => Err(format!("the environment variable `{name}` is not set")),
-        Place::File(path) => Err(format!(
-            "the secret in file `{}` cannot be read",
-            path.display()
-        )),
+        Place::File(path) => Err(format!("the secret in file `{}` cannot be read", path.display())),
     }
 }
 

@@ -120,12 +120,7 @@ impl Upstream {
 
     /// All its addresses, whichever way they are written; never empty in settings without faults.
     pub fn addresses(&self) -> Vec<Endpoint> {
-        let only = self.url.clone().map(|url| Endpoint {
-            url,
-            name: None,
-            weight: 1,
-            headers: Headers::default(),
-        });
+        let only = self.url.clone().map(|url| Endpoint { url, name: None, weight: 1, headers: Headers::default() });
         let listed = self.endpoints.iter().map(|endpoint| endpoint.value.clone());
         only.into_iter().chain(listed).collect()
     }

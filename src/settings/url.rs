@@ -41,16 +41,10 @@ impl Url {
             Some("http") => false,
             _ => return false,
         };
-        let Some(authority) = uri
-            .authority()
-            .filter(|authority| !authority.as_str().contains('@'))
-        else {
+        let Some(authority) = uri.authority().filter(|authority| !authority.as_str().contains('@')) else {
             return false;
         };
-        let host = authority
-            .host()
-            .trim_start_matches('[')
-            .trim_end_matches(']');
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let below = uri.path().strip_prefix(&self.prefix);
         tls == self.tls
@@ -69,9 +63,7 @@ impl FromStr for Url {
         if text.contains(['?', '#']) {
             return Err("the URL may have a path, but no `?` or `#`".to_owned());
         }
-        let uri: Uri = text
-            .parse()
-            .map_err(|error| format!("not a URL: {error}"))?;
+        let uri: Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
         let tls = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
@@ -81,10 +73,7 @@ impl FromStr for Url {
         if authority.as_str().contains('@') {
             return Err("a name or password does not belong in a URL: set `headers`".to_owned());
         }
-        let host = authority
-            .host()
-            .trim_start_matches('[')
-            .trim_end_matches(']');
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() {
             return Err("the URL names no host".to_owned());
         }
@@ -97,12 +86,7 @@ impl FromStr for Url {
             None if tls => 443,
             None => 80,
         };
-        Ok(Self {
-            tls,
-            host: host.to_ascii_lowercase(),
-            port,
-            prefix: uri.path().trim_end_matches('/').to_owned(),
-        })
+        Ok(Self { tls, host: host.to_ascii_lowercase(), port, prefix: uri.path().trim_end_matches('/').to_owned() })
     }
 }
 
@@ -116,11 +100,7 @@ impl fmt::Display for Url {
 /// Whether a path has a `..` segment, with its dots escaped or not (RFC 3986 §5.2.4, §6.2.2.2); servers differ in
 /// whether a backslash or an escaped slash separates segments, so both count.
 fn climbs(path: &str) -> bool {
-    let path = path
-        .to_ascii_lowercase()
-        .replace("%2e", ".")
-        .replace("%2f", "/")
-        .replace("%5c", "/");
+    let path = path.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "/");
     path.split(['/', '\\']).any(|segment| segment == "..")
 }
 

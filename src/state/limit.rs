@@ -77,23 +77,14 @@ impl Limiter {
     /// A limiter of another size. `shards` is a power of two.
     fn with_keys(clock: Clock, shards: usize, keys_per_shard: usize) -> Self {
         let shards = std::iter::repeat_with(Mutex::default).take(shards).collect();
-        Self {
-            clock,
-            hasher: RandomState::new(),
-            shards,
-            keys_per_shard,
-        }
+        Self { clock, hasher: RandomState::new(), shards, keys_per_shard }
     }
 
     /// Takes tokens for `key`, or none. A rate that is not one (zero, negative, not a number) is never met.
     pub fn take(&self, key: &str, rate: Rate) -> Taken {
         let interval = rate.per.as_secs_f64() / rate.rate;
         if !(interval > 0.0 && interval.is_finite() && rate.burst > 0.0 && rate.cost >= 0.0) {
-            return Taken {
-                ok: false,
-                remaining: 0.0,
-                retry_after: rate.per,
-            };
+            return Taken { ok: false, remaining: 0.0, retry_after: rate.per };
         }
         let hash = self.hasher.hash_one(key).to_le_bytes();
         let mut shard = self.shards[usize::from(hash[0]) & (self.shards.len() - 1)].lock();
@@ -169,10 +160,7 @@ impl Shard {
             let at = |key: &Arc<str>| self.full_at.get(key).copied().unwrap_or_default();
             at(a).total_cmp(&at(b))
         });
-        if let Some(key) = soonest
-            .map(|(index, _)| index)
-            .and_then(|index| self.round.remove(index))
-        {
+        if let Some(key) = soonest.map(|(index, _)| index).and_then(|index| self.round.remove(index)) {
             self.full_at.remove(&key);
         }
     }

@@ -92,12 +92,7 @@ struct Namespace {
 
 impl Default for StoreLimits {
     fn default() -> Self {
-        Self {
-            entries: 100_000,
-            bytes: 64 << 20,
-            value_bytes: 1 << 20,
-            namespaces: 256,
-        }
+        Self { entries: 100_000, bytes: 64 << 20, value_bytes: 1 << 20, namespaces: 256 }
     }
 }
 
@@ -108,11 +103,7 @@ impl StoreLimits {
         let by_entries = self.entries / ENTRIES_PER_SHARD;
         let by_bytes = self.bytes / self.value_bytes.max(1) / 4;
         let shards = by_entries.min(by_bytes).clamp(1, MAX_SHARDS);
-        if shards.is_power_of_two() {
-            shards
-        } else {
-            shards.next_power_of_two() / 2
-        }
+        if shards.is_power_of_two() { shards } else { shards.next_power_of_two() / 2 }
     }
 }
 
@@ -142,11 +133,7 @@ impl std::error::Error for Refused {}
 impl Store {
     /// An empty store.
     pub fn new(clock: Clock, limits: StoreLimits) -> Self {
-        Self {
-            clock,
-            limits,
-            namespaces: DashMap::new(),
-        }
+        Self { clock, limits, namespaces: DashMap::new() }
     }
 
     /// The value, unless it is missing, expired or evicted.
@@ -173,16 +160,11 @@ impl Store {
     /// a counter that never rests still ends.
     pub fn incr(&self, ns: &str, key: &str, by: f64, ttl: Option<Duration>) -> Result<f64, Refused> {
         self.change(ns, key, |current, now| {
-            let before = current
-                .map_or(Some(0.0), |slot| slot.value().as_f64())
-                .ok_or(Refused::NotANumber)?;
+            let before = current.map_or(Some(0.0), |slot| slot.value().as_f64()).ok_or(Refused::NotANumber)?;
             let sum = before + by;
             let value = number(sum).ok_or(Refused::NotANumber)?;
             let change = match current {
-                Some(slot) => Change::Put {
-                    value,
-                    expires: slot.expires(),
-                },
+                Some(slot) => Change::Put { value, expires: slot.expires() },
                 None => Change::put(value, now, ttl),
             };
             Ok((change, sum))
@@ -227,11 +209,7 @@ impl Store {
 
     /// What each namespace holds, by name.
     pub fn stats(&self) -> Vec<NamespaceStats> {
-        let mut all: Vec<_> = self
-            .namespaces
-            .iter()
-            .map(|entry| entry.value().stats(entry.key()))
-            .collect();
+        let mut all: Vec<_> = self.namespaces.iter().map(|entry| entry.value().stats(entry.key())).collect();
         all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         all
     }
@@ -259,10 +237,7 @@ impl Store {
         if self.namespaces.len() >= self.limits.namespaces {
             return Err(Refused::Full);
         }
-        let made = self
-            .namespaces
-            .entry(ns.into())
-            .or_insert_with(|| Arc::new(Namespace::new(ns, &self.limits)));
+        let made = self.namespaces.entry(ns.into()).or_insert_with(|| Arc::new(Namespace::new(ns, &self.limits)));
         Ok(Arc::clone(&made))
     }
 }
@@ -272,17 +247,9 @@ impl Store {
 impl Namespace {
     fn new(name: &str, limits: &StoreLimits) -> Self {
         let count = limits.shards();
-        let shard = || {
-            Mutex::new(Shard::new(
-                limits.entries / count,
-                limits.bytes / count,
-                !name.starts_with(COUNTERS),
-            ))
-        };
-        Self {
-            hasher: RandomState::new(),
-            shards: std::iter::repeat_with(shard).take(count).collect(),
-        }
+        let shard =
+            || Mutex::new(Shard::new(limits.entries / count, limits.bytes / count, !name.starts_with(COUNTERS)));
+        Self { hasher: RandomState::new(), shards: std::iter::repeat_with(shard).take(count).collect() }
     }
 
     /// The shard that a key belongs to.
@@ -292,10 +259,7 @@ impl Namespace {
     }
 
     fn stats(&self, name: &str) -> NamespaceStats {
-        let mut stats = NamespaceStats {
-            name: name.to_owned(),
-            ..NamespaceStats::default()
-        };
+        let mut stats = NamespaceStats { name: name.to_owned(), ..NamespaceStats::default() };
         for shard in &self.shards {
             shard.lock().add_to(&mut stats);
         }

@@ -20,10 +20,7 @@ pub enum Meaning {
 
 /// Everything an event means: the last chunk of some streams is content and end in one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "they are independent answers about one event, not a state"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent answers about one event, not a state")]
 pub struct Sight {
     /// It holds a part of the answer, reasoning and white space included.
     pub content: bool,
@@ -91,20 +88,10 @@ pub fn look(event: &Event) -> Sight {
 
 impl Sight {
     /// An end and nothing else.
-    const END: Self = Self {
-        content: false,
-        visible: false,
-        terminal: true,
-        error: false,
-    };
+    const END: Self = Self { content: false, visible: false, terminal: true, error: false };
 
     /// An error and nothing else.
-    const ERROR: Self = Self {
-        content: false,
-        visible: false,
-        terminal: false,
-        error: true,
-    };
+    const ERROR: Self = Self { content: false, visible: false, terminal: false, error: true };
 
     /// Adds what another event means: what a stream has said so far.
     pub fn add(&mut self, other: Self) {
@@ -168,10 +155,7 @@ impl Found {
         }
         match kind {
             Kind::Silent => Sight::default(),
-            Kind::Hidden => Sight {
-                content: true,
-                ..Sight::default()
-            },
+            Kind::Hidden => Sight { content: true, ..Sight::default() },
             Kind::Last => Sight::END,
             Kind::Open | Kind::Failed => Sight {
                 content: self.seen.content || !self.known,

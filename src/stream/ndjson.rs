@@ -15,22 +15,13 @@ pub(super) fn parse(raw: &Bytes, skip: usize) -> Parts {
     let line = raw.get(skip..).unwrap_or_default();
     let start = raw.len() - line.trim_ascii_start().len();
     let data = raw.slice(start..start + line.trim_ascii().len());
-    Parts {
-        has_data: !data.is_empty(),
-        data,
-        ..Parts::default()
-    }
+    Parts { has_data: !data.is_empty(), data, ..Parts::default() }
 }
 
 /// Writes a changed line with the line end that `raw` had.
 pub(super) fn render(raw: &[u8], parts: &Parts) -> Bytes {
     let mut out = BytesMut::with_capacity(parts.data.len() + 2);
-    out.extend(
-        parts
-            .data
-            .iter()
-            .map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }),
-    );
+    out.extend(parts.data.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
     out.put_slice(if raw.ends_with(b"\r\n") { b"\r\n" } else { b"\n" });
     out.freeze()
 }

@@ -138,10 +138,7 @@ fn field<'a>(raw: &'a [u8], line: &Range<usize>) -> (&'a [u8], Range<usize>) {
         return (text, line.end..line.end);
     };
     let space = usize::from(text.get(colon + 1) == Some(&b' '));
-    (
-        text.get(..colon).unwrap_or_default(),
-        line.start + colon + 1 + space..line.end,
-    )
+    (text.get(..colon).unwrap_or_default(), line.start + colon + 1 + space..line.end)
 }
 
 /// Reads one block, of which the first `skip` bytes are a byte order mark.
@@ -181,11 +178,7 @@ fn readable(name: Bytes) -> Bytes {
 
 /// Writes a changed event: the lines of `raw` that are neither name nor data stay where they are.
 pub(super) fn render(raw: &[u8], parts: &Parts) -> Bytes {
-    let skip = if raw.starts_with(BYTE_ORDER_MARK) {
-        BYTE_ORDER_MARK.len()
-    } else {
-        0
-    };
+    let skip = if raw.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     let end = end_style(raw);
     let mut out = BytesMut::with_capacity(raw.len() + parts.data.len() + 32);
     let mut spaced = true;
@@ -218,9 +211,7 @@ pub(super) fn render(raw: &[u8], parts: &Parts) -> Bytes {
 /// The end of the first line: that of all lines of a stream made by one server.
 fn end_style(raw: &[u8]) -> &[u8] {
     let (length, end) = line_end(raw);
-    raw.get(length..length + end)
-        .filter(|end| !end.is_empty())
-        .unwrap_or(b"\n")
+    raw.get(length..length + end).filter(|end| !end.is_empty()).unwrap_or(b"\n")
 }
 
 /// Writes the name once, where there is one.
@@ -239,11 +230,7 @@ fn put_data(out: &mut BytesMut, parts: &Parts, end: &[u8], spaced: bool) {
     loop {
         let (length, gap) = line_end(rest);
         let line = rest.get(..length).unwrap_or_default();
-        out.extend_from_slice(if spaced || line.starts_with(b" ") {
-            b"data: "
-        } else {
-            b"data:"
-        });
+        out.extend_from_slice(if spaced || line.starts_with(b" ") { b"data: " } else { b"data:" });
         out.extend_from_slice(line);
         out.extend_from_slice(end);
         if gap == 0 {

@@ -56,18 +56,10 @@ fn sse(data: &str) -> Event {
 
 #[test]
 fn a_stream_is_known_by_its_media_type() {
-    for name in [
-        "text/event-stream",
-        "Text/Event-Stream;charset=UTF-8",
-        "text/event-stream ; a=b",
-    ] {
+    for name in ["text/event-stream", "Text/Event-Stream;charset=UTF-8", "text/event-stream ; a=b"] {
         assert_eq!(Wire::of(name), Some(Wire::Sse), "{name}");
     }
-    for name in [
-        "application/x-ndjson",
-        "application/stream+json; charset=utf-8",
-        "application/jsonl",
-    ] {
+    for name in ["application/x-ndjson", "application/stream+json; charset=utf-8", "application/jsonl"] {
         assert_eq!(Wire::of(name), Some(Wire::Ndjson), "{name}");
     }
     for name in ["application/json", "text/event-streams", ""] {
@@ -132,10 +124,7 @@ fn the_grammar_is_that_of_event_source() {
     let event = one(Wire::Sse, SSE_STREAMS[3]);
     assert!(!event.has_data());
     let named = &take(Wire::Sse, &[SSE_STREAMS[3].as_bytes()]).0[2];
-    assert_eq!(
-        (named.1.as_deref(), named.2.as_ref()),
-        (Some("named"), b"{\"a\":1}".as_ref())
-    );
+    assert_eq!((named.1.as_deref(), named.2.as_ref()), (Some("named"), b"{\"a\":1}".as_ref()));
     assert!(one(Wire::Sse, "data\n\n").has_data());
     assert_eq!(one(Wire::Sse, "event: x\nevent:\ndata: 1\n\n").name(), None);
     assert!(!one(Wire::Ndjson, "  \r\n").has_data());
@@ -160,16 +149,10 @@ fn one_line_of_data_is_not_copied() {
 
 #[test]
 fn a_changed_event_keeps_its_other_lines_and_its_line_ends() {
-    let mut event = one(
-        Wire::Sse,
-        ": note\r\nid: 7\r\ndata:old\r\nretry: 5\r\ndata:line\r\n\r\n",
-    );
+    let mut event = one(Wire::Sse, ": note\r\nid: 7\r\ndata:old\r\nretry: 5\r\ndata:line\r\n\r\n");
     event.set_data(Bytes::from_static(b"new\nlines"));
     event.set_name(Some("n\na"));
-    assert_eq!(
-        event.to_bytes(),
-        ": note\r\nid: 7\r\nevent: n a\r\ndata:new\r\ndata:lines\r\nretry: 5\r\n\r\n"
-    );
+    assert_eq!(event.to_bytes(), ": note\r\nid: 7\r\nevent: n a\r\ndata:new\r\ndata:lines\r\nretry: 5\r\n\r\n");
     let mut event = one(Wire::Sse, "event: a\ndata: {}\n\n");
     event.set_name(None);
     assert_eq!(event.to_bytes(), "data: {}\n\n");
@@ -241,50 +224,23 @@ fn what_opens_a_stream_or_keeps_it_warm_means_nothing() {
 #[test]
 fn parts_of_an_answer_and_unknown_payloads_are_content() {
     for (data, visible) in [
-        (
-            r#"{"choices":[{"delta":{"content":"a"},"finish_reason":null}],"error":null}"#,
-            true,
-        ),
+        (r#"{"choices":[{"delta":{"content":"a"},"finish_reason":null}],"error":null}"#, true),
         (r#"{"choices":[{"delta":{"content":" \n"}}]}"#, false),
-        (
-            r#"{"choices":[{"delta":{"content":null,"reasoning_content":"hm"}}]}"#,
-            false,
-        ),
+        (r#"{"choices":[{"delta":{"content":null,"reasoning_content":"hm"}}]}"#, false),
         (
             r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":""}}]}}]}"#,
             true,
         ),
         (r#"{"choices":[{"text":"a","index":0}]}"#, true),
-        (
-            r#"{"type":"content_block_start","content_block":{"type":"tool_use","id":"t","name":"f","input":{}}}"#,
-            true,
-        ),
-        (
-            r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"hm"}}"#,
-            false,
-        ),
-        (
-            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}}"#,
-            false,
-        ),
-        (
-            r#"{"type":"response.output_text.delta","delta":"a","sequence_number":4}"#,
-            true,
-        ),
+        (r#"{"type":"content_block_start","content_block":{"type":"tool_use","id":"t","name":"f","input":{}}}"#, true),
+        (r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"hm"}}"#, false),
+        (r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}}"#, false),
+        (r#"{"type":"response.output_text.delta","delta":"a","sequence_number":4}"#, true),
         (r#"{"type":"response.reasoning_summary_text.delta","delta":"a"}"#, false),
         (r#"{"response":"a","done":false}"#, true),
-        (
-            r#"{"message":{"role":"assistant","content":"","thinking":"hm"},"done":false}"#,
-            false,
-        ),
-        (
-            r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{}}}]}}]}"#,
-            true,
-        ),
-        (
-            r#"{"is_finished":false,"event_type":"text-generation","text":"a"}"#,
-            true,
-        ),
+        (r#"{"message":{"role":"assistant","content":"","thinking":"hm"},"done":false}"#, false),
+        (r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{}}}]}}]}"#, true),
+        (r#"{"is_finished":false,"event_type":"text-generation","text":"a"}"#, true),
         (r#"{"value":"Sure"}"#, true),
         ("plain words", true),
         (r#"{"cut": "#, true),
@@ -311,12 +267,7 @@ fn every_dialects_end_is_seen() {
     ] {
         assert_eq!(meaning(&sse(data)), Meaning::Terminal, "{data}");
     }
-    assert!(
-        look(&sse(
-            r#"{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"}]}"#
-        ))
-        .visible
-    );
+    assert!(look(&sse(r#"{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"}]}"#)).visible);
 }
 
 #[test]
@@ -330,10 +281,7 @@ fn an_error_inside_a_stream_is_seen_in_every_shape() {
     ] {
         assert_eq!(meaning(&sse(data)), Meaning::Error, "{data}");
     }
-    for text in [
-        "event: error\ndata: {\"message\":\"x\"}\n\n",
-        "error: {\"detail\":\"x\"}\n\n",
-    ] {
+    for text in ["event: error\ndata: {\"message\":\"x\"}\n\n", "error: {\"detail\":\"x\"}\n\n"] {
         assert_eq!(meaning(&one(Wire::Sse, text)), Meaning::Error, "{text}");
     }
 }
@@ -357,16 +305,9 @@ fn recorded() -> Vec<(String, Wire, String)> {
             let Some(body) = body.and_then(serde_json::Value::as_str) else {
                 continue;
             };
-            let wire = if ["data:", "event:", ":"].iter().any(|start| body.starts_with(start)) {
-                Wire::Sse
-            } else {
-                wire
-            };
-            streams.push((
-                value["id"].as_str().unwrap_or_default().to_owned(),
-                wire,
-                body.to_owned(),
-            ));
+            let wire =
+                if ["data:", "event:", ":"].iter().any(|start| body.starts_with(start)) { Wire::Sse } else { wire };
+            streams.push((value["id"].as_str().unwrap_or_default().to_owned(), wire, body.to_owned()));
         }
     }
     streams
@@ -396,11 +337,9 @@ fn recorded_streams_pass_unchanged_and_their_ends_are_seen() {
             () if sights.iter().any(|sight| sight.terminal) => "ended",
             () => "without an end",
         };
-        for (name, seen) in [
-            (end, true),
-            ("streams", true),
-            ("never visible", !sights.iter().any(|sight| sight.visible)),
-        ] {
+        for (name, seen) in
+            [(end, true), ("streams", true), ("never visible", !sights.iter().any(|sight| sight.visible))]
+        {
             *counts.entry(name).or_default() += usize::from(seen);
         }
         *counts.entry("events").or_default() += sights.len();

@@ -59,11 +59,8 @@ mod tests {
     }
 
     fn shares(weights: &[u32], tried: &[&str]) -> Vec<usize> {
-        let endpoints: Vec<Arc<Endpoint>> = weights
-            .iter()
-            .enumerate()
-            .map(|(i, weight)| Arc::new(endpoint(&i.to_string(), *weight)))
-            .collect();
+        let endpoints: Vec<Arc<Endpoint>> =
+            weights.iter().enumerate().map(|(i, weight)| Arc::new(endpoint(&i.to_string(), *weight))).collect();
         let mut counts = vec![0; weights.len()];
         for step in 0..1000 {
             let draw = f64::from(step) / 1000.0;

@@ -10,11 +10,7 @@ use crate::settings::{Endpoint as EndpointSettings, Headers, Http, Settings, Ups
 
 /// All upstreams of the settings.
 pub fn upstreams(settings: &Settings) -> Upstreams {
-    let default = settings
-        .upstreams
-        .iter()
-        .find(|(_, upstream)| upstream.value.default)
-        .map(|(name, _)| name.as_str());
+    let default = settings.upstreams.iter().find(|(_, upstream)| upstream.value.default).map(|(name, _)| name.as_str());
     let built = settings.upstreams.iter().map(|(name, placed)| upstream(name, &placed.value));
     Upstreams::new(built, default)
 }
@@ -81,10 +77,7 @@ fn headers(headers: &Headers) -> impl Iterator<Item = (String, HeaderValue)> {
 
 /// An upstream of one endpoint, for a policy's `http.fetch`; the URL's path is not part of it.
 pub fn single(url: &Url) -> (Arc<Upstream>, Arc<Endpoint>) {
-    let settings = UpstreamSettings::at(Url {
-        prefix: String::new(),
-        ..url.clone()
-    });
+    let settings = UpstreamSettings::at(Url { prefix: String::new(), ..url.clone() });
     let mut upstream = upstream(&url.authority(), &settings);
     let only = Arc::new(endpoint(&settings, &bare(url)));
     upstream.endpoints = vec![Arc::clone(&only)];
@@ -93,10 +86,7 @@ pub fn single(url: &Url) -> (Arc<Upstream>, Arc<Endpoint>) {
 
 fn bare(url: &Url) -> EndpointSettings {
     EndpointSettings {
-        url: Url {
-            prefix: String::new(),
-            ..url.clone()
-        },
+        url: Url { prefix: String::new(), ..url.clone() },
         name: None,
         weight: 1,
         headers: Headers::default(),

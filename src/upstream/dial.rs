@@ -10,13 +10,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Version};
 use parking_lot::Mutex;
 use pingora_core::ErrorType;
-use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::connectors::http::Connector;
-use pingora_core::protocols::{ALPN, Stream};
+use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::http::v1::client::HttpSession as Http1Session;
-use pingora_core::upstreams::peer::{HttpPeer, Peer};
 use pingora_core::protocols::tls::CaType;
+use pingora_core::protocols::{ALPN, Stream};
+use pingora_core::upstreams::peer::{HttpPeer, Peer};
 use pingora_core::utils::tls::{WrappedX509, parse_x509};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -57,10 +57,19 @@ pub struct PingoraConnection {
     open: bool,
     /// It was opened apart from the pool, and goes nowhere when it is done.
     fresh: bool,
-    /// A response head was read.
-    heard: bool,
-    /// The connection ended before any byte of a response.
-    untouched: bool,
+    /// What has come of the response.
+    answer: Answer,
+}
+
+/// What has come of a response, as far as a repetition of the request depends on it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// Nothing yet.
+    Awaited,
+    /// A head, interim or final.
+    Heard,
+    /// Nothing, and the connection is at its end.
+    Never,
 }
 
 /// How long a connection that is given up may take to say farewell.
@@ -120,8 +129,7 @@ impl Dialer {
             keep_alive: endpoint.keep_alive,
             open: true,
             fresh,
-            heard: false,
-            untouched: false,
+            answer: Answer::Awaited,
         })
     }
 }
@@ -129,13 +137,12 @@ impl Dialer {
 impl PingoraDial {
     /// A connection that speaks HTTP/1.1 only, with our own stream under the engine's codec.
     async fn plain(&self, peer: &HttpPeer) -> pingora_core::Result<(HttpSession, bool)> {
-        let (stream, reused) = match self.transport.reused_stream(peer).await {
-            Some(stream) => (stream, true),
-            None => {
-                // Boxed, as the engine's futures are thousands of bytes that every exchange would carry along.
-                let stream = Box::pin(self.transport.new_stream(peer)).await?;
-                (Box::new(Gather::new(stream)) as Stream, false)
-            }
+        let (stream, reused) = if let Some(stream) = self.transport.reused_stream(peer).await {
+            (stream, true)
+        } else {
+            // Boxed, as the engine's futures are thousands of bytes that every exchange would carry along.
+            let stream = Box::pin(self.transport.new_stream(peer)).await?;
+            (Box::new(Gather::new(stream)) as Stream, false)
         };
         Ok((HttpSession::H1(Http1Session::new_with_options(stream, peer)), reused))
     }
@@ -238,7 +245,9 @@ impl Connection for PingoraConnection {
         self.shape(&mut head)?;
         head.set_send_end_stream(!more);
         let sent = self.session.write_request_header(Box::new(head)).await;
-        self.untouched = sent.is_err();
+        if sent.is_err() {
+            self.answer = Answer::Never;
+        }
         sent.map_err(|error| translate_io(&error))?;
         if !more && matches!(self.session, HttpSession::H1(_)) {
             let ended = self.session.finish_request_body().await;
@@ -267,11 +276,14 @@ impl Connection for PingoraConnection {
 
     async fn read_head(&mut self) -> Result<ResponseHead, Error> {
         let read = self.session.read_response_header().await;
-        if let Err(error) = &read {
-            self.untouched = !self.heard && error.to_string().contains(NOTHING_READ);
+        if let Err(error) = &read
+            && self.answer == Answer::Awaited
+            && error.to_string().contains(NOTHING_READ)
+        {
+            self.answer = Answer::Never;
         }
         read.map_err(|error| translate_io(&error))?;
-        self.heard = true;
+        self.answer = Answer::Heard;
         self.session
             .response_header()
             .cloned()
@@ -284,7 +296,7 @@ impl Connection for PingoraConnection {
     }
 
     fn untouched(&self) -> bool {
-        self.untouched
+        self.answer == Answer::Never
     }
 
     fn response_done(&mut self) -> bool {
@@ -386,9 +398,10 @@ fn translate(error: &pingora_core::Error, endpoint: &Endpoint) -> Error {
 fn translate_io(error: &pingora_core::Error) -> Error {
     let (kind, message) = match error.etype() {
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => (Kind::Timeout, "the upstream took too long"),
-        ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::InvalidH2 | ErrorType::Custom("InvalidChunk") => {
-            (Kind::Garbage, "the upstream did not keep to HTTP")
-        }
+        ErrorType::InvalidHTTPHeader
+        | ErrorType::H1Error
+        | ErrorType::InvalidH2
+        | ErrorType::Custom("InvalidChunk") => (Kind::Garbage, "the upstream did not keep to HTTP"),
         _ => (Kind::Reset, "the upstream broke off the connection"),
     };
     Error::upstream(kind, message).with_detail(error.to_string())

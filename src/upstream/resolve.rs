@@ -29,9 +29,7 @@ impl Resolver {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
         let resolver = self.inner.as_ref().map_err(|reason| unresolved(host, reason))?;
-        let found = Box::pin(resolver.lookup_ip(host))
-            .await
-            .map_err(|error| unresolved(host, &error.to_string()))?;
+        let found = Box::pin(resolver.lookup_ip(host)).await.map_err(|error| unresolved(host, &error.to_string()))?;
         let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::new(ip, port)).collect();
         if addresses.is_empty() {
             return Err(unresolved(host, "the name has no address"));

@@ -74,16 +74,12 @@ fn seconds(value: f64) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    /// 2026-03-01T12:00:00Z.
     fn now() -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_772_366_400)
+        httpdate::parse_http_date("Sun, 01 Mar 2026 12:00:00 GMT").unwrap()
     }
 
     fn waits(pairs: &[(&'static str, &'static str)]) -> Option<f64> {
-        let headers = pairs
-            .iter()
-            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
-            .collect();
+        let headers = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         of(&headers, now()).map(|wait| wait.as_secs_f64())
     }
 

@@ -1,6 +1,11 @@
 //! What a look at a body and an edit of it cost, against parsing and printing it whole. Run: `cargo bench --bench json`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a bench prints what it measured and ends where it cannot"
+)]
 
 use std::fs;
 use std::hint::black_box;
@@ -18,9 +23,7 @@ const BUDGET: Duration = Duration::from_millis(200);
 
 fn main() {
     let (messages, from) = recorded_messages().unwrap_or_else(|| (own_messages(), "own messages"));
-    println!(
-        "bodies of {from}; ns per operation, best batch; x = share of serde_json's time for the like"
-    );
+    println!("bodies of {from}; ns per operation, best batch; x = share of serde_json's time for the like");
     for size in [1_000, 100_000, 1_000_000] {
         report(&chat_body(&messages, size));
     }
@@ -33,35 +36,12 @@ fn report(body: &Bytes) {
         value["model"] = "another".into();
         drop(black_box(value.to_string()));
     });
-    println!(
-        "\n{} bytes: serde_json parse {parse:.0} ns, parse + set + to_string {print:.0} ns",
-        body.len()
-    );
+    println!("\n{} bytes: serde_json parse {parse:.0} ns, parse + set + to_string {print:.0} ns", body.len());
     line("read model", best(|| read_model(body)), parse, body);
-    line(
-        "read last message",
-        best(|| read_last_message(body)),
-        parse,
-        body,
-    );
-    line(
-        "set model",
-        best(|| drop(black_box(set_model(body)))),
-        print,
-        body,
-    );
-    line(
-        "set model + render",
-        best(|| drop(black_box(set_model(body).render()))),
-        print,
-        body,
-    );
-    line(
-        "validate",
-        best(|| validate(body, Limits::default()).unwrap()),
-        parse,
-        body,
-    );
+    line("read last message", best(|| read_last_message(body)), parse, body);
+    line("set model", best(|| drop(black_box(set_model(body)))), print, body);
+    line("set model + render", best(|| drop(black_box(set_model(body).render()))), print, body);
+    line("validate", best(|| validate(body, Limits::default()).unwrap()), parse, body);
 }
 
 fn line(name: &str, ns: f64, against: f64, body: &Bytes) {
@@ -113,8 +93,7 @@ fn set_model(body: &Bytes) -> Doc {
 fn best(mut call: impl FnMut()) -> f64 {
     let begin = Instant::now();
     call();
-    let batch = (Duration::from_millis(2).as_nanos() / begin.elapsed().as_nanos().max(20))
-        .clamp(1, 100_000) as u32;
+    let batch = (Duration::from_millis(2).as_nanos() / begin.elapsed().as_nanos().max(20)).clamp(1, 100_000) as u32;
     let mut best = f64::MAX;
     let begin = Instant::now();
     while begin.elapsed() < BUDGET {
@@ -150,25 +129,16 @@ fn recorded_messages() -> Option<(Vec<Value>, &'static str)> {
     for line in lines.lines() {
         let exchange: Value = serde_json::from_str(line).ok()?;
         let some = exchange["request"]["body_json"]["messages"].as_array();
-        messages.extend(
-            some.into_iter()
-                .flatten()
-                .filter(|message| usual(message))
-                .cloned(),
-        );
+        messages.extend(some.into_iter().flatten().filter(|message| usual(message)).cloned());
     }
-    let short = messages
-        .iter()
-        .position(|message| message.to_string().len() < 500)?;
+    let short = messages.iter().position(|message| message.to_string().len() < 500)?;
     messages.swap(0, short);
     Some((messages, "recorded messages"))
 }
 
 /// Text of a usual length: one huge string would make the scan look faster than it is for a conversation.
 fn usual(message: &Value) -> bool {
-    message["content"]
-        .as_str()
-        .is_some_and(|text| text.len() < 4_000)
+    message["content"].as_str().is_some_and(|text| text.len() < 4_000)
 }
 
 /// Messages with the escapes and words that chats have.

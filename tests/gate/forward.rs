@@ -60,7 +60,8 @@ fn a_response_passes_byte_for_byte() {
 /// A message whose framing lines are put first: where they stand among others says nothing.
 fn in_order(message: &str) -> String {
     let (head, body) = message.split_once("\r\n\r\n").unwrap();
-    let (framing, other): (Vec<_>, Vec<_>) = head.lines().skip(1).partition(|line| line.to_lowercase().starts_with("transfer-encoding"));
+    let (framing, other): (Vec<_>, Vec<_>) =
+        head.lines().skip(1).partition(|line| line.to_lowercase().starts_with("transfer-encoding"));
     format!("{:?} {framing:?} {other:?} {body:?}", head.lines().next())
 }
 
@@ -110,7 +111,12 @@ fn the_upstream_is_called_by_its_own_name() {
 fn what_a_stranger_says_of_forwarding_is_replaced() {
     let upstream = echo();
     let gate = Bundled::before(&upstream.url(), "");
-    let lies = [("X-Forwarded-For", "1.2.3.4"), ("Forwarded", "for=1.2.3.4"), ("X-Real-IP", "1.2.3.4"), ("X-Forwarded-Proto", "https")];
+    let lies = [
+        ("X-Forwarded-For", "1.2.3.4"),
+        ("Forwarded", "for=1.2.3.4"),
+        ("X-Real-IP", "1.2.3.4"),
+        ("X-Forwarded-Proto", "https"),
+    ];
     gate.talk().get("/", &lies);
     let heard = &upstream.heard()[0];
     assert_eq!(heard.header("x-forwarded-for"), Some("127.0.0.1"));
@@ -162,7 +168,8 @@ fn an_absolute_target_is_sent_on_as_a_path() {
 
 #[test]
 fn bytes_beyond_ascii_in_headers_pass() {
-    let upstream = Service::start(|_, stream| say(stream, b"HTTP/1.1 200 OK\r\nX-Name: caf\xe9\r\nContent-Length: 0\r\n\r\n"));
+    let upstream =
+        Service::start(|_, stream| say(stream, b"HTTP/1.1 200 OK\r\nX-Name: caf\xe9\r\nContent-Length: 0\r\n\r\n"));
     let gate = traceless(&upstream);
     let mut talk = gate.talk();
     talk.send(b"GET / HTTP/1.1\r\nHost: gate.test\r\nX-Name: caf\xe9 \xc3\xa4\r\nConnection: close\r\n\r\n");

@@ -115,7 +115,12 @@ fn early_hints_reach_clients_that_know_them() {
 
 #[test]
 fn an_answer_whose_lengths_disagree_is_a_bad_gateway() {
-    for framing in ["Content-Length: 2\r\nContent-Length: 3", "Content-Length: 2x", "Content-Length: -1", "Transfer-Encoding: gzip"] {
+    for framing in [
+        "Content-Length: 2\r\nContent-Length: 3",
+        "Content-Length: 2x",
+        "Content-Length: -1",
+        "Transfer-Encoding: gzip",
+    ] {
         let upstream = Service::start(move |_, stream| {
             say(stream, format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\nok!"));
             false

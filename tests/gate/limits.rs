@@ -171,7 +171,12 @@ fn an_exchange_ends_at_its_deadline() {
 fn a_connection_that_is_refused_a_request_serves_no_other() {
     let upstream = echo();
     let gate = Bundled::before(&upstream.url(), "");
-    for bad in ["GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/3.0\r\nHost: a\r\n\r\n"] {
+    for bad in [
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/3.0\r\nHost: a\r\n\r\n",
+    ] {
         let mut talk = Talk::to(gate.address);
         talk.send(format!("{bad}GET /next HTTP/1.1\r\nHost: gate.test\r\n\r\n"));
         let said = talk.read();

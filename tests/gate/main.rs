@@ -3,6 +3,10 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::print_stdout,
+    clippy::format_collect,
+    clippy::similar_names,
+    clippy::large_stack_arrays,
     reason = "what a test cannot do without is there, or the test fails"
 )]
 

@@ -112,7 +112,9 @@ fn small_events_are_not_held_up() {
     let gate = Bundled::before(&upstream.url(), "");
     let mut stream = TcpStream::connect(gate.address).unwrap();
     stream.set_nodelay(true).unwrap();
-    stream.write_all(format!("POST {CHAT} HTTP/1.1\r\nHost: gate.test\r\nContent-Length: 2\r\n\r\n{{}}").as_bytes()).unwrap();
+    stream
+        .write_all(format!("POST {CHAT} HTTP/1.1\r\nHost: gate.test\r\nContent-Length: 2\r\n\r\n{{}}").as_bytes())
+        .unwrap();
     wire::read_head(&mut stream);
     assert_no_stall("events", || {
         go.send(()).unwrap();

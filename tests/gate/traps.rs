@@ -125,7 +125,13 @@ fn what_concerns_one_connection_does_not_travel() {
         "ok",
     ));
     let gate = Bundled::before(&upstream.url(), "");
-    let hop = [("Connection", "keep-alive, X-Private"), ("X-Private", "1"), ("Keep-Alive", "1"), ("TE", "gzip"), ("X-Public", "1")];
+    let hop = [
+        ("Connection", "keep-alive, X-Private"),
+        ("X-Private", "1"),
+        ("Keep-Alive", "1"),
+        ("TE", "gzip"),
+        ("X-Public", "1"),
+    ];
     let said = gate.talk().get("/", &hop);
     assert_eq!((said.header("x-hop"), said.header("keep-alive"), said.header("connection")), (None, None, None));
     assert_eq!(said.header("x-end"), Some("1"));
@@ -359,7 +365,9 @@ fn a_client_that_leaves_before_the_head_cancels_the_attempt() {
 
 #[test]
 fn garbage_in_place_of_a_head_is_a_bad_gateway() {
-    for garbage in ["SSH-2.0-server\r\n\r\n", "HTTP/1.1 abc\r\n\r\n", "HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "", "HTTP/1.1 200"] {
+    for garbage in
+        ["SSH-2.0-server\r\n\r\n", "HTTP/1.1 abc\r\n\r\n", "HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "", "HTTP/1.1 200"]
+    {
         let address = wire::accept(move |_, mut stream| {
             wire::read_head(&mut stream);
             say(&mut stream, garbage);

@@ -11,7 +11,8 @@ use crate::support::wire;
 const ASKS: &str = "GET /ws HTTP/1.1\r\nHost: gate.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Key: dGVzdA==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-const SWITCHES: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n";
+const SWITCHES: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n";
 
 const NEXT: &str = "GET /next HTTP/1.1\r\nHost: gate.test\r\n\r\n";
 
@@ -39,7 +40,13 @@ fn an_upgrade_passes_bytes_both_ways() {
         talk.wait_for(&frame);
     }
     let asked = heard.recv().unwrap().to_lowercase();
-    for line in ["connection: upgrade", "upgrade: websocket", "sec-websocket-key: dgvzda==", "via: 1.1 tidegate", "x-request-id: "] {
+    for line in [
+        "connection: upgrade",
+        "upgrade: websocket",
+        "sec-websocket-key: dgvzda==",
+        "via: 1.1 tidegate",
+        "x-request-id: ",
+    ] {
         assert!(asked.contains(line), "{line} is not in {asked}");
     }
 }
@@ -145,7 +152,8 @@ fn a_request_behind_a_refused_upgrade_is_the_next_request() {
 #[test]
 fn policies_decide_about_upgrades_too() {
     let upstream = Service::saying(answer(200, &[], "reached"));
-    let lua = "return policy { api = 1, on_request = function(req) return respond { status = 401, text = \"no\" } end }";
+    let lua =
+        "return policy { api = 1, on_request = function(req) return respond { status = 401, text = \"no\" } end }";
     let gate = Bundled::policy(&upstream.url(), "", lua);
     let mut talk = gate.talk();
     talk.send(ASKS);

@@ -15,26 +15,16 @@ fn names(root: &Path) -> Vec<String> {
 
 fn complaint(root: &Path) -> String {
     let faults = read(root).unwrap_err();
-    faults
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
 fn policies_and_libraries_are_read_and_nothing_else() {
     let folder = sample();
     let root = folder.path().join("policies");
-    for other in [
-        "cases/c.lua",
-        "snapshots/s.lua",
-        ".git/g.lua",
-        "notes.txt",
-        "a.lua~",
-        ".a.lua.swp",
-        "lib/tidegate.toml",
-    ] {
+    for other in
+        ["cases/c.lua", "snapshots/s.lua", ".git/g.lua", "notes.txt", "a.lua~", ".a.lua.swp", "lib/tidegate.toml"]
+    {
         put(&root, other, "no");
     }
     put(&root, "lib/cases/kept.lua", "return 3");
@@ -93,18 +83,9 @@ fn everything_that_cannot_be_read_is_told_at_once() {
     fs::write(root.join("large.lua"), vec![b' '; (1 << 20) + 1]).unwrap();
     symlink("nowhere", root.join("lost.lua")).unwrap();
     let told = complaint(&root);
-    assert!(
-        told.contains("binary.lua: the file is not UTF-8 (at byte 1)"),
-        "{told}"
-    );
-    assert!(
-        told.contains("large.lua: the file is larger than 1 MiB"),
-        "{told}"
-    );
-    assert!(
-        told.contains("lost.lua: the file is a link to nothing"),
-        "{told}"
-    );
+    assert!(told.contains("binary.lua: the file is not UTF-8 (at byte 1)"), "{told}");
+    assert!(told.contains("large.lua: the file is larger than 1 MiB"), "{told}");
+    assert!(told.contains("lost.lua: the file is a link to nothing"), "{told}");
 }
 
 #[test]
@@ -158,8 +139,5 @@ fn a_new_bundle_overwrites_nothing() {
     let error = create(folder.path()).unwrap_err();
     assert!(error.to_string().contains("hello.lua exists already"));
     assert!(!folder.path().join("tidegate.toml").exists());
-    assert_eq!(
-        fs::read_to_string(folder.path().join("policies/hello.lua")).unwrap(),
-        "mine"
-    );
+    assert_eq!(fs::read_to_string(folder.path().join("policies/hello.lua")).unwrap(), "mine");
 }

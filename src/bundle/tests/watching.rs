@@ -29,11 +29,7 @@ impl Gate {
         let root = folder.path().join(root);
         let known = Arc::new(read(&root).unwrap());
         let watcher = Watcher::start(&root, SETTLE).skip(known);
-        Self {
-            folder,
-            root,
-            watcher,
-        }
+        Self { folder, root, watcher }
     }
 
     async fn next(&mut self) -> Arc<Bundle> {
@@ -107,10 +103,7 @@ async fn a_file_truncated_first_and_written_later_is_yielded_once() {
     let mut file = File::create(gate.root.join("a.lua")).unwrap();
     // paced: the editor writes after the settling time is over; the empty file must not be taken.
     let early = timeout(SETTLE + Duration::from_millis(20), gate.watcher.changed()).await;
-    assert!(
-        early.is_err(),
-        "an empty file is not a change yet: {early:?}"
-    );
+    assert!(early.is_err(), "an empty file is not a change yet: {early:?}");
     file.write_all(b"return 10").unwrap();
     gate.yields_once("return 10").await;
 }
@@ -120,10 +113,7 @@ async fn a_checkout_with_an_older_time_is_yielded_once() {
     let mut gate = Gate::new();
     put(&gate.root, "a.tmp", "return 10");
     let old = FileTimes::new().set_modified(SystemTime::UNIX_EPOCH + Duration::from_hours(24));
-    File::open(gate.root.join("a.tmp"))
-        .unwrap()
-        .set_times(old)
-        .unwrap();
+    File::open(gate.root.join("a.tmp")).unwrap().set_times(old).unwrap();
     fs::remove_file(gate.root.join("a.lua")).unwrap();
     fs::rename(gate.root.join("a.tmp"), gate.root.join("a.lua")).unwrap();
     gate.yields_once("return 10").await;
@@ -131,11 +121,7 @@ async fn a_checkout_with_an_older_time_is_yielded_once() {
 
 /// Lays a bundle out as a `ConfigMap` volume does: files are links through `..data` to a folder with a date.
 fn swap_config_map(root: &Path, version: &str, text: &str) {
-    put(
-        root,
-        &format!("..{version}/tidegate.toml"),
-        "go_live = \"on-save\"\n",
-    );
+    put(root, &format!("..{version}/tidegate.toml"), "go_live = \"on-save\"\n");
     put(root, &format!("..{version}/a.lua"), text);
     symlink(format!("..{version}"), root.join("..data_tmp")).unwrap();
     let old = fs::read_link(root.join("..data"));
@@ -165,22 +151,14 @@ async fn every_swap_of_a_config_map_is_yielded_once() {
 async fn every_swap_of_a_linked_root_is_yielded_once() {
     let folder = sample();
     for (release, text) in [("r1", "return 1"), ("r2", "return 10"), ("r3", "return 11")] {
-        put(
-            folder.path(),
-            &format!("{release}/tidegate.toml"),
-            "go_live = \"on-save\"\n",
-        );
+        put(folder.path(), &format!("{release}/tidegate.toml"), "go_live = \"on-save\"\n");
         put(folder.path(), &format!("{release}/a.lua"), text);
     }
     symlink("r1", folder.path().join("live")).unwrap();
     let mut gate = Gate::at(folder, "live");
     for (release, text) in [("r2", "return 10"), ("r3", "return 11")] {
         symlink(release, gate.folder.path().join("next")).unwrap();
-        fs::rename(
-            gate.folder.path().join("next"),
-            gate.folder.path().join("live"),
-        )
-        .unwrap();
+        fs::rename(gate.folder.path().join("next"), gate.folder.path().join("live")).unwrap();
         gate.yields_once(text).await;
     }
     put(&gate.folder.path().join("r3"), "a.lua", "return 12");
@@ -192,14 +170,7 @@ async fn a_new_file_in_a_new_folder_is_yielded_once_and_watched() {
     let mut gate = Gate::new();
     for text in ["return 3", "return 4"] {
         put(&gate.root, "new/deep/c.lua", text);
-        assert_eq!(
-            gate.next()
-                .await
-                .files
-                .get("new/deep/c.lua")
-                .map(String::as_str),
-            Some(text)
-        );
+        assert_eq!(gate.next().await.files.get("new/deep/c.lua").map(String::as_str), Some(text));
         gate.is_quiet().await;
     }
 }
@@ -219,11 +190,7 @@ async fn a_renamed_folder_is_yielded_once_and_watched() {
 async fn a_root_replaced_by_another_folder_is_yielded_once_and_watched() {
     let mut gate = Gate::new();
     for text in ["return 10", "return 11"] {
-        put(
-            gate.folder.path(),
-            "next/tidegate.toml",
-            "go_live = \"on-save\"\n",
-        );
+        put(gate.folder.path(), "next/tidegate.toml", "go_live = \"on-save\"\n");
         put(gate.folder.path(), "next/a.lua", text);
         fs::remove_dir_all(&gate.root).unwrap();
         fs::rename(gate.folder.path().join("next"), &gate.root).unwrap();
@@ -256,10 +223,7 @@ async fn a_deleted_policy_is_yielded_once() {
 async fn deleted_settings_are_an_error_once_and_their_return_is_noticed() {
     let mut gate = Gate::new();
     fs::remove_file(gate.root.join("tidegate.toml")).unwrap();
-    let faults = timeout(Duration::from_secs(4), gate.watcher.changed())
-        .await
-        .unwrap()
-        .unwrap_err();
+    let faults = timeout(Duration::from_secs(4), gate.watcher.changed()).await.unwrap().unwrap_err();
     assert_eq!(faults[0].file, "tidegate.toml");
     gate.is_quiet().await;
     put(&gate.root, "tidegate.toml", "go_live = \"on-save\"\n");
@@ -331,11 +295,7 @@ async fn a_machine_without_watches_is_polled_and_says_so() {
     let root = folder.path().join("policies");
     let full = Box::new(|_| Err(notify::Error::new(notify::ErrorKind::MaxFilesWatch)));
     let watcher = Watcher::with(&root, SETTLE, full).skip(Arc::new(read(&root).unwrap()));
-    let mut gate = Gate {
-        folder,
-        root,
-        watcher,
-    };
+    let mut gate = Gate { folder, root, watcher };
     assert!(matches!(gate.watcher.mode(), Mode::Polling(reason) if reason.contains("limit")));
     put(&gate.root, "a.lua", "return 10");
     gate.yields_once("return 10").await;

@@ -85,10 +85,7 @@ impl Places {
         if matches!(event.kind, EventKind::Access(_)) {
             return false;
         }
-        let content = matches!(
-            event.kind,
-            EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_))
-        );
+        let content = matches!(event.kind, EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)));
         event.paths.is_empty() || event.paths.iter().any(|path| self.concerns(path, content))
     }
 
@@ -99,9 +96,7 @@ impl Places {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return true;
         };
-        self.0
-            .get(folder)
-            .is_some_and(|interest| interest.names.contains(name) || (interest.whole && !content))
+        self.0.get(folder).is_some_and(|interest| interest.names.contains(name) || (interest.whole && !content))
     }
 
     fn add(&mut self, folder: &Path, name: &OsStr) {
@@ -123,9 +118,7 @@ enum Part {
 fn parts(path: &Path) -> VecDeque<Part> {
     path.components()
         .filter_map(|component| match component {
-            Component::Prefix(_) | Component::RootDir => {
-                Some(Part::Root(component.as_os_str().into()))
-            }
+            Component::Prefix(_) | Component::RootDir => Some(Part::Root(component.as_os_str().into())),
             Component::CurDir => None,
             Component::ParentDir => Some(Part::Up),
             Component::Normal(name) => Some(Part::Name(name.to_owned())),
@@ -135,11 +128,7 @@ fn parts(path: &Path) -> VecDeque<Part> {
 
 /// What a symlink points to; `None` for anything else that exists.
 fn link_target(path: &Path) -> io::Result<Option<PathBuf>> {
-    if std::fs::symlink_metadata(path)?.is_symlink() {
-        std::fs::read_link(path).map(Some)
-    } else {
-        Ok(None)
-    }
+    if std::fs::symlink_metadata(path)?.is_symlink() { std::fs::read_link(path).map(Some) } else { Ok(None) }
 }
 
 #[cfg(test)]
@@ -180,10 +169,7 @@ mod tests {
     #[test]
     fn an_unknown_file_in_the_bundle_matters_when_it_comes_or_goes() {
         assert!(concerns(EventKind::Create(CreateKind::Any), "/b/new.lua"));
-        assert!(!concerns(
-            EventKind::Modify(ModifyKind::Data(DataChange::Any)),
-            "/b/gate.log"
-        ));
+        assert!(!concerns(EventKind::Modify(ModifyKind::Data(DataChange::Any)), "/b/gate.log"));
     }
 
     #[test]

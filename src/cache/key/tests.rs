@@ -5,19 +5,12 @@ use serde_json::json;
 use super::*;
 use crate::exchange::decision::Place;
 
-const FORM: Form<'static> = Form {
-    method: "POST",
-    path: "/v1/embeddings",
-    dialect: Some("openai.embeddings"),
-    stream: false,
-};
+const FORM: Form<'static> =
+    Form { method: "POST", path: "/v1/embeddings", dialect: Some("openai.embeddings"), stream: false };
 
 fn rule(parts: &[(&str, &str)], scope: Scope) -> CacheRule {
     CacheRule {
-        key: parts
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect(),
+        key: parts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         ttl: Duration::from_mins(1),
         scope,
         read: true,
@@ -35,15 +28,7 @@ fn requests_that_differ_in_one_thing_never_share_a_key() {
         key(&plain, Some("bob"), "p1", FORM),
         key(&plain, None, "p1", FORM),
         key(&plain, Some("ann"), "p2", FORM),
-        key(
-            &plain,
-            Some("ann"),
-            "p1",
-            Form {
-                path: "/v1/responses",
-                ..FORM
-            },
-        ),
+        key(&plain, Some("ann"), "p1", Form { path: "/v1/responses", ..FORM }),
         key(&plain, Some("ann"), "p1", Form { method: "GET", ..FORM }),
         key(&plain, Some("ann"), "p1", Form { stream: true, ..FORM }),
         key(&plain, Some("ann"), "p1", Form { dialect: None, ..FORM }),
@@ -63,10 +48,7 @@ fn requests_that_differ_in_one_thing_never_share_a_key() {
 #[test]
 fn a_shared_answer_serves_every_user() {
     let shared = rule(&[], Scope::Shared);
-    assert_eq!(
-        Key::new(&shared, Some("ann"), "p", &FORM),
-        Key::new(&shared, None, "p", &FORM)
-    );
+    assert_eq!(Key::new(&shared, Some("ann"), "p", &FORM), Key::new(&shared, None, "p", &FORM));
 }
 
 #[test]
@@ -78,18 +60,8 @@ fn users_who_are_named_like_a_scope_stay_apart() {
 
 #[test]
 fn a_difference_is_named_by_its_parts() {
-    let a = Key::new(
-        &rule(&[("model", "1"), ("seed", "2")], Scope::User),
-        Some("ann"),
-        "p",
-        &FORM,
-    );
-    let b = Key::new(
-        &rule(&[("model", "3"), ("user", "4")], Scope::User),
-        Some("bob"),
-        "p",
-        &FORM,
-    );
+    let a = Key::new(&rule(&[("model", "1"), ("seed", "2")], Scope::User), Some("ann"), "p", &FORM);
+    let b = Key::new(&rule(&[("model", "3"), ("user", "4")], Scope::User), Some("bob"), "p", &FORM);
     assert_eq!(differs(&a, &b), ["model", "scope", "seed", "user"]);
     assert!(differs(&a, &a).is_empty());
 }
@@ -108,9 +80,5 @@ fn canonical_text_depends_on_content_only() {
     let b: Value = serde_json::from_str(r#"{"a":1e2,"b":[1,1.0,{"a":"é\n","z":null}]}"#).unwrap();
     assert_eq!(canonical(&a), canonical(&b));
     assert_eq!(canonical(&a), r#"{"a":100.0,"b":[1,1.0,{"a":"é\n","z":null}]}"#);
-    assert_ne!(
-        canonical(&json!([1, 2])),
-        canonical(&json!([2, 1])),
-        "arrays keep their order"
-    );
+    assert_ne!(canonical(&json!([1, 2])), canonical(&json!([2, 1])), "arrays keep their order");
 }

@@ -15,17 +15,7 @@ fn key(part: &str) -> Key {
         write: true,
         decided_by: Place::default(),
     };
-    Key::new(
-        &rule,
-        Some("ann"),
-        "p",
-        &Form {
-            method: "POST",
-            path: "/",
-            dialect: None,
-            stream: false,
-        },
-    )
+    Key::new(&rule, Some("ann"), "p", &Form { method: "POST", path: "/", dialect: None, stream: false })
 }
 
 fn entry(clock: Clock, size: usize, ttl: u64) -> Arc<Entry> {
@@ -54,10 +44,7 @@ async fn an_answer_serves_until_its_time_is_over() {
     tokio::time::advance(Duration::from_millis(1)).await;
     assert!(cache.get(&key("a")).is_none());
     let stats = cache.stats();
-    assert_eq!(
-        (stats.hits, stats.misses, stats.stored, stats.entries, stats.bytes),
-        (1, 2, 1, 0, 0)
-    );
+    assert_eq!((stats.hits, stats.misses, stats.stored, stats.entries, stats.bytes), (1, 2, 1, 0, 0));
 }
 
 #[test]
@@ -65,16 +52,11 @@ fn memory_stays_within_the_limit_while_ten_times_as_much_is_stored() {
     let (clock, limit) = (Clock::live(), 4 << 20);
     let cache = MemoryCache::new(clock, limit, limit);
     for number in 0..1_000 {
-        cache
-            .put(key(&number.to_string()), entry(clock, 40_000 + number, 60))
-            .unwrap();
+        cache.put(key(&number.to_string()), entry(clock, 40_000 + number, 60)).unwrap();
         assert!(cache.stats().bytes <= limit as u64);
     }
     let stats = cache.stats();
-    assert!(
-        stats.bytes > limit as u64 / 2 && stats.evicted == 1_000 - stats.entries as u64,
-        "{stats:?}"
-    );
+    assert!(stats.bytes > limit as u64 / 2 && stats.evicted == 1_000 - stats.entries as u64, "{stats:?}");
     assert!(cache.get(&key("999")).is_some());
     assert_eq!(cache.put(key("big"), entry(clock, 3 << 20, 60)), Err(Refusal::TooLarge));
     assert_eq!(cache.stats().refused, [(Refusal::TooLarge, 1)]);
@@ -84,10 +66,7 @@ fn memory_stays_within_the_limit_while_ten_times_as_much_is_stored() {
 fn an_equal_hash_is_not_enough() {
     let clock = Clock::live();
     let cache = MemoryCache::new(clock, 1 << 20, 1 << 16);
-    let stored = Arc::new(Stored {
-        key: key("other"),
-        entry: entry(clock, 10, 60),
-    });
+    let stored = Arc::new(Stored { key: key("other"), entry: entry(clock, 10, 60) });
     cache.entries.insert(*key("mine").hash(), stored);
     assert!(cache.get(&key("mine")).is_none());
 }
@@ -120,10 +99,7 @@ fn many_shards_still_take_large_answers() {
 fn a_recording_ends_in_the_cache_or_is_counted() {
     let clock = Clock::live();
     let cache = MemoryCache::new(clock, 1 << 20, 100);
-    let recording = || Recording {
-        ttl: Duration::from_mins(1),
-        ..Recording::default()
-    };
+    let recording = || Recording { ttl: Duration::from_mins(1), ..Recording::default() };
     let start = || cache.recorder(recording(), 200, std::iter::empty()).unwrap();
     let mut whole = start();
     whole.push(&Bytes::from_static(b"ebb"));

@@ -3,12 +3,7 @@ use super::*;
 const HEAD: &[(&str, &[u8])] = &[("Content-Type", b"application/json")];
 
 fn recording(wire: Option<Wire>) -> Recording {
-    Recording {
-        wire,
-        dialect: Some("openai.chat"),
-        ttl: Duration::from_mins(1),
-        tags: vec!["chat".to_owned()],
-    }
+    Recording { wire, dialect: Some("openai.chat"), ttl: Duration::from_mins(1), tags: vec!["chat".to_owned()] }
 }
 
 fn recorder(wire: Option<Wire>) -> Recorder {
@@ -38,10 +33,7 @@ fn a_replayed_stream_is_the_recorded_one_byte_for_byte() {
         for size in [1, 7, 1_000] {
             let entry = stream(&text, size, true).expect("a whole stream");
             assert_eq!(entry.body(), text.as_bytes());
-            assert_eq!(
-                (entry.size, entry.chunks.len()),
-                (text.len(), text.len().div_ceil(size))
-            );
+            assert_eq!((entry.size, entry.chunks.len()), (text.len(), text.len().div_ceil(size)));
             assert_eq!(entry.times.len(), entry.chunks.len());
         }
     }
@@ -50,11 +42,7 @@ fn a_replayed_stream_is_the_recorded_one_byte_for_byte() {
 #[test]
 fn half_a_stream_is_never_kept() {
     assert_eq!(stream(&[LEAD, TEXT].concat(), 9, true), Err(Refusal::NoEnd));
-    assert_eq!(
-        stream(&[LEAD, TEXT, DONE].concat(), 9, false),
-        Err(Refusal::Incomplete),
-        "the client left"
-    );
+    assert_eq!(stream(&[LEAD, TEXT, DONE].concat(), 9, false), Err(Refusal::Incomplete), "the client left");
     assert_eq!(stream(&[LEAD, USAGE, DONE].concat(), 9, true), Err(Refusal::Empty));
     let blank = "data: {\"choices\":[{\"delta\":{\"content\":\" \"}}]}\n\n";
     assert_eq!(stream(&[LEAD, blank, DONE].concat(), 9, true), Err(Refusal::Empty));
@@ -118,25 +106,14 @@ fn past_the_limit_it_gives_up_and_frees_its_memory() {
     for _ in 0..2 {
         large.push(&Bytes::from_static(b"{}"));
         assert_eq!(large.refused(), Some(Refusal::TooLarge));
-        assert_eq!(
-            (
-                large.body.capacity(),
-                large.ends.capacity(),
-                large.entry.times.capacity()
-            ),
-            (0, 0, 0)
-        );
+        assert_eq!((large.body.capacity(), large.ends.capacity(), large.entry.times.capacity()), (0, 0, 0));
     }
     assert_eq!(large.finish(true), Err(Refusal::TooLarge));
     let mut tiny = recorder(Some(Wire::Sse));
     for _ in 0..1_000 {
         tiny.push(&Bytes::from_static(b"\n"));
     }
-    assert_eq!(
-        tiny.refused(),
-        Some(Refusal::TooLarge),
-        "a thousand pieces cost more than their bytes"
-    );
+    assert_eq!(tiny.refused(), Some(Refusal::TooLarge), "a thousand pieces cost more than their bytes");
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,15 +7,8 @@ use super::target::is_token;
 const NAME: usize = 17;
 
 /// Fields that frame, route or steer a message and so cannot come after it (RFC 9110 §6.5.1).
-const FORBIDDEN: [&[u8]; 7] = [
-    b"content-length",
-    b"transfer-encoding",
-    b"host",
-    b"connection",
-    b"upgrade",
-    b"te",
-    b"trailer",
-];
+const FORBIDDEN: [&[u8]; 7] =
+    [b"content-length", b"transfer-encoding", b"host", b"connection", b"upgrade", b"te", b"trailer"];
 
 /// How far a chunked body has been followed.
 #[derive(Clone, Debug)]
@@ -80,14 +73,7 @@ enum At {
 impl Chunked {
     /// A body of which nothing has been seen.
     pub(super) const fn new() -> Self {
-        Self {
-            at: At::Size,
-            left: 0,
-            spent: 0,
-            name: [0; NAME],
-            name_len: 0,
-            broken: None,
-        }
+        Self { at: At::Size, left: 0, spent: 0, name: [0; NAME], name_len: 0, broken: None }
     }
 
     /// Whether the last byte of the body has been seen.
@@ -97,19 +83,13 @@ impl Chunked {
 
     /// Follows `bytes` and says how many of them belong to the body and are in order; when they are fewer than given
     /// and the body is not done, the second value names the rule that the next byte broke.
-    pub(super) fn follow(
-        &mut self,
-        bytes: &[u8],
-        limits: &Limits,
-    ) -> (usize, Option<&'static str>) {
+    pub(super) fn follow(&mut self, bytes: &[u8], limits: &Limits) -> (usize, Option<&'static str>) {
         let mut index = 0;
         while let Some(&byte) = bytes.get(index).filter(|_| self.broken.is_none()) {
             match self.at {
                 At::Done => break,
                 At::Data => {
-                    let here = usize::try_from(self.left)
-                        .unwrap_or(usize::MAX)
-                        .min(bytes.len() - index);
+                    let here = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - index);
                     index += here;
                     self.left -= here as u64;
                     if self.left == 0 {
@@ -180,11 +160,7 @@ impl Chunked {
     /// The LF of the size line, behind which come data or, after the last chunk, trailers.
     fn size_end(&mut self, byte: u8) -> Result<At, &'static str> {
         self.spent = 0;
-        let next = if self.left == 0 {
-            At::TrailerStart
-        } else {
-            At::Data
-        };
+        let next = if self.left == 0 { At::TrailerStart } else { At::Data };
         expect(byte, b'\n', next, "chunk size not ended by CRLF")
     }
 
@@ -222,15 +198,8 @@ impl Chunked {
                 Ok(At::TrailerName)
             }
             (At::TrailerName, b':') => {
-                let forbidden = self
-                    .name
-                    .get(..self.name_len)
-                    .is_some_and(|name| FORBIDDEN.contains(&name));
-                if forbidden {
-                    Err("a trailer that belongs into the head")
-                } else {
-                    Ok(At::TrailerValue)
-                }
+                let forbidden = self.name.get(..self.name_len).is_some_and(|name| FORBIDDEN.contains(&name));
+                if forbidden { Err("a trailer that belongs into the head") } else { Ok(At::TrailerValue) }
             }
             (At::TrailerValue, b'\r') => Ok(At::TrailerLf),
             (At::TrailerValue, _) if is_field_byte(byte) => Ok(At::TrailerValue),
@@ -247,9 +216,5 @@ pub(super) const fn is_field_byte(byte: u8) -> bool {
 
 /// Goes to `next` when `byte` is the `wanted` one.
 fn expect(byte: u8, wanted: u8, next: At, reason: &'static str) -> Result<At, &'static str> {
-    if byte == wanted {
-        Ok(next)
-    } else {
-        Err(reason)
-    }
+    if byte == wanted { Ok(next) } else { Err(reason) }
 }

@@ -23,22 +23,12 @@ pub(super) struct Deadline {
 impl Deadline {
     /// A deadline that runs from now, for a connection just accepted.
     pub(super) fn started(limit: Duration) -> Self {
-        Self {
-            limit,
-            accepted: true,
-            due: Some(Instant::now() + limit),
-            timer: None,
-        }
+        Self { limit, accepted: true, due: Some(Instant::now() + limit), timer: None }
     }
 
     /// A deadline that does not run.
     pub(super) fn stopped(limit: Duration) -> Self {
-        Self {
-            limit,
-            accepted: false,
-            due: None,
-            timer: None,
-        }
+        Self { limit, accepted: false, due: None, timer: None }
     }
 
     /// Sees to it that the deadline runs while a head has `begun`, and before the first, but not between messages.
@@ -62,9 +52,6 @@ impl Deadline {
         let Some(due) = self.due else {
             return Poll::Pending;
         };
-        self.timer
-            .get_or_insert_with(|| Box::pin(sleep_until(due)))
-            .as_mut()
-            .poll(cx)
+        self.timer.get_or_insert_with(|| Box::pin(sleep_until(due))).as_mut().poll(cx)
     }
 }

@@ -66,20 +66,12 @@ impl Framer {
     /// Follows a connection from its first byte; with `allow_h2c` it may begin with [`H2_PREFACE`] and then passes
     /// untouched.
     pub fn new(limits: Limits, allow_h2c: bool) -> Self {
-        Self {
-            limits,
-            sniffing: allow_h2c,
-            state: State::Head(Head::default()),
-        }
+        Self { limits, sniffing: allow_h2c, state: State::Head(Head::default()) }
     }
 
     /// Lets everything pass.
     pub fn transparent(limits: Limits) -> Self {
-        Self {
-            limits,
-            sniffing: false,
-            state: State::Raw,
-        }
+        Self { limits, sniffing: false, state: State::Raw }
     }
 
     /// The verdict on `bytes`, the oldest not dealt with. The caller does what it says before it asks again; after
@@ -91,9 +83,7 @@ impl Framer {
         match &mut self.state {
             State::Head(_) => self.advance_head(bytes),
             State::Length(left) => {
-                let here = usize::try_from(*left)
-                    .unwrap_or(usize::MAX)
-                    .min(bytes.len());
+                let here = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                 *left -= here as u64;
                 if *left == 0 {
                     self.state = State::Head(Head::default());
@@ -124,10 +114,7 @@ impl Framer {
         if !self.sniffing {
             return Some(self.is_raw());
         }
-        let matches = H2_PREFACE
-            .iter()
-            .zip(bytes)
-            .all(|(wanted, byte)| wanted == byte);
+        let matches = H2_PREFACE.iter().zip(bytes).all(|(wanted, byte)| wanted == byte);
         if matches && bytes.len() < H2_PREFACE.len() {
             return None;
         }
@@ -142,11 +129,7 @@ impl Framer {
     /// Without effect on a connection that is not held.
     pub fn settle(&mut self, switched: bool) {
         if self.is_held() {
-            self.state = if switched {
-                State::Raw
-            } else {
-                State::Head(Head::default())
-            };
+            self.state = if switched { State::Raw } else { State::Head(Head::default()) };
         }
     }
 
@@ -207,13 +190,8 @@ impl Framer {
                 self.state = State::Over;
                 Step::Refuse(refusal)
             }
-            Progress::Complete {
-                length,
-                framing,
-                rewrite: anew,
-            } => {
-                let with =
-                    anew.then(|| rewrite(bytes.get(..length).unwrap_or_default(), head.facts()));
+            Progress::Complete { length, framing, rewrite: anew } => {
+                let with = anew.then(|| rewrite(bytes.get(..length).unwrap_or_default(), head.facts()));
                 self.state = match framing {
                     Framing::Length(0) => State::Head(Head::default()),
                     Framing::Length(length) => State::Length(length),
@@ -221,10 +199,7 @@ impl Framer {
                     Framing::Switch => State::Held,
                 };
                 match with {
-                    Some(with) => Step::Replace {
-                        taken: length,
-                        with,
-                    },
+                    Some(with) => Step::Replace { taken: length, with },
                     None => Step::Pass(length),
                 }
             }

@@ -29,10 +29,7 @@ pub(super) struct Head {
 
 /// What a head says about its framing, its host and its hop.
 #[derive(Clone, Debug, Default)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "independent observations, each made by one line of the head"
-)]
+#[allow(clippy::struct_excessive_bools, reason = "independent observations, each made by one line of the head")]
 pub(super) struct Facts {
     /// How many fields there are, against the limit.
     fields: usize,
@@ -101,28 +98,15 @@ impl Head {
 
     /// Looks at the bytes that came since the last call; `bytes` begins where the head begins, each time.
     pub(super) fn follow(&mut self, bytes: &[u8], limits: &Limits) -> Progress {
-        if !self.begun
-            && bytes
-                .first()
-                .is_some_and(|first| !is_token(*first) && *first != b'\r')
-        {
+        if !self.begun && bytes.first().is_some_and(|first| !is_token(*first) && *first != b'\r') {
             return Progress::Refused(Refusal::bad("malformed request line"));
         }
         loop {
-            let limit = if self.begun {
-                limits.head_bytes
-            } else {
-                limits.head_bytes.min(limits.request_line + 2)
-            };
+            let limit = if self.begun { limits.head_bytes } else { limits.head_bytes.min(limits.request_line + 2) };
             let reach = bytes.len().min(limit);
-            let Some(found) = memchr(b'\n', bytes.get(self.searched..reach).unwrap_or_default())
-            else {
+            let Some(found) = memchr(b'\n', bytes.get(self.searched..reach).unwrap_or_default()) else {
                 self.searched = reach;
-                return if bytes.len() < limit {
-                    Progress::More
-                } else {
-                    Progress::Refused(self.too_large())
-                };
+                return if bytes.len() < limit { Progress::More } else { Progress::Refused(self.too_large()) };
             };
             let end = self.searched + found;
             let line = bytes.get(self.line..end).unwrap_or_default();
@@ -138,9 +122,7 @@ impl Head {
 
     /// Takes one line, its LF cut off.
     fn line(&mut self, line: &[u8], limits: &Limits) -> Result<Option<Progress>, Refusal> {
-        let line = line
-            .strip_suffix(b"\r")
-            .ok_or(Refusal::bad("line not ended by CRLF"))?;
+        let line = line.strip_suffix(b"\r").ok_or(Refusal::bad("line not ended by CRLF"))?;
         if !self.begun {
             if line.is_empty() {
                 return self.skip().map(Some);
@@ -156,10 +138,7 @@ impl Head {
         }
         self.facts.fields += 1;
         if self.facts.fields > limits.headers {
-            return Err(Refusal {
-                status: 431,
-                reason: "too many header fields",
-            });
+            return Err(Refusal { status: 431, reason: "too many header fields" });
         }
         self.facts.field(line)?;
         Ok(None)
@@ -172,10 +151,7 @@ impl Head {
             return Err(Refusal::bad("empty lines before the request line"));
         }
         let length = self.line;
-        *self = Self {
-            empty_lines,
-            ..Self::default()
-        };
+        *self = Self { empty_lines, ..Self::default() };
         Ok(Progress::Skip(length))
     }
 
@@ -185,25 +161,15 @@ impl Head {
         let facts = &mut self.facts;
         facts.drop_upgrade = facts.upgrade && framing != Framing::Switch;
         let rewrite = facts.absolute || facts.lists_framing || facts.drop_upgrade;
-        Ok(Progress::Complete {
-            length: self.line,
-            framing,
-            rewrite,
-        })
+        Ok(Progress::Complete { length: self.line, framing, rewrite })
     }
 
     /// The refusal of a head that goes on beyond its limit.
     fn too_large(&self) -> Refusal {
         if self.begun {
-            Refusal {
-                status: 431,
-                reason: "head too large",
-            }
+            Refusal { status: 431, reason: "head too large" }
         } else {
-            Refusal {
-                status: 414,
-                reason: "request line too long",
-            }
+            Refusal { status: 414, reason: "request line too long" }
         }
     }
 }
@@ -213,10 +179,7 @@ impl Head {
 impl Facts {
     /// Takes one field line, which must be a token, a colon and a value (RFC 9112 §5).
     fn field(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        let colon = line
-            .iter()
-            .position(|byte| !is_token(*byte))
-            .unwrap_or(line.len());
+        let colon = line.iter().position(|byte| !is_token(*byte)).unwrap_or(line.len());
         let (name, rest) = line.split_at(colon);
         let value = match rest {
             [b':', value @ ..] if !name.is_empty() => value,
@@ -227,10 +190,7 @@ impl Facts {
             _ => return Err(Refusal::bad("malformed header name")),
         };
         // Without an early exit the loop compiles to vector instructions.
-        if !value
-            .iter()
-            .fold(true, |valid, byte| valid & is_field_byte(*byte))
-        {
+        if !value.iter().fold(true, |valid, byte| valid & is_field_byte(*byte)) {
             return Err(Refusal::bad("invalid byte in a header value"));
         }
         self.meaning(name, value.trim_ascii())
@@ -255,11 +215,7 @@ impl Facts {
             }
             12 if is(b"content-type") => {
                 let again = std::mem::replace(&mut self.content_type, true);
-                if again {
-                    Err(Refusal::bad("Content-Type given twice"))
-                } else {
-                    Ok(())
-                }
+                if again { Err(Refusal::bad("Content-Type given twice")) } else { Ok(()) }
             }
             14 if is(b"content-length") => self.length(value),
             17 if is(b"transfer-encoding") => self.coding(value),
@@ -272,11 +228,7 @@ impl Facts {
         if std::mem::replace(&mut self.host, true) {
             return Err(Refusal::bad("Host given twice"));
         }
-        if is_host(value) {
-            Ok(())
-        } else {
-            Err(Refusal::bad("invalid Host"))
-        }
+        if is_host(value) { Ok(()) } else { Err(Refusal::bad("invalid Host")) }
     }
 
     /// A `Content-Length` field: one, of digits only. Even identical repeats are refused, for they come from no client
@@ -286,9 +238,7 @@ impl Facts {
             return Err(Refusal::bad("invalid Content-Length"));
         }
         // The engine counts in signed numbers.
-        let length = std::str::from_utf8(value)
-            .ok()
-            .and_then(|text| text.parse::<i64>().ok());
+        let length = std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok());
         let length = length.and_then(|length| u64::try_from(length).ok());
         let length = length.ok_or(Refusal::bad("Content-Length too large"))?;
         if self.length.replace(length).is_some() {
@@ -307,19 +257,12 @@ impl Facts {
             return Ok(());
         }
         let mut codings = value.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        let last_is_chunked = codings
-            .next()
-            .is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"));
+        let last_is_chunked = codings.next().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"));
         let named = |coding: &[u8]| {
-            !coding.is_empty()
-                && coding.iter().copied().all(is_token)
-                && !coding.eq_ignore_ascii_case(b"chunked")
+            !coding.is_empty() && coding.iter().copied().all(is_token) && !coding.eq_ignore_ascii_case(b"chunked")
         };
         if last_is_chunked && codings.all(named) {
-            return Err(Refusal {
-                status: 501,
-                reason: "transfer coding not offered",
-            });
+            return Err(Refusal { status: 501, reason: "transfer coding not offered" });
         }
         Err(Refusal::bad("invalid Transfer-Encoding"))
     }
@@ -339,29 +282,19 @@ impl Facts {
         let length = self.length.unwrap_or(0);
         // An upgrade with a body, without the hop's consent, or to HTTP/2 in clear is no upgrade: a server may ignore
         // it (RFC 9110 §7.8), and what nobody acts on must not reach a parser that would.
-        let switch =
-            self.upgrade && self.lists_upgrade && self.switchable && !self.http10 && length == 0;
-        Ok(if switch {
-            Framing::Switch
-        } else {
-            Framing::Length(length)
-        })
+        let switch = self.upgrade && self.lists_upgrade && self.switchable && !self.http10 && length == 0;
+        Ok(if switch { Framing::Switch } else { Framing::Length(length) })
     }
 }
 
 /// The items of a comma-separated list, without the empty ones.
 pub(super) fn items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value
-        .split(|byte| *byte == b',')
-        .map(<[u8]>::trim_ascii)
-        .filter(|item| !item.is_empty())
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
 }
 
 /// Whether `item` may not be listed in a `Connection` field.
 pub(super) fn is_unlistable(item: &[u8]) -> bool {
-    UNLISTABLE
-        .iter()
-        .any(|name| item.eq_ignore_ascii_case(name))
+    UNLISTABLE.iter().any(|name| item.eq_ignore_ascii_case(name))
 }
 
 /// The name and the value of a field line that has been checked, the value with its white space.

@@ -101,8 +101,6 @@ impl Inbox {
 /// Says how much is held, not what: heads carry keys, and the engine logs its streams.
 impl fmt::Debug for Inbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox")
-            .field("unread", &self.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Inbox").field("unread", &self.len()).finish_non_exhaustive()
     }
 }

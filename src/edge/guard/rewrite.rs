@@ -6,14 +6,9 @@ use super::target::{Form, RequestLine};
 
 /// Writes a head anew that has been checked; `head` includes its empty line.
 pub(super) fn rewrite(head: &[u8], facts: &Facts) -> Vec<u8> {
-    let mut lines = head
-        .split(|byte| *byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let mut out = Vec::with_capacity(head.len() + 64);
-    let authority = lines
-        .next()
-        .and_then(|line| request_line(line, &mut out))
-        .filter(|_| facts.absolute);
+    let authority = lines.next().and_then(|line| request_line(line, &mut out)).filter(|_| facts.absolute);
     if let Some(authority) = authority.filter(|_| !facts.host) {
         push_line(&mut out, &[b"Host: ", authority]);
     }
@@ -37,10 +32,7 @@ fn request_line<'a>(line: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
         None if parsed.method == b"OPTIONS" => b"*",
         _ => b"/",
     };
-    push_line(
-        out,
-        &[parsed.method, b" ", root, rest, b" ", parsed.version],
-    );
+    push_line(out, &[parsed.method, b" ", root, rest, b" ", parsed.version]);
     Some(authority)
 }
 
@@ -53,9 +45,7 @@ fn field(line: &[u8], authority: Option<&[u8]>, facts: &Facts, out: &mut Vec<u8>
     if facts.drop_upgrade && name.eq_ignore_ascii_case(b"upgrade") {
         return;
     }
-    let dropped = |item: &[u8]| {
-        is_unlistable(item) || (facts.drop_upgrade && item.eq_ignore_ascii_case(b"upgrade"))
-    };
+    let dropped = |item: &[u8]| is_unlistable(item) || (facts.drop_upgrade && item.eq_ignore_ascii_case(b"upgrade"));
     if name.eq_ignore_ascii_case(b"connection") && items(value).any(dropped) {
         let kept: Vec<&[u8]> = items(value).filter(|item| !dropped(item)).collect();
         if !kept.is_empty() {

@@ -61,21 +61,13 @@ impl<S> Guarded<S> {
     /// Guards a connection that was just accepted, whose first head is due from now. With `allow_h2c` the client may
     /// speak HTTP/2 from the first byte, and the guard then steps aside.
     pub fn new(inner: S, limits: Limits, allow_h2c: bool) -> Self {
-        Self::with(
-            inner,
-            Framer::new(limits, allow_h2c),
-            Deadline::started(limits.head_deadline),
-        )
+        Self::with(inner, Framer::new(limits, allow_h2c), Deadline::started(limits.head_deadline))
     }
 
     /// Lets everything pass: for a TLS connection that agreed on HTTP/2.
     pub fn transparent(inner: S) -> Self {
         let limits = Limits::default();
-        Self::with(
-            inner,
-            Framer::transparent(limits),
-            Deadline::stopped(limits.head_deadline),
-        )
+        Self::with(inner, Framer::transparent(limits), Deadline::stopped(limits.head_deadline))
     }
 
     fn with(inner: S, framer: Framer, deadline: Deadline) -> Self {
@@ -121,11 +113,7 @@ impl<S> Guarded<S> {
         loop {
             self.deliver_cleared(dst);
             let message_ended = self.framer.is_in_head() && dst.filled().len() > before;
-            if message_ended
-                || dst.remaining() == 0
-                || self.inbox.is_empty()
-                || self.fault.is_some()
-            {
+            if message_ended || dst.remaining() == 0 || self.inbox.is_empty() || self.fault.is_some() {
                 return;
             }
             match self.framer.advance(self.inbox.unread()) {
@@ -148,11 +136,7 @@ impl<S> Guarded<S> {
 
     /// Moves what has been found in order into `dst`.
     fn deliver_cleared(&mut self, dst: &mut ReadBuf<'_>) {
-        if let Some(rest) = self
-            .instead
-            .get(self.instead_taken..)
-            .filter(|rest| !rest.is_empty())
-        {
+        if let Some(rest) = self.instead.get(self.instead_taken..).filter(|rest| !rest.is_empty()) {
             let count = rest.len().min(dst.remaining());
             dst.put_slice(rest.get(..count).unwrap_or_default());
             self.instead_taken += count;
@@ -232,10 +216,7 @@ impl<S: AsyncRead + Unpin> Guarded<S> {
         match ready!(self.poll_fill(cx))? {
             Fill::Some => {}
             Fill::End => self.give_up(Refusal::bad("incomplete head")),
-            Fill::Late => self.give_up(Refusal {
-                status: 408,
-                reason: "head not complete in time",
-            }),
+            Fill::Late => self.give_up(Refusal { status: 408, reason: "head not complete in time" }),
         }
         Poll::Ready(Ok(()))
     }
@@ -301,11 +282,7 @@ impl<S: AsyncRead + Unpin> Guarded<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        dst: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, dst: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let me = self.get_mut();
         let before = dst.filled().len();
         loop {
@@ -338,11 +315,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
     }
 

@@ -38,25 +38,16 @@ impl<'a> RequestLine<'a> {
     /// Takes a request line (without its line end) apart.
     pub(super) fn parse(line: &'a [u8]) -> Result<Self, Refusal> {
         let (method, rest) = split_at(line, b' ').ok_or(Refusal::bad("malformed request line"))?;
-        let (target, version) =
-            split_at(rest, b' ').ok_or(Refusal::bad("malformed request line"))?;
+        let (target, version) = split_at(rest, b' ').ok_or(Refusal::bad("malformed request line"))?;
         if method.is_empty() || !method.iter().copied().all(is_token) {
             return Err(Refusal::bad("invalid method"));
         }
         check_version(version)?;
         if method == b"CONNECT" {
-            return Err(Refusal {
-                status: 501,
-                reason: "CONNECT is not offered",
-            });
+            return Err(Refusal { status: 501, reason: "CONNECT is not offered" });
         }
         let form = Form::parse(target, method)?;
-        Ok(Self {
-            method,
-            target,
-            version,
-            form,
-        })
+        Ok(Self { method, target, version, form })
     }
 
     /// Whether the version is HTTP/1.0.
@@ -70,10 +61,7 @@ impl<'a> RequestLine<'a> {
 impl<'a> Form<'a> {
     /// Recognises the form of `target`, which must suit `method`.
     fn parse(target: &'a [u8], method: &[u8]) -> Result<Self, Refusal> {
-        if !target
-            .iter()
-            .all(|byte| byte.is_ascii_graphic() && *byte != b'#')
-        {
+        if !target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#') {
             return Err(Refusal::bad("invalid byte in the request target"));
         }
         if target.starts_with(b"/") {
@@ -82,17 +70,12 @@ impl<'a> Form<'a> {
         if target == b"*" && method == b"OPTIONS" {
             return Ok(Self::Asterisk);
         }
-        let after_scheme = [&b"http://"[..], b"https://"]
-            .into_iter()
-            .find_map(|scheme| {
-                let (head, rest) = target.split_at_checked(scheme.len())?;
-                head.eq_ignore_ascii_case(scheme).then_some(rest)
-            });
+        let after_scheme = [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
+            let (head, rest) = target.split_at_checked(scheme.len())?;
+            head.eq_ignore_ascii_case(scheme).then_some(rest)
+        });
         let after_scheme = after_scheme.ok_or(Refusal::bad("invalid request target"))?;
-        let end = after_scheme
-            .iter()
-            .position(|byte| matches!(byte, b'/' | b'?'))
-            .unwrap_or(after_scheme.len());
+        let end = after_scheme.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(after_scheme.len());
         let (authority, rest) = after_scheme.split_at(end);
         let authority = without_user_information(authority)?;
         if !is_host(authority) {
@@ -159,13 +142,12 @@ fn is_plain(part: &[u8]) -> bool {
     while let Some((&byte, after)) = rest.split_first() {
         rest = match byte {
             b'%' => match after {
-                [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                    after
-                }
+                [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => after,
                 _ => return false,
             },
-            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+'
-            | b',' | b';' | b'=' => after,
+            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => {
+                after
+            }
             _ if byte.is_ascii_alphanumeric() => after,
             _ => return false,
         };
@@ -176,19 +158,14 @@ fn is_plain(part: &[u8]) -> bool {
 /// Whether `port` is empty, as the grammar allows, or a number up to 65535.
 fn is_port(port: &[u8]) -> bool {
     port.iter().all(u8::is_ascii_digit)
-        && (port.is_empty()
-            || std::str::from_utf8(port).is_ok_and(|text| text.parse::<u16>().is_ok()))
+        && (port.is_empty() || std::str::from_utf8(port).is_ok_and(|text| text.parse::<u16>().is_ok()))
 }
 
 /// Drops `user:password@`, which clients of this day may still send and which must not travel on (RFC 9110 §4.2.4).
 fn without_user_information(authority: &[u8]) -> Result<&[u8], Refusal> {
     match split_at(authority, b'@') {
         None => Ok(authority),
-        Some((user, host))
-            if user.split(|byte| *byte == b':').all(is_plain) && !host.contains(&b'@') =>
-        {
-            Ok(host)
-        }
+        Some((user, host)) if user.split(|byte| *byte == b':').all(is_plain) && !host.contains(&b'@') => Ok(host),
         Some(_) => Err(Refusal::bad("ambiguous authority in the request target")),
     }
 }
@@ -197,13 +174,8 @@ fn without_user_information(authority: &[u8]) -> Result<&[u8], Refusal> {
 fn check_version(version: &[u8]) -> Result<(), Refusal> {
     match version {
         b"HTTP/1.1" | b"HTTP/1.0" => Ok(()),
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-            if major.is_ascii_digit() && minor.is_ascii_digit() =>
-        {
-            Err(Refusal {
-                status: 505,
-                reason: "HTTP version not spoken here",
-            })
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            Err(Refusal { status: 505, reason: "HTTP version not spoken here" })
         }
         _ => Err(Refusal::bad("malformed HTTP version")),
     }

@@ -62,11 +62,7 @@ async fn read<C: Client, N: Connection>(
     response: &mut Committed<N>,
     until: Instant,
 ) -> Result<Option<bytes::Bytes>, Error> {
-    let Source::Live {
-        connection: Some(connection),
-        ..
-    } = &mut response.source
-    else {
+    let Source::Live { connection: Some(connection), .. } = &mut response.source else {
         return Ok(None);
     };
     if connection.response_done() {

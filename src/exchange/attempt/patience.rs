@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use crate::error::{Error, Kind};
 use crate::exchange::Exchange;
 use crate::exchange::decision::PlannedAttempt;
-use crate::exchange::wire::Client;
 use crate::exchange::receive;
+use crate::exchange::wire::Client;
 use crate::upstream::Upstream;
 
 /// The deadlines of one attempt.

@@ -105,8 +105,7 @@ async fn prepare_upload<C: Client>(client: &mut C, x: &mut Exchange, replay: boo
     if !replay || declared.is_some_and(|length| length > limits.body as u64) {
         return Ok(Upload::Streaming(Passing::new(Bytes::new())));
     }
-    let (bytes, whole) =
-        receive::read_up_to(client, Bytes::new(), limits.body, declared, &mut x.intake).await?;
+    let (bytes, whole) = receive::read_up_to(client, Bytes::new(), limits.body, declared, &mut x.intake).await?;
     if !whole {
         receive::mark_streamed(&x.request);
         return Ok(Upload::Streaming(Passing::new(bytes)));
@@ -187,9 +186,8 @@ pub(crate) fn address(x: &Exchange, endpoint: &Endpoint) -> Result<RequestHead, 
 
 /// Puts the plan's model in place of the request's: a splice, everything else keeps its bytes.
 fn set_model(copy: &Shared<Request>, model: &str, limits: json::Limits) -> Result<(), Error> {
-    let bad = |error: json::JsonError| {
-        Error::client(Kind::BadRequest, 400, format!("the request body is not JSON: {error}"))
-    };
+    let bad =
+        |error: json::JsonError| Error::client(Kind::BadRequest, 400, format!("the request body is not JSON: {error}"));
     let mut request = copy.lock();
     let doc = request.body.json(limits).map_err(bad)?;
     let Item::Object(root) = doc.root().map_err(bad)? else {
@@ -321,7 +319,9 @@ async fn stream_body<C: Client, N: Connection>(
             error = patience.over() => return Err(error),
         };
         let end = piece.is_none();
-        piece.iter().for_each(|piece| passing.keep(piece));
+        if let Some(piece) = &piece {
+            passing.keep(piece);
+        }
         let sent = patience.taking(connection.send_body(piece.unwrap_or_default(), end)).await;
         match sent {
             Some(Ok(())) if !end => {}

@@ -109,6 +109,8 @@ fn joined(events: VecDeque<Bytes>) -> VecDeque<Bytes> {
         return events;
     }
     let mut all = BytesMut::with_capacity(events.iter().map(Bytes::len).sum());
-    events.iter().for_each(|event| all.extend_from_slice(event));
+    for event in &events {
+        all.extend_from_slice(event);
+    }
     VecDeque::from([all.freeze()])
 }

@@ -52,47 +52,36 @@ fn scalar() -> impl Strategy<Value = &'static str> {
 fn tree(keys: &'static [&'static str], repeat: bool) -> impl Strategy<Value = Tree> {
     let blank = || prop::sample::select(vec!["", "", " ", "\n  ", "\t"]);
     let blanks = move || [blank(), blank(), blank(), blank(), blank()];
-    scalar()
-        .prop_map(Tree::Scalar)
-        .prop_recursive(4, 40, 6, move |inner| {
-            let key = prop::sample::select(keys);
-            let members = vec((key, inner.clone()), 0..6).prop_map(move |mut members| {
-                let mut seen = Vec::new();
-                members.retain(|(key, _)| {
-                    repeat
-                        || !seen.contains(key) && {
-                            seen.push(*key);
-                            true
-                        }
-                });
-                members
+    scalar().prop_map(Tree::Scalar).prop_recursive(4, 40, 6, move |inner| {
+        let key = prop::sample::select(keys);
+        let members = vec((key, inner.clone()), 0..6).prop_map(move |mut members| {
+            let mut seen = Vec::new();
+            members.retain(|(key, _)| {
+                repeat
+                    || !seen.contains(key) && {
+                        seen.push(*key);
+                        true
+                    }
             });
-            prop_oneof![
-                (vec(inner, 0..6), blanks()).prop_map(|(items, blanks)| Tree::Array(items, blanks)),
-                (members, blanks()).prop_map(|(members, blanks)| Tree::Object(members, blanks)),
-            ]
-        })
+            members
+        });
+        prop_oneof![
+            (vec(inner, 0..6), blanks()).prop_map(|(items, blanks)| Tree::Array(items, blanks)),
+            (members, blanks()).prop_map(|(members, blanks)| Tree::Object(members, blanks)),
+        ]
+    })
 }
 
 const KEYS: &[&str] = &["a", "b", "model", "x\\u0041", "\\n", "\\\"", "", "é"];
 
 fn edit() -> impl Strategy<Value = Edit> {
-    let value = prop_oneof![
-        scalar(),
-        prop::sample::select(vec![
-            "[]",
-            "{}",
-            "[1, {\"k\": 2}]",
-            "{\"a\":[[]], \"b\" : 1}"
-        ])
-    ];
-    (0..4_u8, any::<usize>(), any::<usize>(), value).prop_map(|(kind, container, member, value)| {
-        Edit {
-            kind,
-            container,
-            member,
-            value,
-        }
+    let value =
+        prop_oneof![scalar(), prop::sample::select(vec!["[]", "{}", "[1, {\"k\": 2}]", "{\"a\":[[]], \"b\" : 1}"])];
+    (0..4_u8, any::<usize>(), any::<usize>(), value).prop_map(|(kind, container, member, value)| Edit {
+        kind,
+        container,
+        member,
+        value,
     })
 }
 
@@ -162,9 +151,7 @@ fn read_all(doc: &mut Doc) -> Result<(), JsonError> {
                 Some(key) => doc.get(node, key)?,
                 None => doc.at(node, at)?,
             };
-            if let Item::Object(child) | Item::Array(child) =
-                item.expect("a member that was counted")
-            {
+            if let Item::Object(child) | Item::Array(child) = item.expect("a member that was counted") {
                 open.push(child);
             }
         }
@@ -240,19 +227,12 @@ fn apply(edit: &Edit, doc: &mut Doc, model: &mut Value) -> Option<(usize, usize)
             }
         }
         Value::Object(members) => {
-            let key = members
-                .keys()
-                .nth(edit.member % (members.len() + 1))
-                .cloned()
-                .unwrap_or("new".into());
+            let key = members.keys().nth(edit.member % (members.len() + 1)).cloned().unwrap_or("new".into());
             if edit.kind < 3 {
                 members.insert(key.clone(), value);
                 doc.set(node, &key, &bytes).unwrap();
             } else {
-                assert_eq!(
-                    doc.remove(node, &key),
-                    Ok(members.shift_remove(&key).is_some())
-                );
+                assert_eq!(doc.remove(node, &key), Ok(members.shift_remove(&key).is_some()));
             }
         }
         _ => panic!("not a container"),
@@ -268,8 +248,7 @@ fn new_doc(text: &str) -> Doc {
 /// be readable to the last value.
 fn survives(bytes: &[u8]) {
     let valid = validate(bytes, Limits::default()).is_ok();
-    let read = Doc::parse(Bytes::copy_from_slice(bytes), Limits::default())
-        .and_then(|mut doc| read_all(&mut doc));
+    let read = Doc::parse(Bytes::copy_from_slice(bytes), Limits::default()).and_then(|mut doc| read_all(&mut doc));
     let judged = serde_json::from_slice::<Box<RawValue>>(bytes).is_ok();
     let text = String::from_utf8_lossy(bytes);
     assert_eq!(valid, judged, "validate and serde_json differ on {text}");
@@ -353,7 +332,5 @@ proptest! {
 }
 
 fn members_of(container: &Value) -> usize {
-    container
-        .as_array()
-        .map_or_else(|| container.as_object().unwrap().len(), Vec::len)
+    container.as_array().map_or_else(|| container.as_object().unwrap().len(), Vec::len)
 }

@@ -41,15 +41,10 @@ fn recorded_requests_change_where_they_are_edited_and_nowhere_else() {
             assert_eq!(matches!(item, Item::Object(_)), value.is_object());
         }
         assert_eq!(doc.render(), text);
-        doc.set(NodeId(0), "model", &Fragment::from("another"))
-            .unwrap();
+        doc.set(NodeId(0), "model", &Fragment::from("another")).unwrap();
         model["model"] = "another".into();
         let pretty = text.contains('\n');
-        let wanted = if pretty {
-            serde_json::to_string_pretty(&model).unwrap()
-        } else {
-            model.to_string()
-        };
+        let wanted = if pretty { serde_json::to_string_pretty(&model).unwrap() } else { model.to_string() };
         assert_eq!(doc.render(), wanted);
     }
 }

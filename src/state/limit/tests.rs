@@ -4,12 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 
 fn rate(rate: f64, seconds: u64, burst: f64) -> Rate {
-    Rate {
-        rate,
-        per: Duration::from_secs(seconds),
-        burst,
-        cost: 1.0,
-    }
+    Rate { rate, per: Duration::from_secs(seconds), burst, cost: 1.0 }
 }
 
 #[tokio::test(start_paused = true)]
@@ -37,16 +32,10 @@ async fn a_burst_is_met_then_one_token_at_a_time() {
 #[tokio::test(start_paused = true)]
 async fn costs_are_taken_whole_or_not_at_all() {
     let limiter = Limiter::new(Clock::live());
-    let cost = |cost| Rate {
-        cost,
-        ..rate(1.0, 1, 100.0)
-    };
+    let cost = |cost| Rate { cost, ..rate(1.0, 1, 100.0) };
     assert!(limiter.take("u", cost(70.0)).ok);
     assert_eq!(limiter.take("u", cost(70.0)).retry_after, Duration::from_secs(40));
-    assert!(
-        (limiter.take("u", cost(0.0)).remaining - 30.0).abs() < 1e-6,
-        "looking takes nothing"
-    );
+    assert!((limiter.take("u", cost(0.0)).remaining - 30.0).abs() < 1e-6, "looking takes nothing");
     assert!(limiter.take("u", cost(30.0)).ok);
     let never = limiter.take("u", cost(101.0));
     assert!(!never.ok && never.retry_after == Duration::from_secs(100));
@@ -55,26 +44,10 @@ async fn costs_are_taken_whole_or_not_at_all() {
 #[test]
 fn a_rate_that_is_none_is_never_met() {
     let limiter = Limiter::new(Clock::live());
-    for bad in [
-        rate(0.0, 1, 1.0),
-        rate(-1.0, 1, 1.0),
-        rate(f64::NAN, 1, 1.0),
-        rate(1.0, 0, 1.0),
-        rate(1.0, 1, 0.0),
-    ] {
+    for bad in [rate(0.0, 1, 1.0), rate(-1.0, 1, 1.0), rate(f64::NAN, 1, 1.0), rate(1.0, 0, 1.0), rate(1.0, 1, 0.0)] {
         assert!(!limiter.take("u", bad).ok, "{bad:?}");
     }
-    assert!(
-        !limiter
-            .take(
-                "u",
-                Rate {
-                    cost: -1.0,
-                    ..rate(1.0, 1, 1.0)
-                }
-            )
-            .ok
-    );
+    assert!(!limiter.take("u", Rate { cost: -1.0, ..rate(1.0, 1, 1.0) }).ok);
 }
 
 #[test]
@@ -85,9 +58,7 @@ fn a_hundred_threads_never_get_more_than_the_burst() {
         for _ in 0..100 {
             scope.spawn(|| {
                 barrier.wait();
-                let got = (0..200)
-                    .filter(|_| limiter.take("u", rate(1.0, 86_400, 1_000.0)).ok)
-                    .count();
+                let got = (0..200).filter(|_| limiter.take("u", rate(1.0, 86_400, 1_000.0)).ok).count();
                 met.fetch_add(got, Ordering::Relaxed);
             });
         }

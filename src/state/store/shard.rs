@@ -84,10 +84,7 @@ impl Slot {
 impl Change {
     /// Puts a value that is over `ttl` from `now`.
     pub(super) fn put(value: Value, now: Duration, ttl: Option<Duration>) -> Self {
-        Self::Put {
-            value,
-            expires: ttl.map(|ttl| now.saturating_add(ttl)),
-        }
+        Self::Put { value, expires: ttl.map(|ttl| now.saturating_add(ttl)) }
     }
 }
 
@@ -127,9 +124,7 @@ impl Shard {
 
     /// The slot, unless its time is over.
     pub(super) fn current(&self, now: Duration, key: &str) -> Option<&Slot> {
-        self.slots
-            .get(key)
-            .filter(|slot| slot.expires().is_none_or(|at| at > now))
+        self.slots.get(key).filter(|slot| slot.expires().is_none_or(|at| at > now))
     }
 
     /// Does what was decided, or refuses and leaves everything as it is.
@@ -200,10 +195,7 @@ impl Shard {
 
     /// Puts a value in its place, for which there is room.
     fn insert(&mut self, key: &str, value: Value, cost: usize, expires: Option<Duration>) {
-        let name = self
-            .slots
-            .get_key_value(key)
-            .map_or_else(|| Arc::from(key), |(name, _)| Arc::clone(name));
+        let name = self.slots.get_key_value(key).map_or_else(|| Arc::from(key), |(name, _)| Arc::clone(name));
         self.remove(key);
         self.uses += 1;
         let expires = expires.map(|at| (at, self.uses));
@@ -212,15 +204,7 @@ impl Shard {
         }
         self.by_use.insert(self.uses, Arc::clone(&name));
         self.bytes += cost;
-        self.slots.insert(
-            name,
-            Slot {
-                value: Arc::new(value),
-                cost,
-                used: self.uses,
-                expires,
-            },
-        );
+        self.slots.insert(name, Slot { value: Arc::new(value), cost, used: self.uses, expires });
     }
 }
 
@@ -230,10 +214,7 @@ fn weight(value: &Value) -> usize {
         + match value {
             Value::String(text) => text.len(),
             Value::Array(items) => items.iter().map(weight).sum(),
-            Value::Object(members) => members
-                .iter()
-                .map(|(name, value)| 2 * name.len() + 64 + weight(value))
-                .sum(),
+            Value::Object(members) => members.iter().map(|(name, value)| 2 * name.len() + 64 + weight(value)).sum(),
             Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         }
 }

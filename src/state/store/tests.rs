@@ -9,10 +9,7 @@ fn store(limits: StoreLimits) -> Store {
 }
 
 fn small(entries: usize) -> Store {
-    store(StoreLimits {
-        entries,
-        ..StoreLimits::default()
-    })
+    store(StoreLimits { entries, ..StoreLimits::default() })
 }
 
 #[test]
@@ -41,11 +38,7 @@ async fn values_expire_on_the_clock() {
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(store.get("a", "k"), None);
     assert!(!store.delete("a", "k"));
-    assert_eq!(
-        store.incr("a", "n", 5.0, minute),
-        Ok(5.0),
-        "the second call did not prolong it"
-    );
+    assert_eq!(store.incr("a", "n", 5.0, minute), Ok(5.0), "the second call did not prolong it");
     assert_eq!(store.add("a", "k", json!(9), None), Ok(true));
     tokio::time::advance(Duration::from_secs(1_000_000)).await;
     assert_eq!(store.get("a", "k"), Some(json!(9)), "a value without a ttl stays");
@@ -55,11 +48,7 @@ async fn values_expire_on_the_clock() {
 fn counting_needs_numbers() {
     let store = small(10);
     assert_eq!(store.incr("a", "n", 1.0, None), Ok(1.0));
-    assert_eq!(
-        store.get("a", "n").unwrap().to_string(),
-        "1",
-        "a whole number has no fraction"
-    );
+    assert_eq!(store.get("a", "n").unwrap().to_string(), "1", "a whole number has no fraction");
     assert_eq!(store.incr("a", "n", -0.5, None), Ok(0.5));
     assert_eq!(store.incr("a", "n", f64::NAN, None), Err(Refused::NotANumber));
     store.set("a", "s", json!("1"), None).unwrap();
@@ -73,10 +62,7 @@ fn compare_and_set_knows_absence_and_equal_numbers() {
     assert_eq!(store.cas("a", "k", Some(&json!(1)), Some(json!(2)), None), Ok(false));
     assert_eq!(store.cas("a", "k", None, Some(json!({"n": [1]})), None), Ok(true));
     assert_eq!(store.cas("a", "k", None, Some(json!(2)), None), Ok(false));
-    assert_eq!(
-        store.cas("a", "k", Some(&json!({"n": [1.0]})), Some(json!(2)), None),
-        Ok(true)
-    );
+    assert_eq!(store.cas("a", "k", Some(&json!({"n": [1.0]})), Some(json!(2)), None), Ok(true));
     assert_eq!(store.cas("a", "k", Some(&json!(2)), None, None), Ok(true));
     assert_eq!(store.get("a", "k"), None);
 }
@@ -94,77 +80,43 @@ async fn what_has_expired_goes_before_what_is_least_used() {
     assert!(store.get("a", "used").is_none(), "it was not used for longest");
     assert!(store.get("a", "old").is_some());
     let stats = &store.stats()[0];
-    assert_eq!(
-        (stats.entries, stats.expired, stats.evicted, stats.refused),
-        (3, 1, 1, 0)
-    );
+    assert_eq!((stats.entries, stats.expired, stats.evicted, stats.refused), (3, 1, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn counters_are_refused_and_never_evicted() {
     let store = small(2);
-    store
-        .incr("counters:x", "a", 1.0, Some(Duration::from_secs(5)))
-        .unwrap();
+    store.incr("counters:x", "a", 1.0, Some(Duration::from_secs(5))).unwrap();
     store.incr("counters:x", "b", 1.0, None).unwrap();
     assert_eq!(store.incr("counters:x", "c", 1.0, None), Err(Refused::Full));
-    assert_eq!(
-        store.incr("counters:x", "b", 1.0, None),
-        Ok(2.0),
-        "what is there still counts"
-    );
+    assert_eq!(store.incr("counters:x", "b", 1.0, None), Ok(2.0), "what is there still counts");
     tokio::time::advance(Duration::from_secs(5)).await;
-    assert_eq!(
-        store.incr("counters:x", "c", 1.0, None),
-        Ok(1.0),
-        "an expired one makes room"
-    );
+    assert_eq!(store.incr("counters:x", "c", 1.0, None), Ok(1.0), "an expired one makes room");
     assert_eq!(store.stats()[0].refused, 1);
 }
 
 #[test]
 fn memory_stays_within_the_limit_while_ten_times_as_much_is_stored() {
-    let limits = StoreLimits {
-        entries: 1_000_000,
-        bytes: 1 << 20,
-        value_bytes: 10_000,
-        namespaces: 2,
-    };
+    let limits = StoreLimits { entries: 1_000_000, bytes: 1 << 20, value_bytes: 10_000, namespaces: 2 };
     let store = store(limits);
     for number in 0..5_000 {
-        store
-            .set("a", &format!("key {number}"), json!("x".repeat(number % 4_000)), None)
-            .unwrap();
+        store.set("a", &format!("key {number}"), json!("x".repeat(number % 4_000)), None).unwrap();
         assert!(number % 100 != 0 || store.stats()[0].bytes <= limits.bytes);
     }
     let stats = &store.stats()[0];
     assert!(stats.bytes > limits.bytes / 2 && stats.evicted > 3_000, "{stats:?}");
     assert!(store.get("a", "key 4999").is_some());
-    assert_eq!(
-        store.set("a", "big", json!("x".repeat(10_000)), None),
-        Err(Refused::TooLarge)
-    );
+    assert_eq!(store.set("a", "big", json!("x".repeat(10_000)), None), Err(Refused::TooLarge));
     store.set("b", "k", json!(1), None).unwrap();
-    assert_eq!(
-        store.set("c", "k", json!(1), None),
-        Err(Refused::Full),
-        "namespaces are counted"
-    );
+    assert_eq!(store.set("c", "k", json!(1), None), Err(Refused::Full), "namespaces are counted");
 }
 
 #[test]
 fn a_value_that_is_refused_leaves_the_old_one() {
-    let store = store(StoreLimits {
-        bytes: 1_000,
-        value_bytes: 900,
-        ..StoreLimits::default()
-    });
+    let store = store(StoreLimits { bytes: 1_000, value_bytes: 900, ..StoreLimits::default() });
     store.set("counters:x", "a", json!("old"), None).unwrap();
     store.set("counters:x", "b", json!("old"), None).unwrap();
-    assert_eq!(
-        store.set("counters:x", "a", json!("x".repeat(500)), None),
-        Err(Refused::Full)
-    );
+    assert_eq!(store.set("counters:x", "a", json!("x".repeat(500)), None), Err(Refused::Full));
     assert_eq!(store.get("counters:x", "a"), Some(json!("old")));
 }
 

@@ -44,22 +44,11 @@ enum Key {
     #[serde(alias = "completion")]
     Delta,
     Response,
-    #[serde(
-        alias = "reasoning",
-        alias = "reasoning_content",
-        alias = "reasoning_details",
-        alias = "signature"
-    )]
+    #[serde(alias = "reasoning", alias = "reasoning_content", alias = "reasoning_details", alias = "signature")]
     #[serde(alias = "encrypted_content", alias = "thoughtSignature")]
     Thinking,
     /// Strings that stand beside an answer without being part of it.
-    #[serde(
-        alias = "role",
-        alias = "index",
-        alias = "status",
-        alias = "object",
-        alias = "obfuscation"
-    )]
+    #[serde(alias = "role", alias = "index", alias = "status", alias = "object", alias = "obfuscation")]
     #[serde(alias = "provider_metadata", alias = "logprobs")]
     Id,
     #[serde(other)]
@@ -126,10 +115,7 @@ impl<'de> Walk<'_> {
     /// Walks on into a member's value.
     fn enter<A: MapAccess<'de>>(&mut self, level: Level, map: &mut A) -> Result<(), A::Error> {
         self.found.known = true;
-        map.next_value_seed(Walk {
-            level,
-            found: self.found,
-        })
+        map.next_value_seed(Walk { level, found: self.found })
     }
 }
 
@@ -182,13 +168,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq
-            .next_element_seed(Walk {
-                level: self.level,
-                found: &mut *self.found,
-            })?
-            .is_some()
-        {}
+        while seq.next_element_seed(Walk { level: self.level, found: &mut *self.found })?.is_some() {}
         Ok(())
     }
 

@@ -7,8 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
-const UPGRADE: &[u8] =
-    b"GET /w HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const UPGRADE: &[u8] = b"GET /w HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 /// Polls a future once, without a waker.
 fn poll_once<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
@@ -41,7 +40,8 @@ fn waits(guard: &mut Guarded<DuplexStream>) -> bool {
 /// The stand-in for a refusal.
 fn stand_in(status: u16, reason: &str) -> Vec<u8> {
     let name = refusal_header();
-    format!("GET /{status} HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n{name}: {status} {reason}\r\n\r\n").into_bytes()
+    format!("GET /{status} HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n{name}: {status} {reason}\r\n\r\n")
+        .into_bytes()
 }
 
 #[tokio::test]
@@ -68,15 +68,9 @@ async fn pipelined_requests_come_one_read_each() {
 #[tokio::test]
 async fn a_refusal_follows_the_good_request_before_it_and_ends_the_connection() {
     let (mut client, mut guard) = pair(false);
-    client
-        .write_all(&[GET, b"GET / HTTP/1.1\nHost: h\n\n", GET].concat())
-        .await
-        .unwrap();
+    client.write_all(&[GET, b"GET / HTTP/1.1\nHost: h\n\n", GET].concat()).await.unwrap();
     assert_eq!(read(&mut guard).await, GET);
-    assert_eq!(
-        read(&mut guard).await,
-        stand_in(400, "line not ended by CRLF")
-    );
+    assert_eq!(read(&mut guard).await, stand_in(400, "line not ended by CRLF"));
     client.write_all(GET).await.unwrap();
     assert_eq!(read(&mut guard).await, b"");
     assert_eq!(read(&mut guard).await, b"");
@@ -106,13 +100,8 @@ async fn a_body_passes_with_its_head_and_stops_before_the_next() {
 #[tokio::test]
 async fn a_long_body_is_intact_whatever_the_reads() {
     let (mut client, mut guard) = pair(false);
-    let body: Vec<u8> = (0..300_000_u32)
-        .map(|number| number.to_le_bytes()[0])
-        .collect();
-    let head = format!(
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
+    let body: Vec<u8> = (0..300_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+    let head = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
     let sent = [head.as_bytes(), &body].concat();
     client.write_all(&[&sent[..], GET].concat()).await.unwrap();
     let mut received = Vec::new();
@@ -135,15 +124,9 @@ async fn what_follows_a_chunked_body_is_checked_as_a_head() {
     client.write_all(head).await.unwrap();
     assert_eq!(read(&mut guard).await, head);
     let body = b"5\r\nhello\r\n0\r\n\r\n";
-    client
-        .write_all(&[&body[..], b"GET /x\r\n\r\n"].concat())
-        .await
-        .unwrap();
+    client.write_all(&[&body[..], b"GET /x\r\n\r\n"].concat()).await.unwrap();
     assert_eq!(read(&mut guard).await, body);
-    assert_eq!(
-        read(&mut guard).await,
-        stand_in(400, "malformed request line")
-    );
+    assert_eq!(read(&mut guard).await, stand_in(400, "malformed request line"));
 }
 
 #[tokio::test]
@@ -162,9 +145,7 @@ async fn a_broken_chunk_fails_the_read_after_the_good_bytes_and_ends_the_connect
         assert_eq!(read(&mut guard).await, expected);
         let error = guard.read(&mut [0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData);
-        let fault = error
-            .get_ref()
-            .and_then(|source| source.downcast_ref::<BodyFault>());
+        let fault = error.get_ref().and_then(|source| source.downcast_ref::<BodyFault>());
         assert_eq!(fault, Some(&BodyFault("chunk data longer than its size")));
         assert_eq!(read(&mut guard).await, b"");
     }
@@ -173,14 +154,8 @@ async fn a_broken_chunk_fails_the_read_after_the_good_bytes_and_ends_the_connect
 #[tokio::test]
 async fn a_rewritten_head_comes_before_its_body() {
     let (mut client, mut guard) = pair(false);
-    client
-        .write_all(b"POST http://b/x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")
-        .await
-        .unwrap();
-    assert_eq!(
-        read(&mut guard).await,
-        b"POST /x HTTP/1.1\r\nHost: b\r\nContent-Length: 2\r\n\r\nhi"
-    );
+    client.write_all(b"POST http://b/x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").await.unwrap();
+    assert_eq!(read(&mut guard).await, b"POST /x HTTP/1.1\r\nHost: b\r\nContent-Length: 2\r\n\r\nhi");
 }
 
 #[tokio::test]
@@ -201,10 +176,7 @@ async fn a_client_that_leaves_after_empty_lines_is_the_end() {
 #[tokio::test]
 async fn a_client_that_leaves_within_a_head_is_answered_400() {
     let (mut client, mut guard) = pair(false);
-    client
-        .write_all(&[GET, b"GET / HT"].concat())
-        .await
-        .unwrap();
+    client.write_all(&[GET, b"GET / HT"].concat()).await.unwrap();
     client.shutdown().await.unwrap();
     assert_eq!(read(&mut guard).await, GET);
     assert_eq!(read(&mut guard).await, stand_in(400, "incomplete head"));
@@ -232,10 +204,7 @@ async fn a_head_that_trickles_past_its_deadline_is_answered_408() {
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
     });
-    assert_eq!(
-        read(&mut guard).await,
-        stand_in(408, "head not complete in time")
-    );
+    assert_eq!(read(&mut guard).await, stand_in(408, "head not complete in time"));
     assert_eq!(read(&mut guard).await, b"");
     trickle.abort();
 }
@@ -245,10 +214,7 @@ async fn a_silent_new_connection_is_closed_at_the_deadline() {
     let (_client, mut guard) = pair(false);
     let before = tokio::time::Instant::now();
     assert_eq!(read(&mut guard).await, b"");
-    assert_eq!(
-        before.elapsed().as_secs(),
-        Limits::default().head_deadline.as_secs()
-    );
+    assert_eq!(before.elapsed().as_secs(), Limits::default().head_deadline.as_secs());
 }
 
 #[tokio::test(start_paused = true)]
@@ -269,21 +235,11 @@ async fn the_deadline_of_a_later_head_starts_with_its_first_byte() {
     let (mut client, mut guard) = pair(false);
     client.write_all(GET).await.unwrap();
     assert_eq!(read(&mut guard).await, GET);
-    assert!(
-        tokio::time::timeout(Duration::from_hours(1), read(&mut guard))
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(Duration::from_hours(1), read(&mut guard)).await.is_err());
     client.write_all(b"GET").await.unwrap();
     let before = tokio::time::Instant::now();
-    assert_eq!(
-        read(&mut guard).await,
-        stand_in(408, "head not complete in time")
-    );
-    assert_eq!(
-        before.elapsed().as_secs(),
-        Limits::default().head_deadline.as_secs()
-    );
+    assert_eq!(read(&mut guard).await, stand_in(408, "head not complete in time"));
+    assert_eq!(before.elapsed().as_secs(), Limits::default().head_deadline.as_secs());
 }
 
 #[tokio::test(start_paused = true)]
@@ -292,11 +248,7 @@ async fn a_slow_body_is_not_the_deadlines_business() {
     let head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n";
     client.write_all(head).await.unwrap();
     assert_eq!(read(&mut guard).await, head);
-    assert!(
-        tokio::time::timeout(Duration::from_hours(1), read(&mut guard))
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(Duration::from_hours(1), read(&mut guard)).await.is_err());
     client.write_all(b"ok").await.unwrap();
     assert_eq!(read(&mut guard).await, b"ok");
 }
@@ -305,10 +257,7 @@ async fn a_slow_body_is_not_the_deadlines_business() {
 async fn bytes_behind_an_upgrade_wait_for_the_switch_and_then_pass_raw() {
     let (mut client, mut guard) = pair(false);
     guard.switched();
-    client
-        .write_all(&[UPGRADE, b"\x81\x00raw"].concat())
-        .await
-        .unwrap();
+    client.write_all(&[UPGRADE, b"\x81\x00raw"].concat()).await.unwrap();
     assert_eq!(read(&mut guard).await, UPGRADE);
     assert!(waits(&mut guard));
     guard.switched();
@@ -320,18 +269,12 @@ async fn bytes_behind_an_upgrade_wait_for_the_switch_and_then_pass_raw() {
 #[tokio::test]
 async fn bytes_behind_an_upgrade_that_was_declined_are_checked_as_the_next_request() {
     let (mut client, mut guard) = pair(false);
-    client
-        .write_all(&[UPGRADE, GET, b"\x81\x00raw"].concat())
-        .await
-        .unwrap();
+    client.write_all(&[UPGRADE, GET, b"\x81\x00raw"].concat()).await.unwrap();
     assert_eq!(read(&mut guard).await, UPGRADE);
     assert!(waits(&mut guard));
     guard.stayed();
     assert_eq!(read(&mut guard).await, GET);
-    assert_eq!(
-        read(&mut guard).await,
-        stand_in(400, "malformed request line")
-    );
+    assert_eq!(read(&mut guard).await, stand_in(400, "malformed request line"));
 }
 
 #[tokio::test]
@@ -381,10 +324,7 @@ async fn a_preface_that_goes_wrong_is_judged_as_a_request() {
     let (mut client, mut guard) = pair(true);
     client.write_all(b"PRI * HTTP/2.0\r\n\r\nSX").await.unwrap();
     assert!(!guard.is_h2_preface().await.unwrap());
-    assert_eq!(
-        read(&mut guard).await,
-        stand_in(505, "HTTP version not spoken here")
-    );
+    assert_eq!(read(&mut guard).await, stand_in(505, "HTTP version not spoken here"));
 }
 
 #[tokio::test]
@@ -392,19 +332,13 @@ async fn without_leave_the_preface_is_refused_at_once() {
     let (mut client, mut guard) = pair(false);
     assert!(!guard.is_h2_preface().await.unwrap());
     client.write_all(H2_PREFACE).await.unwrap();
-    assert_eq!(
-        read(&mut guard).await,
-        stand_in(505, "HTTP version not spoken here")
-    );
+    assert_eq!(read(&mut guard).await, stand_in(505, "HTTP version not spoken here"));
 }
 
 #[tokio::test]
 async fn the_preface_is_recognised_by_reading_alone() {
     let (mut client, mut guard) = pair(true);
-    client
-        .write_all(&[&H2_PREFACE[..], b"\0\0"].concat())
-        .await
-        .unwrap();
+    client.write_all(&[&H2_PREFACE[..], b"\0\0"].concat()).await.unwrap();
     assert_eq!(read(&mut guard).await, [&H2_PREFACE[..], b"\0\0"].concat());
 }
 
@@ -413,10 +347,7 @@ async fn half_a_preface_is_answered_408_at_the_deadline() {
     let (mut client, mut guard) = pair(true);
     client.write_all(b"PRI * HTTP").await.unwrap();
     assert!(!guard.is_h2_preface().await.unwrap());
-    assert_eq!(
-        read(&mut guard).await,
-        stand_in(408, "head not complete in time")
-    );
+    assert_eq!(read(&mut guard).await, stand_in(408, "head not complete in time"));
 }
 
 #[tokio::test]
@@ -434,10 +365,7 @@ async fn a_transparent_guard_changes_nothing_either_way() {
 #[tokio::test]
 async fn memory_beyond_one_room_is_given_back_after_a_large_head() {
     let (mut client, mut guard) = pair(false);
-    let head = format!(
-        "GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n",
-        "x".repeat(40_000)
-    );
+    let head = format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n", "x".repeat(40_000));
     client.write_all(head.as_bytes()).await.unwrap();
     let mut bytes = vec![0; head.len()];
     guard.read_exact(&mut bytes).await.unwrap();
@@ -448,30 +376,15 @@ async fn memory_beyond_one_room_is_given_back_after_a_large_head() {
 #[tokio::test]
 async fn what_the_client_sent_does_not_show_in_debug_output() {
     let (mut client, mut guard) = pair(false);
-    client
-        .write_all(b"GET http://b/ HTTP/1.1\r\nHost: b\r\nAuthorization: mmmm\r\n\r\nGET /mmmm")
-        .await
-        .unwrap();
+    client.write_all(b"GET http://b/ HTTP/1.1\r\nHost: b\r\nAuthorization: mmmm\r\n\r\nGET /mmmm").await.unwrap();
     let mut byte = [0; 1];
     guard.read_exact(&mut byte).await.unwrap();
     let shown = format!("{guard:?}");
-    assert!(
-        !shown.contains("mmmm") && !shown.contains("109, 109"),
-        "{shown}"
-    );
+    assert!(!shown.contains("mmmm") && !shown.contains("109, 109"), "{shown}");
 }
 
 #[test]
 fn a_guard_is_what_the_engine_asks_of_a_stream() {
-    fn asks<
-        T: std::fmt::Debug
-            + Send
-            + Sync
-            + Unpin
-            + tokio::io::AsyncRead
-            + tokio::io::AsyncWrite
-            + 'static,
-    >() {
-    }
+    fn asks<T: std::fmt::Debug + Send + Sync + Unpin + tokio::io::AsyncRead + tokio::io::AsyncWrite + 'static>() {}
     asks::<Guarded<DuplexStream>>();
 }
