@@ -8,6 +8,8 @@ pub mod dial;
 
 mod gather;
 
+pub mod peers;
+
 pub mod resolve;
 
 pub mod retry_after;
@@ -74,7 +76,7 @@ pub struct Endpoint {
     /// How long connecting, with TLS, may take.
     pub connect_timeout: Duration,
     /// The connector's prepared form of this endpoint, by address.
-    pub(crate) peers: dial::Peers,
+    pub(crate) peers: peers::Peers,
 }
 
 /// Which HTTP is spoken to an endpoint.

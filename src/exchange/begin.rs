@@ -15,7 +15,7 @@ use crate::policy::Facts;
 pub struct Arrival {
     /// The connection it came on.
     pub peer: Peer,
-    /// Its head, with the target in origin form.
+    /// Its head, with a target of path and query.
     pub head: RequestHead,
     /// What is known of its body.
     pub body: Body,

@@ -54,7 +54,7 @@ mod tests {
             keep_alive: std::time::Duration::ZERO,
             write_timeout: std::time::Duration::ZERO,
             connect_timeout: std::time::Duration::ZERO,
-            peers: crate::upstream::dial::Peers::default(),
+            peers: crate::upstream::peers::Peers::default(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::dial::Peers;
+use super::peers::Peers;
 use super::{Endpoint, HttpVersion, Timeouts, Trust, Upstream, Upstreams};
 use crate::settings::{Endpoint as EndpointSettings, Headers, Http, Settings, Upstream as UpstreamSettings, Url};
 

@@ -1,37 +1,25 @@
 //! Connects to endpoints through pingora's pooling connector and speaks HTTP/1.1 or HTTP/2 on what it gets.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Version};
-use parking_lot::Mutex;
 use pingora_core::ErrorType;
 use pingora_core::connectors::http::Connector;
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::http::v1::client::HttpSession as Http1Session;
-use pingora_core::protocols::tls::CaType;
 use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::upstreams::peer::{HttpPeer, Peer};
-use pingora_core::utils::tls::{WrappedX509, parse_x509};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use super::gather::Gather;
 use super::resolve::Resolver;
-use super::{Endpoint, HttpVersion, Upstream};
+use super::{Endpoint, Upstream};
 use crate::error::{Error, Kind};
 use crate::exchange::wire::{Connection, Dial};
 use crate::message::{RequestHead, ResponseHead};
-
-/// The connector's prepared form of an endpoint at each of its addresses: building one costs more than using it.
-#[derive(Debug, Default)]
-pub struct Peers(Mutex<HashMap<SocketAddr, Arc<HttpPeer>>>);
 
 /// Opens connections with pingora: its pool, its TLS, its HTTP codecs.
 pub struct PingoraDial {
@@ -325,60 +313,6 @@ impl Connection for PingoraConnection {
             home.take_back(self.session, self.peer.as_ref(), self.keep_alive).await;
         }
     }
-}
-
-// === impl Peers ===
-
-impl Peers {
-    /// The prepared peer for one address of `endpoint`.
-    fn at(&self, address: SocketAddr, endpoint: &Endpoint) -> Result<Arc<HttpPeer>, Error> {
-        let mut peers = self.0.lock();
-        if let Some(peer) = peers.get(&address) {
-            return Ok(Arc::clone(peer));
-        }
-        let peer = Arc::new(prepare(address, endpoint)?);
-        peers.insert(address, Arc::clone(&peer));
-        Ok(peer)
-    }
-}
-
-/// Prepares a peer. The name for TLS is never empty: pingora would take that as leave not to verify.
-fn prepare(address: SocketAddr, endpoint: &Endpoint) -> Result<HttpPeer, Error> {
-    let name = endpoint.trust.name.clone().unwrap_or_else(|| endpoint.host.clone());
-    let mut peer = HttpPeer::new(address, endpoint.tls, name);
-    let options = &mut peer.options;
-    options.connection_timeout = Some(endpoint.connect_timeout);
-    options.total_connection_timeout = Some(endpoint.connect_timeout);
-    options.idle_timeout = Some(endpoint.keep_alive);
-    options.write_timeout = Some(endpoint.write_timeout);
-    options.verify_cert = endpoint.trust.verify;
-    options.verify_hostname = endpoint.trust.verify;
-    options.max_h2_streams = 100;
-    options.alpn = match endpoint.http {
-        HttpVersion::Two => ALPN::H2,
-        HttpVersion::Auto if endpoint.tls => ALPN::H2H1,
-        HttpVersion::One | HttpVersion::Auto => ALPN::H1,
-    };
-    if let Some(file) = &endpoint.trust.ca {
-        options.ca = Some(read_authorities(file)?);
-    }
-    Ok(peer)
-}
-
-/// Reads a file of certificates in PEM form. Each is checked first: pingora panics on one that cannot be parsed.
-fn read_authorities(file: &Path) -> Result<Arc<CaType>, Error> {
-    let fault = |reason: String| {
-        Error::upstream(Kind::Tls, "the upstream's certificate authorities cannot be read")
-            .with_detail(format!("{}: {reason}", file.display()))
-    };
-    let mut store = RootCertStore::empty();
-    let mut authorities = Vec::new();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| fault(error.to_string()))? {
-        let der = certificate.map_err(|error| fault(error.to_string()))?;
-        store.add(der.clone()).map_err(|error| fault(error.to_string()))?;
-        authorities.push(WrappedX509::new(der.to_vec(), parse_x509));
-    }
-    Ok(authorities.into())
 }
 
 /// An error while connecting, in our words.

@@ -77,7 +77,9 @@ impl Recorded {
     /// Whether its client names itself, and the recorder has not put a placeholder there.
     fn tells_its_client(&self) -> bool {
         self.headers.iter().any(|(name, value)| {
-            name.eq_ignore_ascii_case("user-agent") && !value.ends_with("-XXX") && !value.contains("REDACTED")
+            name.eq_ignore_ascii_case("user-agent")
+                && !value.trim_end_matches('X').ends_with('-')
+                && !value.contains("REDACTED")
         })
     }
 
