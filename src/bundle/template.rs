@@ -5,9 +5,11 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The files by their path in the bundle.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 6] = [
     ("tidegate.toml", include_str!("template/tidegate.toml")),
     ("policies/hello.lua", include_str!("template/hello.lua")),
+    ("cases/hello.http", include_str!("template/hello.http")),
+    ("snapshots/hello.snap", include_str!("template/hello.snap")),
     (".luaurc", include_str!("template/luaurc.json")),
     (".vscode/settings.json", include_str!("template/editor.json")),
 ];

@@ -77,8 +77,13 @@ find_server() {
 await() {
   local name=$1
   shift
-  client ready --peer "$name" "$@" && return
-  tail "$folder/$name.log" >&2
+  client ready --peer "$name" "$@" || give_up "$name"
+}
+
+# give_up NAME: ends the bench, with the last words of the server that failed.
+give_up() {
+  echo "bench: $1 failed; its last words:" >&2
+  tail "$folder/$1.log" >&2
   exit 1
 }
 

@@ -51,8 +51,16 @@ fn a_new_bundle_is_sound_and_serves() {
     assert_eq!(run(&["new", text(&mine)]).status.code(), Some(0));
     let checked = run(&["check", text(&mine)]);
     assert_eq!(checked.status.code(), Some(0), "{}", said(&checked));
+    let tested = run(&["test", text(&mine)]);
+    assert_eq!(tested.status.code(), Some(0), "{}", said(&tested));
     let gate = Process::serve(&mine);
     assert_eq!(gate.talk().get("/hello", &[]).json()["message"], "Hello from the gate");
+    let policy = mine.join("policies/hello.lua");
+    let edited = fs::read_to_string(&policy).unwrap().replace("x-greeting", "x-welcome");
+    fs::write(&policy, edited).unwrap();
+    let tested = run(&["test", text(&mine)]);
+    assert_eq!(tested.status.code(), Some(1), "a difference: {}", said(&tested));
+    assert!(said(&tested).contains("x-welcome"), "{}", said(&tested));
     assert_eq!(run(&["new", text(&mine)]).status.code(), Some(2), "a folder with something in it is left alone");
 }
 
