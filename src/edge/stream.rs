@@ -132,6 +132,12 @@ impl ClientStream {
 
 impl AsyncRead for ClientStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // The engine listens to the client because nothing is to be said: a head that waits for its body goes out now.
+        if !self.out.is_empty()
+            && let Poll::Ready(Err(error)) = self.as_mut().poll_flush(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
         Pin::new(&mut self.guarded).poll_read(cx, buf)
     }
 }

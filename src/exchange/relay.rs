@@ -180,6 +180,10 @@ async fn with_response_body<C: Client, N: Connection, F: Future>(
             biased;
             output = &mut hook => return Ok(output),
             () = response.wanted() => {
+                while source.uploading() {
+                    let piece = client.read_body().await?;
+                    source.upload(piece).await;
+                }
                 let bytes = tokio::select! {
                     bytes = source.read_all(cap, Some(share)) => bytes?,
                     () = client.gone(), if watch => return Err(receive::gone()),
@@ -252,11 +256,17 @@ async fn pump<C: Client, N: Connection>(
     tape: &mut Option<Recorder>,
 ) -> Result<(), Error> {
     loop {
-        let watch = client.body_done();
+        let uploading = source.uploading();
         let piece = tokio::select! {
             biased;
             piece = source.next() => piece,
-            () = client.gone(), if watch => Err(receive::gone()),
+            piece = heed(client, uploading) => match piece {
+                Ok(piece) => {
+                    source.upload(piece).await;
+                    continue;
+                }
+                Err(error) => Err(error),
+            },
         };
         let piece = match piece {
             Ok(Some(piece)) => piece,
@@ -284,6 +294,18 @@ async fn pump<C: Client, N: Connection>(
     }
     let trailers = source.trailers().await.unwrap_or_default();
     client.end_body(trailers).await
+}
+
+/// What comes from the client while it is answered: the rest of its body, or that it left.
+async fn heed<C: Client>(client: &mut C, uploading: bool) -> Result<Option<Bytes>, Error> {
+    if uploading {
+        return client.read_body().await;
+    }
+    if client.body_done() {
+        client.gone().await;
+        return Err(receive::gone());
+    }
+    std::future::pending().await
 }
 
 async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: Bytes) -> Result<(), Error> {

@@ -23,6 +23,8 @@ pub enum Source<N: Connection> {
         pending: VecDeque<Bytes>,
         /// The longest pause between two pieces.
         idle: Duration,
+        /// The endpoint answers while it is sent the request's body, which goes on.
+        uploading: bool,
         /// When all of it must be there.
         until: Option<Instant>,
     },
@@ -49,7 +51,7 @@ impl<N: Connection> Source<N> {
                 *next += 1;
                 Ok(piece)
             }
-            Self::Live { connection, pending, idle, until } => {
+            Self::Live { connection, pending, idle, until, .. } => {
                 if let Some(piece) = pending.pop_front() {
                     return Ok(Some(piece));
                 }
@@ -70,6 +72,21 @@ impl<N: Connection> Source<N> {
                     Err(_) => Err(Error::upstream(Kind::Timeout, "the upstream stopped sending")),
                 }
             }
+        }
+    }
+
+    /// Whether the rest of the request's body is to be sent while the response is read.
+    pub fn uploading(&self) -> bool {
+        matches!(self, Self::Live { uploading: true, .. })
+    }
+
+    /// Sends a piece of the request's body, or its end. An endpoint that takes no more of it still has its say.
+    pub async fn upload(&mut self, piece: Option<Bytes>) {
+        if let Self::Live { connection: Some(connection), idle, uploading, .. } = self {
+            let end = piece.is_none();
+            let sending = connection.send_body(piece.unwrap_or_default(), end);
+            let sent = tokio::time::timeout(*idle, sending).await;
+            *uploading = !end && matches!(sent, Ok(Ok(())));
         }
     }
 

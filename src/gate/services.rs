@@ -150,6 +150,7 @@ async fn exchange<D: Dial>(
     }
     let head = answered?;
     let mut source = Source::Live {
+        uploading: false,
         connection: Some(connection),
         pending: std::collections::VecDeque::new(),
         idle: upstream.timeouts.idle,

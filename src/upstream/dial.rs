@@ -231,8 +231,11 @@ impl Connection for PingoraConnection {
 
     async fn send_head(&mut self, mut head: RequestHead, more: bool) -> Result<(), Error> {
         self.shape(&mut head)?;
-        head.set_send_end_stream(!more);
-        let sent = self.session.write_request_header(Box::new(head)).await;
+        let sent = match &mut self.session {
+            // Through its own door: the engine's common one leaves a request without a body open.
+            HttpSession::H2(session) => session.write_request_header(Box::new(head), !more),
+            session => session.write_request_header(Box::new(head)).await,
+        };
         if sent.is_err() {
             self.answer = Answer::Never;
         }
@@ -288,7 +291,11 @@ impl Connection for PingoraConnection {
     }
 
     fn response_done(&mut self) -> bool {
-        self.session.response_done()
+        match &mut self.session {
+            // A stream that was reset looks ended too: the next read tells which it is.
+            HttpSession::H2(session) => session.check_response_end_or_error().unwrap_or(false),
+            session => session.response_done(),
+        }
     }
 
     async fn read_trailers(&mut self) -> Result<Option<HeaderMap<HeaderValue>>, Error> {

@@ -12,6 +12,7 @@
 
 mod support;
 
+mod abuse;
 mod admin;
 mod binary;
 mod cache;
@@ -19,6 +20,7 @@ mod decisions;
 mod failover;
 mod forward;
 mod framing;
+mod h2;
 mod hooks;
 mod limits;
 mod limits_policy;
@@ -26,6 +28,7 @@ mod log;
 mod reload;
 mod shutdown;
 mod stream;
+mod tls;
 mod traffic;
 mod traps;
 mod upgrade;

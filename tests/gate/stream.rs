@@ -39,6 +39,23 @@ fn an_event_arrives_before_the_stream_ends() {
 }
 
 #[test]
+fn a_head_does_not_wait_for_its_body() {
+    for framing in ["Transfer-Encoding: chunked", "Content-Length: 10"] {
+        let upstream = Service::start(move |_, stream| {
+            say(stream, format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{framing}\r\n\r\n"));
+            let _ = stream.read(&mut [0]);
+            false
+        });
+        let gate = Bundled::before(&upstream.url(), "");
+        for path in [CHAT, "/plain"] {
+            let mut talk = gate.talk();
+            talk.ask(path, &[], "{}");
+            talk.wait_for("\r\n\r\n");
+        }
+    }
+}
+
+#[test]
 fn a_stream_passes_unchanged_however_it_is_cut() {
     let text = format!(": hello\n\n{}", chat_stream(&["a", "b", "ä"]));
     for size in [1, 2, 3, 7, 64, 1000] {

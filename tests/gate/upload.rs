@@ -225,3 +225,40 @@ fn the_time_for_an_answer_begins_when_the_body_was_sent() {
     }
     assert_eq!(talk.read().text(), "hello");
 }
+
+#[test]
+fn an_upstream_may_answer_while_it_is_sent_the_body() {
+    let address = wire::accept(|_, mut stream| {
+        wire::read_head(&mut stream);
+        say(&mut stream, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
+        for _ in 0..10 {
+            let byte = take(&mut stream, 1);
+            say(&mut stream, byte);
+        }
+    });
+    let gate = Bundled::before(&format!("http://{address}"), "");
+    let mut talk = gate.talk();
+    talk.send("POST / HTTP/1.1\r\nHost: gate.test\r\nContent-Length: 10\r\n\r\n");
+    talk.wait_for("\r\n\r\n");
+    for byte in "to and fro".bytes() {
+        talk.send([byte]);
+        talk.wait_for(std::str::from_utf8(&[byte]).unwrap());
+    }
+    assert_eq!(talk.read().text(), "to and fro");
+}
+
+#[test]
+fn a_policy_reads_an_answer_that_began_before_the_body_was_sent() {
+    let address = wire::accept(|_, mut stream| {
+        wire::read_head(&mut stream);
+        say(&mut stream, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
+        let body = take(&mut stream, 10);
+        say(&mut stream, body);
+    });
+    let lua = "return policy { api = 1, on_response = function(res) res:set_text(res:text() .. \"!\") end }";
+    let gate = Bundled::policy(&format!("http://{address}"), "", lua);
+    let mut talk = gate.talk();
+    talk.send("POST / HTTP/1.1\r\nHost: gate.test\r\nContent-Length: 10\r\n\r\nto ");
+    talk.send("and fro");
+    assert_eq!(talk.read().text(), "to and fro!");
+}

@@ -60,6 +60,7 @@ pub async fn attempt<C: Client, D: Dial>(
                     connection: Some(connection),
                     pending: std::collections::VecDeque::new(),
                     idle: upstream.timeouts.idle,
+                    uploading: upload.overtaken() && head.status.as_u16() < 400 && !x.intake.expects_continue,
                     until: patience.end,
                 };
                 let mut response = Committed {
@@ -132,24 +133,37 @@ async fn prepare<C: Client>(
         }
         Upload::Streaming(_) => Body::Unread,
     };
-    let copy = Shared::new(Request { head, body });
+    let mut request = Request { head, body };
     if let Some(model) = &planned.model {
-        set_model(&copy, model, x.generation.settings.limits.json())?;
+        set_model(&mut request, model, x.generation.settings.limits.json())?;
     }
     if x.generation.policies.has(Hook::OnAttempt) {
-        let number = u32::try_from(x.attempts.len() + 1).unwrap_or(u32::MAX);
-        let limits = &x.generation.settings.limits;
-        let hook = x.run.on_attempt(&copy, planned, number, &endpoint.name);
-        with_body(client, &x.request, Some(&copy), limits, &mut x.intake, hook).await??;
+        request = on_attempt(client, x, planned, endpoint, request).await?;
     }
-    let mut copy = copy.lock();
-    let upload = match (copy.body.bytes(), upload) {
+    let upload = match (request.body.bytes(), upload) {
         (Some(bytes), _) if bytes.is_empty() => Upload::Nothing,
         (Some(bytes), _) => Upload::Whole(bytes),
         (None, upload) => upload,
     };
-    frame(&mut copy.head, &upload);
-    Ok((copy.head.clone(), upload))
+    frame(&mut request.head, &upload);
+    Ok((request.head, upload))
+}
+
+/// Runs `on_attempt` on the copy of the request.
+async fn on_attempt<C: Client>(
+    client: &mut C,
+    x: &mut Exchange,
+    planned: &PlannedAttempt,
+    endpoint: &Endpoint,
+    request: Request,
+) -> Result<Request, Error> {
+    let copy = Shared::new(request);
+    let number = u32::try_from(x.attempts.len() + 1).unwrap_or(u32::MAX);
+    let limits = &x.generation.settings.limits;
+    let hook = x.run.on_attempt(&copy, planned, number, &endpoint.name);
+    with_body(client, &x.request, Some(&copy), limits, &mut x.intake, hook).await??;
+    let mut edited = copy.lock();
+    Ok(Request { head: edited.head.clone(), body: std::mem::replace(&mut edited.body, Body::Streamed) })
 }
 
 /// The head for one endpoint: the client's, without what concerned its connection, with the endpoint's address
@@ -185,10 +199,9 @@ pub(crate) fn address(x: &Exchange, endpoint: &Endpoint) -> Result<RequestHead, 
 }
 
 /// Puts the plan's model in place of the request's: a splice, everything else keeps its bytes.
-fn set_model(copy: &Shared<Request>, model: &str, limits: json::Limits) -> Result<(), Error> {
+fn set_model(request: &mut Request, model: &str, limits: json::Limits) -> Result<(), Error> {
     let bad =
         |error: json::JsonError| Error::client(Kind::BadRequest, 400, format!("the request body is not JSON: {error}"));
-    let mut request = copy.lock();
     let doc = request.body.json(limits).map_err(bad)?;
     let Item::Object(root) = doc.root().map_err(bad)? else {
         return Err(Error::client(Kind::BadRequest, 400, "the request body is not a JSON object"));
@@ -238,6 +251,7 @@ async fn transfer<C: Client, N: Connection>(
             connection.send_head(head, true).await?;
             receive::mark_streamed(&x.request);
             if let Some(head) = stream_body(client, x, connection, passing, patience).await? {
+                passing.overtake();
                 return Ok(head);
             }
         }

@@ -22,6 +22,8 @@ pub(super) struct Passing {
     kept: Vec<Bytes>,
     /// Bytes taken.
     taken: usize,
+    /// The answer began before all of it was sent.
+    overtaken: bool,
 }
 
 // === impl Upload ===
@@ -34,6 +36,11 @@ impl Upload {
             Self::Streaming(passing) => passing.taken <= KEPT,
         }
     }
+
+    /// Whether the answer began before all of it was sent.
+    pub(super) fn overtaken(&self) -> bool {
+        matches!(self, Self::Streaming(passing) if passing.overtaken)
+    }
 }
 
 // === impl Passing ===
@@ -41,12 +48,17 @@ impl Upload {
 impl Passing {
     /// A body of which `prefix` was read already.
     pub(super) fn new(prefix: Bytes) -> Self {
-        Self { taken: prefix.len(), kept: vec![prefix] }
+        Self { taken: prefix.len(), kept: vec![prefix], overtaken: false }
     }
 
     /// What was taken so far, to be sent first.
     pub(super) fn kept(&self) -> impl Iterator<Item = &Bytes> {
         self.kept.iter().filter(|piece| !piece.is_empty())
+    }
+
+    /// Notes that the answer began before all of the body was sent.
+    pub(super) fn overtake(&mut self) {
+        self.overtaken = true;
     }
 
     /// Keeps a piece that is about to be sent, while the body is small.
