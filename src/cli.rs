@@ -79,6 +79,9 @@ pub struct ServeArgs {
     /// The address for status and metrics, in place of the settings'.
     #[arg(long)]
     pub admin: Option<SocketAddr>,
+    /// Add nothing to the messages that are forwarded: no `X-Forwarded-*`, no `Via`, no request id.
+    #[arg(long)]
+    pub transparent: bool,
     /// Worker threads; one for each processor unless given.
     #[arg(long)]
     pub threads: Option<usize>,

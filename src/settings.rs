@@ -47,8 +47,7 @@ section! {
     /// The file `tidegate.toml` of a bundle. Durations are written like `"250ms"`, `"5s"`, `"15m"` or `"1h"`, sizes
     /// like `"64KiB"` or `"8MiB"`.
     pub struct Settings {
-        /// When a saved change serves: `on-save` at once when it has no faults, `reviewed` when its difference was
-        /// accepted.
+        /// When a saved change serves: `on-save` at once, when it has no faults.
         go_live: GoLive = GoLive::OnSave => reload;
         /// Worker threads, one for each processor unless written.
         workers: Option<NonZeroU32> = None => restart;
@@ -80,8 +79,6 @@ choice! {
     pub enum GoLive {
         /// At once, when it has no faults.
         OnSave = "on-save",
-        /// When its difference was accepted.
-        Reviewed = "reviewed",
     }
 }
 

@@ -16,7 +16,7 @@ use crate::fault::Fault;
 use crate::gate::reload::{self, Reloader};
 use crate::gate::{Gate, background, live};
 use crate::generation::Candidate;
-use crate::settings::{LogFormat, Settings};
+use crate::settings::{LogFormat, RequestId, Settings};
 use crate::upstream::dial::Dialer;
 
 /// How long a save may settle before it is read: editors write in several steps.
@@ -66,6 +66,11 @@ fn adjust(settings: &mut Settings, args: &ServeArgs) -> Result<(), Vec<Fault>> {
     settings.apply_env(|name| std::env::var(name).ok())?;
     if let Some(listen) = args.listen {
         settings.listen_on(listen);
+    }
+    if args.transparent {
+        settings.forwarding.x_forwarded = false;
+        settings.forwarding.via = false;
+        settings.forwarding.request_id = RequestId(None);
     }
     if let Some(admin) = args.admin {
         settings.admin.address = admin;

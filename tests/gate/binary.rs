@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use crate::support::process::{Process, command, run, serving};
-use crate::support::service::{END, Service, chunk, json, nobody, open, say, stall};
+use crate::support::service::{END, Service, answer, chunk, json, nobody, open, say, stall};
 use crate::support::talk::Talk;
 use crate::support::until;
 
@@ -42,6 +42,20 @@ fn an_upstream_needs_no_bundle() {
         (upstream.heard()[0].target(), upstream.heard()[0].header("host")),
         ("/any/path?x=1", Some("gate.test"))
     );
+}
+
+#[test]
+fn a_transparent_gate_adds_nothing() {
+    let upstream = Service::saying(answer(200, &[("X-One", "1")], "ok"));
+    let flags = ["serve", "--upstream", &upstream.url(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let gate = Process::start(command(&[&flags[..], &["--transparent"]].concat()));
+    let answer = gate.talk().get("/", &[]);
+    for name in ["via", "x-request-id"] {
+        assert_eq!(answer.header(name), None, "{name} to the client");
+    }
+    for name in ["via", "x-request-id", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"] {
+        assert_eq!(upstream.heard()[0].header(name), None, "{name} to the upstream");
+    }
 }
 
 #[test]
