@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::thread;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Which signal came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,12 @@ pub enum Stop {
     AtOnce,
 }
 
+/// The signals that end a command, heeded from when this is made: before it, each of them kills the process at once.
+pub struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
 /// How many worker threads there are unless someone says.
 pub fn processors() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)
@@ -23,25 +29,35 @@ pub fn processors() -> usize {
 
 /// A runtime with so many worker threads, one for each processor unless given.
 pub fn build(threads: Option<usize>) -> io::Result<Runtime> {
-    Builder::new_multi_thread()
-        .worker_threads(threads.unwrap_or_else(processors).max(1))
-        .thread_name("tidegate")
-        .enable_all()
-        .build()
-}
-
-/// Ends when a signal asks the process to stop.
-pub async fn stop_signal() -> Stop {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => Stop::Gently,
-        _ = int.recv() => Stop::AtOnce,
+    let threads = threads.unwrap_or_else(processors).max(1);
+    if threads == 1 {
+        // One worker has nobody to share work with: the plain scheduler does without the care that sharing needs.
+        return Builder::new_current_thread().enable_all().build();
     }
+    Builder::new_multi_thread().worker_threads(threads).thread_name("tidegate").enable_all().build()
 }
 
 /// Ends when any signal asks the process to stop.
 pub async fn told_to_stop() {
-    stop_signal().await;
+    match Signals::listen() {
+        Ok(mut signals) => signals.next().await,
+        Err(_) => std::future::pending().await,
+    };
+}
+
+// === impl Signals ===
+
+impl Signals {
+    /// Begins to heed them.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    /// The next one that comes.
+    pub async fn next(&mut self) -> Stop {
+        tokio::select! {
+            _ = self.term.recv() => Stop::Gently,
+            _ = self.int.recv() => Stop::AtOnce,
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use super::runtime::{self, Stop};
+use super::runtime::{self, Signals, Stop};
 use super::{EXIT_FAULTS, ServeArgs, fail};
 use crate::admin::{Admin, Board};
 use crate::bundle::{self, Watcher};
@@ -109,6 +109,10 @@ async fn serve(args: &ServeArgs, candidate: Candidate, workers: usize) -> ExitCo
         }
     };
     let server = Arc::new(Server::new(Arc::clone(&gate), settings.limits.connections.get() as usize));
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&error.to_string()),
+    };
     if let Err(message) = open(&settings, &gate, &server, &board).await {
         return fail(&message);
     }
@@ -123,7 +127,7 @@ async fn serve(args: &ServeArgs, candidate: Candidate, workers: usize) -> ExitCo
         };
         tokio::spawn(reload::follow(reloader, Watcher::start(dir, SETTLE)));
     }
-    stop(&server, &gate).await
+    stop(&server, &gate, signals).await
 }
 
 /// Opens the admin listener and the clients'.
@@ -159,15 +163,15 @@ async fn open(
 }
 
 /// Waits for a signal, then ends as it asks.
-async fn stop(server: &Server, gate: &ArcGate) -> ExitCode {
-    if runtime::stop_signal().await == Stop::AtOnce {
+async fn stop(server: &Server, gate: &ArcGate, mut signals: Signals) -> ExitCode {
+    if signals.next().await == Stop::AtOnce {
         return ExitCode::SUCCESS;
     }
     let grace = gate.live.load().settings.limits.shutdown;
     tracing::info!(connections = server.open(), grace = ?grace, "draining");
     let drained = tokio::select! {
         drained = server.close(grace) => drained,
-        _ = runtime::stop_signal() => false,
+        _ = signals.next() => false,
     };
     if drained {
         ExitCode::SUCCESS

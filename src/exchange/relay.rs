@@ -2,7 +2,6 @@
 
 pub mod events;
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -269,22 +268,25 @@ async fn pump<C: Client, N: Connection>(
             },
         };
         let piece = match piece {
-            Ok(Some(piece)) => piece,
+            Ok(Some(piece)) => source.with_what_is_there(piece).await,
             Ok(None) => break,
             Err(error) => return broken(client, x, events, error).await,
         };
         if let Some(tape) = tape {
             tape.push(&piece);
         }
-        let out = match &mut events {
-            Some(passing) => match passing.pass(x, piece) {
-                Ok(out) => out,
-                Err(error) => return broken(client, x, events, error).await,
-            },
-            None => VecDeque::from([piece]),
+        let mut out = Vec::new();
+        let passed = if let Some(passing) = &mut events {
+            passing.pass(x, piece, &mut out)
+        } else {
+            out.push(piece);
+            Ok(())
         };
-        for piece in out {
-            write(client, x, piece).await?;
+        if !out.is_empty() {
+            write(client, x, events::joined(out)).await?;
+        }
+        if let Err(error) = passed {
+            return broken(client, x, events, error).await;
         }
     }
     if let Some(events) = events {

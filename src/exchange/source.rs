@@ -27,6 +27,8 @@ pub enum Source<N: Connection> {
         uploading: bool,
         /// When all of it must be there.
         until: Option<Instant>,
+        /// What went wrong behind a piece that was still to be given out.
+        failed: Option<Error>,
     },
     /// From the cache.
     Stored {
@@ -38,6 +40,9 @@ pub enum Source<N: Connection> {
     /// In memory.
     Whole(Option<Bytes>),
 }
+
+/// Pieces are put together up to this many bytes.
+const MOST_AT_ONCE: usize = 32 * 1024;
 
 // === impl Source ===
 
@@ -51,9 +56,12 @@ impl<N: Connection> Source<N> {
                 *next += 1;
                 Ok(piece)
             }
-            Self::Live { connection, pending, idle, until, .. } => {
+            Self::Live { connection, pending, idle, until, failed, .. } => {
                 if let Some(piece) = pending.pop_front() {
                     return Ok(Some(piece));
+                }
+                if let Some(error) = failed.take() {
+                    return Err(error);
                 }
                 let Some(connection) = connection.as_mut() else {
                     return Ok(None);
@@ -88,6 +96,35 @@ impl<N: Connection> Source<N> {
             let sent = tokio::time::timeout(*idle, sending).await;
             *uploading = !end && matches!(sent, Ok(Ok(())));
         }
+    }
+
+    /// A piece together with those that can be had without waiting: each piece that goes out is a system call.
+    pub async fn with_what_is_there(&mut self, first: Bytes) -> Bytes {
+        let mut all = BytesMut::new();
+        while all.len().max(first.len()) < MOST_AT_ONCE && !self.done() {
+            let more = tokio::select! {
+                biased;
+                more = self.next() => more,
+                () = std::future::ready(()) => break,
+            };
+            match more {
+                Ok(Some(more)) => {
+                    if all.is_empty() {
+                        all.extend_from_slice(&first);
+                    }
+                    all.extend_from_slice(&more);
+                }
+                // The end is told again to who asks next, and so is a failure.
+                Ok(None) => break,
+                Err(error) => {
+                    if let Self::Live { failed, .. } = self {
+                        *failed = Some(error);
+                    }
+                    break;
+                }
+            }
+        }
+        if all.is_empty() { first } else { all.freeze() }
     }
 
     /// Reads all that is left, within `cap` bytes, which count as a share of what all exchanges hold.

@@ -155,6 +155,7 @@ async fn exchange<D: Dial>(
         pending: std::collections::VecDeque::new(),
         idle: upstream.timeouts.idle,
         until: None,
+        failed: None,
     };
     let body = source.read_all(MOST_BYTES, None).await;
     source.release(body.is_ok()).await;

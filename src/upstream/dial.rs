@@ -306,11 +306,9 @@ impl Connection for PingoraConnection {
     }
 
     async fn release(mut self, clean: bool) {
-        // An answer that came before the request was sent whole leaves a connection in the middle of that request.
-        let clean = clean && !self.open;
         let http1 = matches!(self.session, HttpSession::H1(_));
-        // A request whose body was not sent to its end would take the next request on the connection for its rest.
-        let clean = clean && !(http1 && (self.open || self.fresh));
+        // A request that was not sent to its end would take the next one on the connection for its rest.
+        let clean = clean && !self.open && !(http1 && self.fresh);
         if !clean {
             // Over TLS a peer that reads nothing could hold this up for ever.
             let _ = tokio::time::timeout(FAREWELL, self.session.shutdown()).await;

@@ -87,12 +87,14 @@ give_up() {
   exit 1
 }
 
+# Servers are killed: none has anything to lose, and some would take minutes to end by themselves.
 stop() {
-  kill "${pids[$1]}" && wait "${pids[$1]}" || true
+  kill -s KILL "${pids[$1]}"
+  wait "${pids[$1]}" 2>/dev/null || true
   unset "pids[$1]"
 }
 
 stop_all() {
-  kill "${pids[@]}" 2>/dev/null || true
-  wait
+  local name
+  for name in "${!pids[@]}"; do stop "$name"; done
 }

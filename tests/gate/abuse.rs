@@ -173,7 +173,7 @@ fn serve(mut stream: TcpStream, record: &Mutex<Record>) {
         if !head.ends_with(b"\r\n\r\n") {
             return;
         }
-        let whole = judge(&head).and_then(|framing| take(&mut stream, framing));
+        let whole = judge(&head).and_then(|framing| take(&mut stream, &framing));
         match whole {
             Ok(true) => {}
             Ok(false) => return,
@@ -244,8 +244,8 @@ fn is_token(text: &str) -> bool {
 }
 
 /// Reads a body; false when the connection ends within it.
-fn take(stream: &mut TcpStream, framing: Framing) -> Result<bool, &'static str> {
-    let Framing::Length(length) = framing else { return take_chunks(stream) };
+fn take(stream: &mut TcpStream, framing: &Framing) -> Result<bool, &'static str> {
+    let Framing::Length(length) = *framing else { return take_chunks(stream) };
     Ok(io::copy(&mut stream.take(length), &mut io::sink()).is_ok_and(|read| read == length))
 }
 

@@ -226,6 +226,20 @@ fn a_request_that_finds_its_kept_connection_closed_is_sent_again_once() {
 }
 
 #[test]
+fn an_upstream_that_closes_after_each_answer_without_saying_so_serves_every_request() {
+    let upstream = Service::start(|heard, stream| {
+        say(stream, answer(200, &[], &heard.body));
+        false
+    });
+    let gate = Bundled::before(&upstream.url(), "");
+    let mut talk = gate.talk();
+    for number in 0..100 {
+        let body = format!("{{\"number\":{number}}}");
+        assert_eq!(talk.post("/", &[], &body).text(), body);
+    }
+}
+
+#[test]
 fn a_fresh_connection_that_breaks_is_not_tried_again() {
     let upstream = Service::start(|_, stream| reset(stream));
     let gate = Bundled::before(&upstream.url(), "");

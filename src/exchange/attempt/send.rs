@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
 
 use super::first;
 use super::patience::Patience;
-use super::upload::{Passing, Upload};
+use super::upload::{self, Passing, Upload};
 use super::{Committed, receive};
 use crate::error::{Error, Kind};
 use crate::exchange::decision::PlannedAttempt;
@@ -43,7 +42,7 @@ pub async fn attempt<C: Client, D: Dial>(
     endpoint: &Arc<Endpoint>,
     replay: bool,
 ) -> Result<Committed<D::Connection>, Error> {
-    let upload = prepare_upload(client, x, replay || planned.model.is_some()).await?;
+    let upload = upload::prepare(client, x, replay || planned.model.is_some()).await?;
     let (head, mut upload) = prepare(client, x, planned, endpoint, upload).await?;
     let mut patience = Patience::new(x, planned, upstream);
     let mut fresh = false;
@@ -62,6 +61,7 @@ pub async fn attempt<C: Client, D: Dial>(
                     idle: upstream.timeouts.idle,
                     uploading: upload.overtaken() && head.status.as_u16() < 400 && !x.intake.expects_continue,
                     until: patience.end,
+                    failed: None,
                 };
                 let mut response = Committed {
                     head,
@@ -86,33 +86,6 @@ pub async fn attempt<C: Client, D: Dial>(
             }
         }
     }
-}
-
-/// Decides what follows the head. A body that may be needed again is read into memory, as far as it fits.
-async fn prepare_upload<C: Client>(client: &mut C, x: &mut Exchange, replay: bool) -> Result<Upload, Error> {
-    let limits = &x.generation.settings.limits;
-    let (unread, declared) = {
-        let request = x.request.lock();
-        (matches!(request.body, Body::Unread), heads::content_length(&request.head.headers))
-    };
-    if !unread {
-        let request = x.request.lock();
-        return match &request.body {
-            Body::Failed(error) => Err(error.clone()),
-            Body::Streamed => Err(Error::gate("the request body was already passed on")),
-            body => Ok(body.bytes().filter(|bytes| !bytes.is_empty()).map_or(Upload::Nothing, Upload::Whole)),
-        };
-    }
-    if !replay || declared.is_some_and(|length| length > limits.body as u64) {
-        return Ok(Upload::Streaming(Passing::new(Bytes::new())));
-    }
-    let (bytes, whole) = receive::read_up_to(client, Bytes::new(), limits.body, declared, &mut x.intake).await?;
-    if !whole {
-        receive::mark_streamed(&x.request);
-        return Ok(Upload::Streaming(Passing::new(bytes)));
-    }
-    x.request.fill(Body::Whole(bytes.clone()));
-    Ok(Upload::Whole(bytes))
 }
 
 /// Makes the fresh copy of the request that this endpoint is sent, and runs `on_attempt` on it.

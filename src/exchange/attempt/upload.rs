@@ -1,9 +1,18 @@
 //! What an attempt sends after the request head, and how much of it a second connection could be sent again.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+
+use crate::error::Error;
+use crate::exchange::wire::Client;
+use crate::exchange::{Exchange, heads, receive};
+use crate::message::Body;
+use crate::policy::Hook;
 
 /// How much of a passing body is kept for a second connection.
 const KEPT: usize = 64 * 1024;
+
+/// Bodies up to this size are looked for beside their head.
+const SMALL_BODY: u64 = 16 * 1024;
 
 /// What is sent after a head.
 pub(super) enum Upload {
@@ -70,6 +79,63 @@ impl Passing {
             self.kept.clear();
         }
     }
+}
+
+/// Decides what follows the head. A body that may be needed again is read into memory, as far as it fits.
+pub(super) async fn prepare<C: Client>(client: &mut C, x: &mut Exchange, replay: bool) -> Result<Upload, Error> {
+    let limits = &x.generation.settings.limits;
+    let (unread, declared) = {
+        let request = x.request.lock();
+        (matches!(request.body, Body::Unread), heads::content_length(&request.head.headers))
+    };
+    if !unread {
+        let request = x.request.lock();
+        return match &request.body {
+            Body::Failed(error) => Err(error.clone()),
+            Body::Streamed => Err(Error::gate("the request body was already passed on")),
+            body => Ok(body.bytes().filter(|bytes| !bytes.is_empty()).map_or(Upload::Nothing, Upload::Whole)),
+        };
+    }
+    if !replay || declared.is_some_and(|length| length > limits.body as u64) {
+        return at_hand(client, x, declared).await;
+    }
+    let (bytes, whole) = receive::read_up_to(client, Bytes::new(), limits.body, declared, &mut x.intake).await?;
+    if !whole {
+        receive::mark_streamed(&x.request);
+        return Ok(Upload::Streaming(Passing::new(bytes)));
+    }
+    x.request.fill(Body::Whole(bytes.clone()));
+    Ok(Upload::Whole(bytes))
+}
+
+/// A body that nobody has to look at is passed on as it comes. A small one that came together with its head is sent
+/// together with it too, which saves a system call.
+async fn at_hand<C: Client>(client: &mut C, x: &Exchange, declared: Option<u64>) -> Result<Upload, Error> {
+    let small = declared.is_some_and(|length| length <= SMALL_BODY);
+    if !small || x.intake.expects_continue || x.generation.policies.has(Hook::OnAttempt) {
+        return Ok(Upload::Streaming(Passing::new(Bytes::new())));
+    }
+    let mut read = BytesMut::new();
+    while declared.is_some_and(|length| length > read.len() as u64) {
+        let piece = tokio::select! {
+            biased;
+            piece = client.read_body() => piece?,
+            () = std::future::ready(()) => break,
+        };
+        match piece {
+            Some(piece) => read.extend_from_slice(&piece),
+            None => break,
+        }
+    }
+    let read = read.freeze();
+    if declared == Some(read.len() as u64) && client.body_done() {
+        x.request.fill(Body::Whole(read.clone()));
+        return Ok(Upload::Whole(read));
+    }
+    if !read.is_empty() {
+        receive::mark_streamed(&x.request);
+    }
+    Ok(Upload::Streaming(Passing::new(read)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! A stream's events on their way to the client: cut from the bytes, through `on_event`, and back to bytes.
 
-use std::collections::VecDeque;
-
 use bytes::{Bytes, BytesMut};
 
 use crate::dialect;
@@ -41,22 +39,22 @@ impl Events {
         self.hooked
     }
 
-    /// Takes a piece from the upstream; returns what to send now. Only whole events go out, in one piece where no hook
-    /// looks at them: should the upstream break off, what the client has is readable.
-    pub fn pass(&mut self, x: &mut Exchange, piece: Bytes) -> Result<VecDeque<Bytes>, Error> {
+    /// Takes a piece from the upstream and puts what to send now into `out`. Only whole events go out: should the
+    /// upstream break off, what the client has is readable. An error says that an event could not be shown to hooks.
+    pub fn pass(&mut self, x: &mut Exchange, piece: Bytes, out: &mut Vec<Bytes>) -> Result<(), Error> {
         if self.overflown {
-            return Ok(VecDeque::from([piece]));
+            out.push(piece);
+            return Ok(());
         }
         self.splitter.push(piece);
-        let mut out = VecDeque::new();
         loop {
             match self.splitter.next() {
-                Ok(Some(event)) if self.hooked => hook(x, event, &mut out),
+                Ok(Some(event)) if self.hooked => hook(x, event, out),
                 Ok(Some(event)) => {
                     x.sent.events += 1;
-                    out.push_back(event.to_bytes());
+                    out.push(event.to_bytes());
                 }
-                Ok(None) => return Ok(joined(out)),
+                Ok(None) => return Ok(()),
                 // What a hook was to see must not pass unseen.
                 Err(_) if self.hooked => {
                     return Err(Error::upstream(Kind::TooLarge, "an event is larger than this gate holds in memory"));
@@ -64,7 +62,7 @@ impl Events {
                 Err(_) => {
                     self.overflown = true;
                     out.extend(self.splitter.finish());
-                    return Ok(joined(out));
+                    return Ok(());
                 }
             }
         }
@@ -92,25 +90,27 @@ impl Events {
 }
 
 /// Shows one event to the hooks. Comments are no events: they pass as they are.
-fn hook(x: &mut Exchange, event: Event, out: &mut VecDeque<Bytes>) {
+fn hook(x: &mut Exchange, event: Event, out: &mut Vec<Bytes>) {
     x.sent.events += 1;
     if !event.has_data() {
-        out.push_back(event.to_bytes());
+        out.push(event.to_bytes());
         return;
     }
     for event in x.run.on_event(event) {
-        out.push_back(event.to_bytes());
+        out.push(event.to_bytes());
     }
 }
 
 /// Several events as one piece: each piece is a write.
-fn joined(events: VecDeque<Bytes>) -> VecDeque<Bytes> {
-    if events.len() < 2 {
-        return events;
+pub fn joined(events: Vec<Bytes>) -> Bytes {
+    match <[Bytes; 1]>::try_from(events) {
+        Ok([only]) => only,
+        Err(events) => {
+            let mut all = BytesMut::with_capacity(events.iter().map(Bytes::len).sum());
+            for event in &events {
+                all.extend_from_slice(event);
+            }
+            all.freeze()
+        }
     }
-    let mut all = BytesMut::with_capacity(events.iter().map(Bytes::len).sum());
-    for event in &events {
-        all.extend_from_slice(event);
-    }
-    VecDeque::from([all.freeze()])
 }
