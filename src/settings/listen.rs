@@ -51,7 +51,7 @@ section! {
         via: bool = true => reload;
         /// The header that carries the request's id both ways: `true` for `x-request-id`, `false` for none, or a name.
         request_id: RequestId = RequestId(Some("x-request-id".to_owned())) => reload;
-        /// Peers whose `X-Forwarded-*`, request id and identity headers are believed.
+        /// Peers whose `X-Forwarded-*` headers are believed.
         trusted: Vec<IpNet> = Vec::new() => reload;
         /// Whether responses name the generation that served them, in `x-tidegate-generation`.
         generation_header: bool = false => reload;
