@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use http::{HeaderValue, StatusCode, Version};
+use http::{HeaderValue, Version};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error as EngineError, ErrorType, Result};
-use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::client::{WireClient, stream_of};
@@ -22,23 +21,11 @@ use crate::exchange::begin::{Arrival, begin};
 use crate::exchange::{self, End, Exchange, Peer, Reason, finish};
 use crate::gate::Gate;
 use crate::message::{Body, RequestHead};
-use crate::policy::Hook;
 use crate::upstream::dial::Dialer;
 
 /// The gate behind the engine's callbacks.
 pub struct Edge {
     gate: Arc<Gate<Dialer>>,
-}
-
-/// What an exchange leaves for the engine's own flow: only upgrades are carried on there.
-#[derive(Default)]
-pub struct Carried(Option<Box<Upgrade>>);
-
-/// An exchange that asks to leave HTTP, and where it goes.
-struct Upgrade {
-    exchange: Exchange,
-    peer: Box<HttpPeer>,
-    head: RequestHead,
 }
 
 // === impl Edge ===
@@ -64,38 +51,21 @@ impl Edge {
         begin(&self.gate, Arrival { peer, head, body, host, worker: worker() })
     }
 
-    /// Prepares an upgrade for the engine's own flow.
-    async fn carry(&self, session: &mut Session, mut exchange: Exchange) -> Result<Carried> {
-        match upgrade::prepare(&self.gate.dial, &mut exchange).await {
-            Ok((peer, head)) => {
-                exchange.sent.reason = Some(Reason::Upgraded);
-                Ok(Carried(Some(Box::new(Upgrade { exchange, peer, head }))))
-            }
-            Err(error) => {
-                let mut client = WireClient::new(session);
-                let end = exchange::fail::answer(&self.gate, &mut client, &mut exchange, error).await;
-                stayed(session);
-                finish::settle(&self.gate, exchange);
-                if end == End::Broken {
-                    EngineError::e_explain(ErrorType::ConnectionClosed, "broken off")
-                } else {
-                    Ok(Carried(None))
-                }
-            }
-        }
+    /// The whole exchange.
+    async fn serve(&self, session: &mut Session, exchange: &mut Exchange) -> End {
+        let end = exchange::serve(&*self.gate, &mut WireClient::new(session), exchange).await;
+        if end == End::Upgrade { upgrade::serve(&self.gate, session, exchange).await } else { end }
     }
 }
 
 #[async_trait]
 impl ProxyHttp for Edge {
-    type CTX = Carried;
+    type CTX = ();
 
-    fn new_ctx(&self) -> Carried {
-        Carried::default()
-    }
+    fn new_ctx(&self) {}
 
     /// Connection policy. The engine's own keep-alive is endless after the first request, so it is set on each.
-    async fn early_request_filter(&self, session: &mut Session, _ctx: &mut Carried) -> Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, _ctx: &mut ()) -> Result<()> {
         let live = self.gate.live.load();
         let limits = &live.settings.limits;
         let wire = &mut session.downstream_session;
@@ -111,114 +81,38 @@ impl ProxyHttp for Edge {
         Ok(())
     }
 
-    /// The whole exchange happens here. `Ok(true)`: answered; `Ok(false)`: an upgrade goes on in the engine's flow.
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Carried) -> Result<bool> {
+    /// The whole exchange happens here; nothing is left for the engine's own flow.
+    async fn request_filter(&self, session: &mut Session, _ctx: &mut ()) -> Result<bool> {
         let asks = session.req_header().headers.contains_key("upgrade");
         let mut exchange = self.begin(session);
         if asks && !exchange.upgrade {
             stayed(session);
         }
         self.gate.metrics.begun(1);
-        let mut client = WireClient::new(session);
-        let served = AssertUnwindSafe(exchange::serve(&*self.gate, &mut client, &mut exchange)).catch_unwind().await;
+        let served = AssertUnwindSafe(self.serve(session, &mut exchange)).catch_unwind().await;
         self.gate.metrics.begun(-1);
         let end = served.unwrap_or_else(|_| {
             exchange.sent.reason = Some(Reason::Limit);
             exchange.sent.error = Some(Error::gate("the gate made a mistake"));
             End::Broken
         });
-        match end {
-            End::Answered => {
-                if exchange.upgrade {
-                    stayed(session);
-                }
-                finish::settle(&self.gate, exchange);
-                Ok(true)
-            }
-            End::Broken => {
-                finish::settle(&self.gate, exchange);
-                EngineError::e_explain(ErrorType::ConnectionClosed, "broken off")
-            }
-            End::Upgrade => {
-                *ctx = self.carry(session, exchange).await?;
-                Ok(ctx.0.is_none())
-            }
+        if exchange.upgrade {
+            stayed(session);
         }
+        finish::settle(&self.gate, exchange);
+        if end == End::Answered { Ok(true) } else { EngineError::e_explain(ErrorType::ConnectionClosed, "broken off") }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Carried) -> Result<Box<HttpPeer>> {
-        match &ctx.0 {
-            Some(upgrade) => Ok(upgrade.peer.clone()),
-            None => Err(EngineError::explain(ErrorType::InternalError, "no plan")),
-        }
+    async fn upstream_peer(&self, _session: &mut Session, _ctx: &mut ()) -> Result<Box<HttpPeer>> {
+        EngineError::e_explain(ErrorType::InternalError, "every exchange ends before this")
     }
 
-    async fn upstream_request_filter(
-        &self,
-        _session: &mut Session,
-        request: &mut RequestHeader,
-        ctx: &mut Carried,
-    ) -> Result<()> {
-        if let Some(upgrade) = &ctx.0 {
-            let mut head = upgrade.head.clone();
-            for name in ["connection", "upgrade"] {
-                if let Some(value) = request.headers.get(name).cloned() {
-                    head.insert_header(name, value)?;
-                }
-            }
-            *request = head;
-        }
-        Ok(())
-    }
-
-    async fn upstream_response_filter(
-        &self,
-        session: &mut Session,
-        response: &mut ResponseHeader,
-        ctx: &mut Carried,
-    ) -> Result<()> {
-        if let Some(stream) = stream_of(&session.downstream_session) {
-            if response.status == StatusCode::SWITCHING_PROTOCOLS {
-                stream.switched();
-            } else if !response.status.is_informational() {
-                stream.stayed();
-            }
-        }
-        if let Some(upgrade) = &mut ctx.0 {
-            let policies = &upgrade.exchange.generation.policies;
-            let hooked = policies.has(Hook::OnResponse) || policies.has(Hook::OnEvent);
-            if hooked && response.status.is_success() {
-                // Not an upgrade after all: it must not slip past the hooks that ordinary responses go through.
-                return Err(EngineError::explain(ErrorType::InvalidHTTPHeader, "the upstream did not upgrade"));
-            }
-            upgrade.exchange.sent.status = Some(response.status.as_u16());
-            upgrade.exchange.sent.head_after = Some(upgrade.exchange.elapsed());
-        }
-        Ok(())
-    }
-
-    /// Only upgrades come here with something to say: the client gets the gate's own error, if nothing was sent.
-    async fn fail_to_proxy(&self, session: &mut Session, error: &EngineError, ctx: &mut Carried) -> FailToProxy {
-        if let Some(upgrade) = &mut ctx.0
-            && session.response_written().is_none()
-        {
-            let failure =
-                Error::upstream(Kind::Connect, "the upstream could not be reached").with_detail(error.to_string());
-            let mut client = WireClient::new(session);
-            exchange::fail::answer(&self.gate, &mut client, &mut upgrade.exchange, failure).await;
-        }
+    /// What there was to say was said by the exchange itself.
+    async fn fail_to_proxy(&self, _session: &mut Session, _error: &EngineError, _ctx: &mut ()) -> FailToProxy {
         FailToProxy { error_code: 0, can_reuse_downstream: false }
     }
 
-    async fn logging(&self, session: &mut Session, _error: Option<&EngineError>, ctx: &mut Carried) {
-        if let Some(upgrade) = ctx.0.take() {
-            let mut exchange = upgrade.exchange;
-            exchange.sent.bytes = session.body_bytes_sent() as u64;
-            finish::settle(&self.gate, exchange);
-        }
-    }
-
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Carried, _error: &EngineError) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _ctx: &(), _error: &EngineError) -> bool {
         true
     }
 }

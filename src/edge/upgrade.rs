@@ -1,37 +1,184 @@
-//! Prepares an upgrade: the head that the endpoint is sent, and the peer that the engine's own flow connects to.
+//! Serves an exchange that asks to leave HTTP: when the endpoint agrees, its bytes pass both ways until one side ends.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use pingora_core::upstreams::peer::HttpPeer;
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CONNECTION, UPGRADE};
+use pingora_proxy::Session;
+use tokio::time::Instant;
 
+use super::client::{WireClient, stream_of};
 use crate::error::{Error, Fault, Kind};
-use crate::exchange::Exchange;
-use crate::exchange::attempt::send;
-use crate::message::{Body, Request, RequestHead, Shared};
+use crate::exchange::attempt::{Committed, send};
+use crate::exchange::decision::PlannedAttempt;
+use crate::exchange::source::Source;
+use crate::exchange::wire::{Client, Connection};
+use crate::exchange::{AttemptRecord, End, Exchange, Reason, fail, heads, receive, relay};
+use crate::gate::Gate;
+use crate::message::{Body, Request, RequestHead, ResponseHead, Shared};
 use crate::policy::Hook;
-use crate::upstream::Endpoint;
-use crate::upstream::balance;
-use crate::upstream::dial::Dialer;
+use crate::upstream::dial::{Dialer, PingoraConnection};
+use crate::upstream::{Endpoint, Upstream, balance};
 
-/// The endpoint chosen for an exchange that asks to leave HTTP, and the head it is sent.
-pub(super) async fn prepare(dial: &Dialer, x: &mut Exchange) -> Result<(Box<HttpPeer>, RequestHead), Error> {
+/// Where an upgrade goes.
+struct Target {
+    planned: PlannedAttempt,
+    upstream: Arc<Upstream>,
+    endpoint: Arc<Endpoint>,
+}
+
+/// Serves the exchange to its end. Never fails: whatever goes wrong becomes a response, or a broken connection.
+pub(super) async fn serve(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange) -> End {
+    let result = match target(x) {
+        Ok(target) => live(gate, session, x, target).await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(end) => end,
+        Err(error) => fail::answer(gate, &mut WireClient::new(session), x, error).await,
+    }
+}
+
+/// The endpoint that the plan asks for first. An upgrade is tried once: what its endpoint does with it cannot be seen.
+fn target(x: &Exchange) -> Result<Target, Error> {
     let planned = x.plan.as_ref().and_then(|plan| plan.attempts.first());
     let chosen = planned.and_then(|planned| {
         let upstream = x.generation.upstreams.get(&planned.upstream)?;
         let excluded = |endpoint: &Endpoint| planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name);
         let endpoint = balance::choose(&upstream.endpoints, excluded, fastrand::f64())?;
-        Some((planned.clone(), Arc::clone(upstream), Arc::clone(endpoint)))
+        Some(Target { planned: planned.clone(), upstream: Arc::clone(upstream), endpoint: Arc::clone(endpoint) })
     });
-    let Some((planned, upstream, endpoint)) = chosen else {
-        return Err(Error::new(Fault::Gate, Kind::NoRoute, 502, "the plan holds no endpoint"));
-    };
-    let copy = Shared::new(Request { head: send::address(x, &endpoint)?, body: Body::Empty });
-    if x.generation.policies.has(Hook::OnAttempt) {
-        x.run.on_attempt(&copy, &planned, 1, &endpoint.name).await?;
+    chosen.ok_or_else(|| Error::new(Fault::Gate, Kind::NoRoute, 502, "the plan holds no endpoint"))
+}
+
+/// Asks the endpoint, and goes on as it answers.
+async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, target: Target) -> Result<End, Error> {
+    let began = Instant::now();
+    let asked = ask(gate, session, x, &target).await;
+    x.attempts.push(AttemptRecord {
+        upstream: target.upstream.name.clone(),
+        endpoint: target.endpoint.name.clone(),
+        model: target.planned.model.clone(),
+        status: asked.as_ref().ok().map(|(head, _)| head.status.as_u16()),
+        error: asked.as_ref().err().cloned(),
+        took: began.elapsed(),
+        waited: Duration::ZERO,
+    });
+    let (head, connection) = asked?;
+    let idle = target.upstream.timeouts.idle;
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return switch(session, x, head, connection, idle).await;
     }
-    let mut peer = dial.peer(&endpoint).await?;
-    // The engine's own flow knows one time-out: for the head, and between pieces of what follows.
-    peer.options.read_timeout = Some(upstream.timeouts.head.max(upstream.timeouts.idle));
-    let head = copy.lock().head.clone();
-    Ok((peer, head))
+    let source = Source::Live {
+        connection: Some(connection),
+        pending: std::collections::VecDeque::new(),
+        idle,
+        uploading: false,
+        until: x.deadline,
+        failed: None,
+    };
+    let head = heads::check_response(head)?;
+    let Target { upstream, endpoint, .. } = target;
+    let committed = Committed { head, source, upstream, endpoint, early_error: None };
+    relay::response(gate, &mut WireClient::new(session), x, committed).await
+}
+
+/// Sends the request on a connection of its own and waits for the final head.
+async fn ask(
+    gate: &Gate<Dialer>,
+    session: &mut Session,
+    x: &mut Exchange,
+    target: &Target,
+) -> Result<(ResponseHead, PingoraConnection), Error> {
+    let head = head(session, x, target).await?;
+    let mut connection = gate.dial.alone(&target.endpoint).await?;
+    connection.send_head(head, false).await?;
+    let patience = target.planned.timeout.unwrap_or(target.upstream.timeouts.head);
+    // A client that wants to talk does not stop talking before it begins.
+    session.downstream_session.set_abort_on_close(true);
+    let client = &mut WireClient::new(session);
+    tokio::select! {
+        biased;
+        head = final_head(&mut connection) => Ok((head?, connection)),
+        () = client.gone() => Err(receive::gone()),
+        () = tokio::time::sleep(patience) => Err(Error::upstream(Kind::Timeout, "the upstream did not answer in time")), // paced: the attempt's own deadline
+    }
+}
+
+/// The head that the endpoint is sent: like any other, but for the two headers that ask for the upgrade.
+async fn head(session: &Session, x: &mut Exchange, target: &Target) -> Result<RequestHead, Error> {
+    let copy = Shared::new(Request { head: send::address(x, &target.endpoint)?, body: Body::Empty });
+    if x.generation.policies.has(Hook::OnAttempt) {
+        x.run.on_attempt(&copy, &target.planned, 1, &target.endpoint.name).await?;
+    }
+    let mut head = copy.lock().head.clone();
+    let asked = session.req_header();
+    for (name, spelled) in [(CONNECTION, "Connection"), (UPGRADE, "Upgrade")] {
+        if let Some(value) = asked.headers.get(name) {
+            let _ = head.insert_header(spelled, value.clone());
+        }
+    }
+    Ok(head)
+}
+
+async fn final_head(connection: &mut PingoraConnection) -> Result<ResponseHead, Error> {
+    loop {
+        let head = connection.read_head().await?;
+        if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(head);
+        }
+    }
+}
+
+/// Tells the client that the protocol changes, and passes bytes until one side ends.
+async fn switch(
+    session: &mut Session,
+    x: &mut Exchange,
+    head: ResponseHead,
+    mut connection: PingoraConnection,
+    idle: Duration,
+) -> Result<End, Error> {
+    x.sent.status = Some(head.status.as_u16());
+    x.sent.head_after = Some(x.elapsed());
+    x.sent.reason = Some(Reason::Upgraded);
+    // From here on silence is the two sides' own affair, within `idle`.
+    session.downstream_session.set_read_timeout(None);
+    connection.switch();
+    let told = WireClient::new(session).send_head(head, false).await;
+    if let Some(stream) = stream_of(&session.downstream_session) {
+        stream.switched();
+    }
+    if told.is_ok() {
+        carry(session, x, &mut connection, idle).await;
+    }
+    connection.release(false).await;
+    Ok(End::Broken)
+}
+
+/// Passes bytes both ways until one side ends, or neither says anything for `idle`.
+async fn carry(session: &mut Session, x: &mut Exchange, connection: &mut PingoraConnection, idle: Duration) {
+    loop {
+        tokio::select! {
+            said = session.downstream_session.read_request_body() => {
+                let Ok(Some(piece)) = said else { return };
+                if !matches!(tokio::time::timeout(idle, connection.carry(piece)).await, Ok(Ok(()))) {
+                    return;
+                }
+            }
+            said = connection.read_body() => {
+                let Ok(Some(piece)) = said else { return };
+                x.sent.bytes += piece.len() as u64;
+                if pass(session, piece).await.is_err() {
+                    return;
+                }
+            }
+            () = tokio::time::sleep(idle) => return, // paced: the longest silence
+        }
+    }
+}
+
+async fn pass(session: &mut Session, piece: Bytes) -> Result<(), Error> {
+    WireClient::new(session).send_body(piece).await
 }

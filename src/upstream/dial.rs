@@ -49,6 +49,17 @@ pub struct PingoraConnection {
     answer: Answer,
 }
 
+/// Which connection is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    /// From the pool, if one is there.
+    Pooled,
+    /// A new one, apart from the pool.
+    Fresh,
+    /// A new one, apart from the pool, that speaks HTTP/1.1.
+    Alone,
+}
+
 /// What has come of a response, as far as a repetition of the request depends on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answer {
@@ -83,23 +94,33 @@ impl Dialer {
         }))
     }
 
-    /// The connector's form of an endpoint, for exchanges that pingora's own flow carries on (upgrades).
-    pub async fn peer(&self, endpoint: &Endpoint) -> Result<Box<HttpPeer>, Error> {
-        let addresses = self.0.resolver.resolve(&endpoint.host, endpoint.port).await?;
-        let Some(address) = addresses.first() else {
-            return Err(Error::upstream(Kind::Connect, "the upstream's name has no address"));
-        };
-        let mut peer = endpoint.peers.at(*address, endpoint)?.as_ref().clone();
-        peer.options.alpn = ALPN::H1;
-        Ok(Box::new(peer))
+    /// A connection for an exchange that may leave HTTP: HTTP/1.1, and apart from the pool.
+    pub async fn alone(&self, endpoint: &Endpoint) -> Result<PingoraConnection, Error> {
+        self.reach(endpoint, Sort::Alone).await
     }
 
-    async fn open(&self, endpoint: &Endpoint, address: SocketAddr, fresh: bool) -> Result<PingoraConnection, Error> {
+    /// A connection to the first of an endpoint's addresses that takes one.
+    async fn reach(&self, endpoint: &Endpoint, sort: Sort) -> Result<PingoraConnection, Error> {
+        let addresses = self.0.resolver.resolve(&endpoint.host, endpoint.port).await?;
+        let mut last = None;
+        for address in addresses {
+            match self.open(endpoint, address, sort).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::upstream(Kind::Connect, "the upstream's name has no address")))
+    }
+
+    async fn open(&self, endpoint: &Endpoint, address: SocketAddr, sort: Sort) -> Result<PingoraConnection, Error> {
         let mut peer = endpoint.peers.at(address, endpoint)?;
-        if fresh {
-            let mut alone = peer.as_ref().clone();
-            alone.group_key = fastrand::u64(1..);
-            peer = Arc::new(alone);
+        if sort != Sort::Pooled {
+            let mut apart = peer.as_ref().clone();
+            apart.group_key = fastrand::u64(1..);
+            if sort == Sort::Alone {
+                apart.options.alpn = ALPN::H1;
+            }
+            peer = Arc::new(apart);
         }
         let opened = if peer.options.alpn.get_max_http_version() == 1 {
             self.0.plain(peer.as_ref()).await
@@ -116,7 +137,7 @@ impl Dialer {
             scheme: endpoint.scheme(),
             keep_alive: endpoint.keep_alive,
             open: true,
-            fresh,
+            fresh: sort != Sort::Pooled,
             answer: Answer::Awaited,
         })
     }
@@ -167,21 +188,26 @@ impl Dial for Dialer {
         endpoint: &Arc<Endpoint>,
         fresh: bool,
     ) -> Result<PingoraConnection, Error> {
-        let addresses = self.0.resolver.resolve(&endpoint.host, endpoint.port).await?;
-        let mut last = None;
-        for address in addresses {
-            match self.open(endpoint, address, fresh).await {
-                Ok(connection) => return Ok(connection),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| Error::upstream(Kind::Connect, "the upstream's name has no address")))
+        self.reach(endpoint, if fresh { Sort::Fresh } else { Sort::Pooled }).await
     }
 }
 
 // === impl PingoraConnection ===
 
 impl PingoraConnection {
+    /// Says that the endpoint's 101 is believed: what is written from here on is another protocol's.
+    pub fn switch(&mut self) {
+        if let HttpSession::H1(session) = &mut self.session {
+            session.maybe_upgrade_body_writer();
+        }
+    }
+
+    /// Sends bytes of another protocol.
+    pub async fn carry(&mut self, piece: Bytes) -> Result<(), Error> {
+        let sent = self.session.write_request_body(piece, false).await;
+        sent.map_err(|error| translate_io(&error))
+    }
+
     /// Says whether a body is about to follow what was written.
     fn hold(&self, hold: bool) {
         if let HttpSession::H1(session) = &self.session

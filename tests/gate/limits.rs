@@ -1,7 +1,7 @@
 //! What clients and upstreams are held to: deadlines, sizes, numbers.
 
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -114,7 +114,7 @@ fn heads_that_are_too_large_are_refused() {
 
 #[test]
 fn an_upstream_that_cannot_be_reached_is_a_bad_gateway() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_kept, nobody) = wire::nobody();
     let gate = Bundled::before(&format!("http://{nobody}"), "");
     let mut talk = gate.talk();
     for _ in 0..2 {

@@ -107,7 +107,7 @@ fn a_refused_upgrade_leaves_a_connection_that_serves_on() {
 
 #[test]
 fn an_unreachable_upstream_refuses_an_upgrade_in_words() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_kept, nobody) = wire::nobody();
     let gate = Bundled::before(&format!("http://{nobody}"), "");
     let mut talk = gate.talk();
     talk.send(ASKS);
@@ -164,4 +164,32 @@ fn policies_decide_about_upgrades_too() {
     let said = talk.read();
     assert_eq!(said.status, 401, "{said:?}");
     assert_eq!(upstream.count(), 0);
+}
+
+#[test]
+fn an_answer_in_place_of_an_upgrade_meets_the_hooks() {
+    let upstream = Service::saying(answer(200, &[], "plain"));
+    let lua = "return policy { api = 1, on_response = function(res) res:set_text(res:text() .. \" and read\") end }";
+    let gate = Bundled::policy(&upstream.url(), "", lua);
+    let mut talk = gate.talk();
+    talk.send(ASKS);
+    assert_eq!(talk.read().text(), "plain and read");
+    assert_eq!(talk.get("/next", &[]).text(), "plain and read", "the connection serves on");
+}
+
+#[test]
+fn a_client_that_leaves_before_its_upgrade_is_answered_lets_the_upstream_go() {
+    let (told, heard) = mpsc::channel();
+    let address = wire::accept(move |_, mut stream| {
+        wire::read_head(&mut stream);
+        told.send(()).unwrap();
+        let _ = stream.read(&mut [0]);
+        told.send(()).unwrap();
+    });
+    let gate = Bundled::before(&format!("http://{address}"), "");
+    let mut talk = gate.talk();
+    talk.send(ASKS);
+    heard.recv().unwrap();
+    drop(talk);
+    heard.recv_timeout(Duration::from_secs(10)).expect("the upstream is not let go");
 }

@@ -4,6 +4,8 @@ use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
+use socket2::{Domain, Socket, Type};
+
 /// Accepts connections and plays each with `play`, which is told its number, from 1.
 pub(crate) fn accept(play: impl Fn(usize, TcpStream) + Send + Sync + Clone + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -31,4 +33,12 @@ pub(crate) fn read_until(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
 /// Reads a head.
 pub(crate) fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&read_until(stream, b"\r\n\r\n")).into_owned()
+}
+
+/// An address at which nobody listens, and nobody else will while the socket is kept.
+pub(crate) fn nobody() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
 }
