@@ -67,7 +67,7 @@ pub async fn serve(listener: TcpListener, name: String, shutdown: impl Future) -
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => { connections.spawn(welcome(Arc::clone(&mock), stream)); }
-                Err(_) => tokio::time::sleep(REST).await,
+                Err(_) => tokio::time::sleep(REST).await, // paced: the system is out of files
             },
         }
     }

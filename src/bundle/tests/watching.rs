@@ -246,8 +246,7 @@ async fn a_burst_of_saves_is_few_states_and_the_last_one_comes_last() {
     let writer = tokio::task::spawn_blocking(move || {
         for number in 0..200 {
             replace(&root, "a.lua", &format!("return {number}"));
-            // paced: two hundred saves in one second, as a tool that saves without pause does.
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5)); // paced: two hundred saves in a second, as some tools do
         }
     });
     let mut yields = 0;

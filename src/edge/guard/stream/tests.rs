@@ -200,8 +200,7 @@ async fn a_head_that_trickles_past_its_deadline_is_answered_408() {
     let trickle = tokio::spawn(async move {
         for byte in GET {
             client.write_all(&[*byte]).await.unwrap();
-            // paced: the clock is paused, so this only moves virtual time between two bytes of the head.
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            tokio::time::sleep(Duration::from_secs(2)).await; // paced: virtual time between two bytes of the head
         }
     });
     assert_eq!(read(&mut guard).await, stand_in(408, "head not complete in time"));
