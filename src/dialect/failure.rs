@@ -1,0 +1,45 @@
+//! What an upstream says went wrong, in no dialect's words.
+
+/// An upstream's error, from a body or from within a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The HTTP status; inside a stream the one that fits.
+    pub status: u16,
+    /// What it means.
+    pub kind: FailureKind,
+    /// The upstream's own words. Already stripped of keys and addresses.
+    pub message: String,
+    /// The upstream's machine-readable code (`context_length_exceeded`, `model_not_found`), as it came.
+    pub code: Option<String>,
+    /// The parameter at fault.
+    pub param: Option<String>,
+}
+
+/// What a failure means, whatever the dialect calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// The request is not valid.
+    Invalid,
+    /// It is longer than the model's context.
+    ContextLength,
+    /// A content policy forbids it.
+    ContentPolicy,
+    /// The key is missing or wrong.
+    Auth,
+    /// The key may not do this.
+    Permission,
+    /// The model, or the path, does not exist.
+    NotFound,
+    /// The body is too large.
+    TooLarge,
+    /// Too many requests or tokens; see the response's Retry-After.
+    RateLimit,
+    /// The account's money or quota is used up.
+    Quota,
+    /// The upstream has no room now.
+    Overloaded,
+    /// It took too long.
+    Timeout,
+    /// The upstream broke.
+    Server,
+}
