@@ -44,7 +44,7 @@ use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
 use crate::gate::memory::Share;
 use crate::generation::Generation;
-use crate::message::{Request, Shared};
+use crate::message::{Owned, Request};
 use crate::policy::Run;
 use decision::{CacheRule, Identity, Plan};
 use wire::{Client, Dial};
@@ -72,7 +72,7 @@ pub struct Exchange {
     /// The dialect that the path speaks.
     pub dialect: Option<Dialect>,
     /// The request, as the client sent it and as `on_request` left it.
-    pub request: Shared<Request>,
+    pub request: Owned<Request>,
     /// The policies' side.
     pub run: Run,
     /// Who is calling.

@@ -84,6 +84,11 @@ pub enum ServedBy {
 #[derive(Debug)]
 pub struct Shared<M>(Arc<Inner<M>>);
 
+/// The exchange's own hold on a [`Shared`] message: when it ends, the message is emptied. A policy's objects live until
+/// their VM collects garbage, many exchanges later, and heads kept for so long would come from cold memory each time.
+#[derive(Debug)]
+pub struct Owned<M: Default>(Shared<M>);
+
 #[derive(Debug)]
 struct Inner<M> {
     message: Mutex<M>,
@@ -97,6 +102,25 @@ struct Inner<M> {
 pub trait HasBody {
     /// The body's place in the message.
     fn body_mut(&mut self) -> &mut Body;
+}
+
+// === impl Request ===
+
+impl Default for Request {
+    /// What is left of a request after its exchange.
+    fn default() -> Self {
+        Self { head: http::Request::new(()).into_parts().0.into(), body: Body::Empty }
+    }
+}
+
+// === impl Response ===
+
+impl Default for Response {
+    /// What is left of a response after its exchange.
+    fn default() -> Self {
+        let head = http::Response::new(()).into_parts().0.into();
+        Self { head, body: Body::Empty, streaming: false, served_by: ServedBy::Policy }
+    }
 }
 
 // === impl Body ===
@@ -198,6 +222,29 @@ impl<M: HasBody> Shared<M> {
     pub fn fill(&self, body: Body) {
         *self.lock().body_mut() = body;
         self.0.filled.notify_waiters();
+    }
+}
+
+// === impl Owned ===
+
+impl<M: Default> Owned<M> {
+    /// Puts a message where policies can reach it for as long as this lives.
+    pub fn new(message: M) -> Self {
+        Self(Shared::new(message))
+    }
+}
+
+impl<M: Default> std::ops::Deref for Owned<M> {
+    type Target = Shared<M>;
+
+    fn deref(&self) -> &Shared<M> {
+        &self.0
+    }
+}
+
+impl<M: Default> Drop for Owned<M> {
+    fn drop(&mut self) {
+        drop(std::mem::take(&mut *self.0.lock()));
     }
 }
 

@@ -139,7 +139,7 @@ pub enum Stop {
     Tool,
     /// It wrote one of the stop texts, this one where the wire says it.
     Sequence(Option<String>),
-    /// A filter held it back.
+    /// A content policy held it back.
     Filter,
     /// The model declined.
     Refusal,

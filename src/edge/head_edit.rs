@@ -1,6 +1,7 @@
 //! Puts right two lines of a response head that the engine sets on its own: `Date` and `Connection`.
 
-use memchr::memmem;
+use bytes::BytesMut;
+use memchr::memchr;
 
 use crate::message::ResponseHead;
 
@@ -29,12 +30,12 @@ impl HeadEdit {
         Self { date, persists }
     }
 
-    /// The head with those lines put right. Anything that does not look like a head is left alone.
-    pub fn apply(&self, head: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(head.len() + 32);
+    /// Writes the head with those lines put right. Anything that does not look like a head is left alone.
+    pub fn apply(&self, head: &[u8], out: &mut BytesMut) {
+        out.reserve(head.len() + 32);
         let mut rest = head;
-        while let Some(end) = memmem::find(rest, b"\r\n") {
-            let (line, tail) = rest.split_at(end + 2);
+        while let Some(end) = memchr(b'\n', rest) {
+            let (line, tail) = rest.split_at(end + 1);
             match self.line(line) {
                 Some(Line::Drop) => {}
                 Some(Line::Date(date)) => out.extend_from_slice(date),
@@ -43,7 +44,6 @@ impl HeadEdit {
             rest = tail;
         }
         out.extend_from_slice(rest);
-        out
     }
 
     fn line(&self, line: &[u8]) -> Option<Line<'_>> {
@@ -69,17 +69,23 @@ fn starts(line: &[u8], name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    fn applied(edit: &HeadEdit, head: &[u8]) -> BytesMut {
+        let mut out = BytesMut::new();
+        edit.apply(head, &mut out);
+        out
+    }
+
     #[test]
     fn the_upstreams_date_is_put_back() {
         let edit = HeadEdit { date: Some(b"date: yesterday\r\n".to_vec()), persists: true };
         let head = b"HTTP/1.1 200 OK\r\nDate: now\r\nX: 1\r\nConnection: keep-alive\r\n\r\n";
-        assert_eq!(edit.apply(head), b"HTTP/1.1 200 OK\r\ndate: yesterday\r\nX: 1\r\n\r\n");
+        assert_eq!(applied(&edit, head), &b"HTTP/1.1 200 OK\r\ndate: yesterday\r\nX: 1\r\n\r\n"[..]);
     }
 
     #[test]
     fn a_date_of_the_gates_own_stays_where_none_came() {
         let edit = HeadEdit { date: None, persists: false };
         let head = b"HTTP/1.1 200 OK\r\nDate: now\r\nConnection: keep-alive\r\n\r\n";
-        assert_eq!(edit.apply(head), head);
+        assert_eq!(applied(&edit, head), &head[..]);
     }
 }

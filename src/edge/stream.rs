@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ use super::head_edit::HeadEdit;
 
 /// Writes are gathered up to this many bytes before they go out.
 const GATHER: usize = 16 * 1024;
+
+/// How the engine ends the line that announces a chunked body.
+static CHUNKED: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"chunked\r\n"));
 
 /// The connection under the guard.
 pub enum Transport {
@@ -112,9 +115,9 @@ impl ClientStream {
 
     /// Takes a head: it waits for the body, or for the engine's flush.
     fn take_head(&mut self, head: &[u8], edit: &HeadEdit) {
-        let chunked = memmem::find(head, b"chunked\r\n").is_some();
+        let chunked = CHUNKED.find(head).is_some();
         self.pass = if chunked { Pass::OnFlush } else { Pass::AtOnce };
-        self.out.extend_from_slice(&edit.apply(head));
+        edit.apply(head, &mut self.out);
     }
 
     /// Writes out what was gathered.

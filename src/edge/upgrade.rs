@@ -17,7 +17,7 @@ use crate::exchange::source::Source;
 use crate::exchange::wire::{Client, Connection};
 use crate::exchange::{AttemptRecord, End, Exchange, Reason, fail, heads, receive, relay};
 use crate::gate::Gate;
-use crate::message::{Body, Request, RequestHead, ResponseHead, Shared};
+use crate::message::{Body, Owned, Request, RequestHead, ResponseHead};
 use crate::policy::Hook;
 use crate::upstream::dial::{Dialer, PingoraConnection};
 use crate::upstream::{Endpoint, Upstream, balance};
@@ -109,7 +109,7 @@ async fn ask(
 
 /// The head that the endpoint is sent: like any other, but for the two headers that ask for the upgrade.
 async fn head(session: &Session, x: &mut Exchange, target: &Target) -> Result<RequestHead, Error> {
-    let copy = Shared::new(Request { head: send::address(x, &target.endpoint)?, body: Body::Empty });
+    let copy = Owned::new(Request { head: send::address(x, &target.endpoint)?, body: Body::Empty });
     if x.generation.policies.has(Hook::OnAttempt) {
         x.run.on_attempt(&copy, &target.planned, 1, &target.endpoint.name).await?;
     }

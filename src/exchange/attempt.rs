@@ -8,7 +8,6 @@ pub mod send;
 
 mod upload;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,8 +70,8 @@ struct Progress {
     plan: Plan,
     /// The plan's entry in use.
     at: usize,
-    /// Endpoints tried, as `upstream/endpoint`.
-    tried: HashSet<String>,
+    /// Endpoints tried.
+    tried: Vec<Arc<Endpoint>>,
     /// The last endpoint tried: it is tried again only when there is no other.
     last: Option<Try>,
 }
@@ -84,7 +83,7 @@ pub async fn run<C: Client, D: Dial>(
     x: &mut Exchange,
     plan: Plan,
 ) -> Result<Committed<D::Connection>, Error> {
-    let mut progress = Progress { plan, at: 0, tried: HashSet::new(), last: None };
+    let mut progress = Progress { plan, at: 0, tried: Vec::new(), last: None };
     let mut best: Option<Committed<D::Connection>> = None;
     let mut waited = Duration::ZERO;
     let mut failure = Error::gate("the plan holds no attempt");
@@ -271,7 +270,7 @@ impl Progress {
     fn next<D: Dial>(&mut self, gate: &Gate<D>, x: &Exchange) -> Option<Try> {
         while let Some(planned) = self.plan.attempts.get(self.at) {
             if let Some(next) = self.choose(gate, x, planned) {
-                self.tried.insert(mark(&next.upstream, &next.endpoint));
+                self.tried.push(Arc::clone(&next.endpoint));
                 return Some(next);
             }
             self.at += 1;
@@ -285,8 +284,7 @@ impl Progress {
     fn choose<D: Dial>(&self, gate: &Gate<D>, x: &Exchange, planned: &PlannedAttempt) -> Option<Try> {
         let upstream = x.generation.upstreams.get(&planned.upstream)?;
         let excluded = |endpoint: &Endpoint| {
-            self.tried.contains(&mark(upstream, endpoint))
-                || planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name)
+            self.was_tried(endpoint) || planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name)
         };
         let endpoint = balance::choose(&upstream.endpoints, excluded, gate.draw())?;
         Some(Try { planned: planned.clone(), upstream: Arc::clone(upstream), endpoint: Arc::clone(endpoint) })
@@ -294,19 +292,24 @@ impl Progress {
 
     /// How many endpoints of the plan were not tried.
     fn untried(&self, x: &Exchange, current: &Try) -> usize {
-        let mut left = HashSet::new();
+        let mut left: Vec<&Endpoint> = Vec::new();
         for planned in &self.plan.attempts {
             let Some(upstream) = x.generation.upstreams.get(&planned.upstream) else {
                 continue;
             };
             for endpoint in &upstream.endpoints {
-                if planned.endpoint.as_ref().is_none_or(|wanted| *wanted == endpoint.name) {
-                    left.insert(mark(upstream, endpoint));
+                let wanted = planned.endpoint.as_ref().is_none_or(|wanted| *wanted == endpoint.name);
+                let counted = same(endpoint, &current.endpoint) || left.iter().any(|other| same(other, endpoint));
+                if wanted && !counted && !self.was_tried(endpoint) {
+                    left.push(endpoint);
                 }
             }
         }
-        left.remove(&mark(&current.upstream, &current.endpoint));
-        left.iter().filter(|name| !self.tried.contains(*name)).count()
+        left.len()
+    }
+
+    fn was_tried(&self, endpoint: &Endpoint) -> bool {
+        self.tried.iter().any(|tried| same(tried, endpoint))
     }
 
     /// Takes up what `failover` answered: where to go on, and how long to wait first.
@@ -323,6 +326,7 @@ impl Progress {
     }
 }
 
-fn mark(upstream: &Upstream, endpoint: &Endpoint) -> String {
-    format!("{}/{}", upstream.name, endpoint.name)
+/// Whether two references are to one endpoint of a generation.
+fn same(one: &Endpoint, other: &Endpoint) -> bool {
+    std::ptr::eq(one, other)
 }

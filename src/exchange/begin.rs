@@ -8,7 +8,7 @@ use super::wire::Dial;
 use super::{CacheState, Exchange, Intake, Peer, Sent, forwarding, heads, receive};
 use crate::dialect::Dialect;
 use crate::gate::Gate;
-use crate::message::{Body, Request, RequestHead, Shared};
+use crate::message::{Body, Owned, Request, RequestHead, Shared};
 use crate::policy::Facts;
 
 /// A request whose head has arrived.
@@ -44,7 +44,7 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
     };
     let method = head.method.clone();
     let target = String::from_utf8_lossy(head.raw_path()).into_owned();
-    let request = Shared::new(Request { head, body });
+    let request = Owned::new(Request { head, body });
     let facts = Facts {
         id: id.clone(),
         client_ip,
@@ -53,7 +53,7 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         started,
         deadline,
         generation: generation.short_hash().to_owned(),
-        request: request.clone(),
+        request: Shared::clone(&request),
     };
     let run = generation.policies.begin(worker, facts);
     Exchange {

@@ -21,7 +21,7 @@ use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
 use crate::gate::memory::Share;
-use crate::message::{Body, HeadError, Response, ResponseHead, ServedBy, Shared};
+use crate::message::{Body, HeadError, Owned, Response, ResponseHead, ServedBy, Shared};
 use crate::policy::Hook;
 use crate::stream::Wire;
 use events::Events;
@@ -117,7 +117,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
     let bodied = heads::has_body(&x.method, head.status);
     let wire = stream_wire(&head).filter(|_| bodied);
     let mut tape = if fresh { tape(gate, x, &head, wire) } else { None };
-    let response = Shared::new(Response {
+    let response = Owned::new(Response {
         head,
         body: if bodied { Body::Unread } else { Body::Empty },
         streaming: wire.is_some(),
@@ -130,7 +130,8 @@ async fn send<C: Client, D: Dial, N: Connection>(
     // A hook may have changed the status to one that has no body.
     let bodied = bodied && heads::has_body(&x.method, response.lock().head.status);
     let events = wire.filter(|_| bodied).map(|wire| Events::new(wire, x));
-    let (head, whole) = framed(&response, events.as_ref(), bodied);
+    let shown = x.generation.policies.has(Hook::OnResponse);
+    let (head, whole) = framed(&response, events.as_ref(), bodied, shown);
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
     x.sent.status = Some(head.status.as_u16());
     let sent = client.send_head(marked(x, head), end).await;
@@ -197,8 +198,14 @@ async fn with_response_body<C: Client, N: Connection, F: Future>(
     }
 }
 
-/// The head to send, with its framing, and the body if it is in memory.
-fn framed(response: &Shared<Response>, events: Option<&Events>, bodied: bool) -> (ResponseHead, Option<Bytes>) {
+/// The head to send, with its framing, and the body if it is in memory. A response that was `shown` to policies stays
+/// as they know it.
+fn framed(
+    response: &Shared<Response>,
+    events: Option<&Events>,
+    bodied: bool,
+    shown: bool,
+) -> (ResponseHead, Option<Bytes>) {
     let mut response = response.lock();
     let whole = response.body.bytes().filter(|_| bodied);
     let head = &mut response.head;
@@ -215,7 +222,8 @@ fn framed(response: &Shared<Response>, events: Option<&Events>, bodied: bool) ->
             heads::frame_response(head, length.map_or(Framing::Open, Framing::Length));
         }
     }
-    (head.clone(), whole)
+    let head = if shown { head.clone() } else { std::mem::take(&mut *response).head };
+    (head, whole)
 }
 
 /// Adds the gate's traces to a head about to be sent.

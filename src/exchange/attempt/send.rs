@@ -18,7 +18,7 @@ use crate::exchange::wire::{Client, Connection, Dial};
 use crate::exchange::{Exchange, receive::with_body};
 use crate::gate::Gate;
 use crate::json::{self, Fragment, Item};
-use crate::message::{Body, Request, RequestHead, ResponseHead, Shared};
+use crate::message::{Body, Owned, Request, RequestHead, ResponseHead};
 use crate::policy::Hook;
 use crate::upstream::{Endpoint, Upstream};
 
@@ -130,13 +130,13 @@ async fn on_attempt<C: Client>(
     endpoint: &Endpoint,
     request: Request,
 ) -> Result<Request, Error> {
-    let copy = Shared::new(request);
+    let copy = Owned::new(request);
     let number = u32::try_from(x.attempts.len() + 1).unwrap_or(u32::MAX);
     let limits = &x.generation.settings.limits;
     let hook = x.run.on_attempt(&copy, planned, number, &endpoint.name);
     with_body(client, &x.request, Some(&copy), limits, &mut x.intake, hook).await??;
     let mut edited = copy.lock();
-    Ok(Request { head: edited.head.clone(), body: std::mem::replace(&mut edited.body, Body::Streamed) })
+    Ok(std::mem::take(&mut *edited))
 }
 
 /// The head for one endpoint: the client's, without what concerned its connection, with the endpoint's address
