@@ -11,6 +11,7 @@ pub mod codec;
 pub mod event;
 pub mod failure;
 pub mod id;
+pub mod keep;
 pub mod loss;
 pub mod seal;
 
