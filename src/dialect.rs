@@ -10,8 +10,10 @@ pub mod chat;
 pub mod codec;
 pub mod event;
 pub mod failure;
+pub mod habits;
 pub mod id;
 pub mod loss;
+pub mod read;
 pub mod seal;
 
 /// A wire format, by the operation that a path names.
