@@ -164,6 +164,11 @@ impl<'a> Fields<'a> {
         self.map.get(name)?.as_str()
     }
 
+    /// A field that stays where it is.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.map.get(name)
+    }
+
     /// That a field is missing.
     pub fn missing(&self, name: &str) -> Malformed {
         self.path.field(name).malformed("is required")

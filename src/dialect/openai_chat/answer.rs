@@ -1,0 +1,102 @@
+//! Whole answers of the chat dialect: read as a stream of one chunk, written from all events.
+
+use serde_json::{Map, Value, json};
+
+use super::fold::Fold;
+use super::head::Head;
+use super::reader::ChatReader;
+use super::{failure, request, usage};
+use crate::dialect::codec::{Malformed, Stamp};
+use crate::dialect::event::{Event, EventKind, Start, Usage};
+use crate::dialect::id::Ids;
+use crate::dialect::loss::Losses;
+
+/// Reads a whole answer.
+pub(super) fn read(body: Value, ids: &mut Ids) -> Result<Vec<Event>, Malformed> {
+    let error = body.get("error").is_some_and(|error| !error.is_null());
+    if !error && !body.get("choices").is_some_and(Value::is_array) {
+        return Err(Malformed::at("choices", "expected an array"));
+    }
+    let mut reader = ChatReader::new(ids.clone());
+    let mut events = Vec::new();
+    reader.chunk(body, &mut events);
+    reader.end(&mut events);
+    *ids = reader.into_ids();
+    Ok(events)
+}
+
+/// What all events of an answer say, choice by choice.
+#[derive(Default)]
+struct Sum {
+    /// Its head, once known.
+    start: Start,
+    /// The choices, in the order they came.
+    choices: Vec<Fold>,
+    /// Top-level fields that came later than the start.
+    late: Map<String, Value>,
+    /// The last usage.
+    usage: Option<Usage>,
+}
+
+/// Writes a whole answer; an error's body if it failed.
+pub(super) fn write(events: Vec<Event>, stamp: &Stamp, losses: &mut Losses) -> Value {
+    let mut sum = Sum::default();
+    let mut own = false;
+    for Event { choice, kind } in events {
+        match kind {
+            EventKind::Start(start) => {
+                own = start.extra.get("object").is_some_and(|object| object == super::MARK);
+                sum.start = start;
+            }
+            EventKind::Usage(usage) => sum.usage = Some(usage),
+            EventKind::Failed(failure) => return failure::write(&failure),
+            EventKind::Raw(value) => sum.raw(value, losses),
+            EventKind::Ping | EventKind::End => {}
+            kind => sum.choice(choice).add(kind, own, losses),
+        }
+    }
+    sum.finish(stamp, losses)
+}
+
+// === impl Sum ===
+
+impl Sum {
+    fn choice(&mut self, index: u32) -> &mut Fold {
+        let at = self.choices.iter().position(|choice| choice.index == index).unwrap_or_else(|| {
+            self.choices.push(Fold::new(index));
+            self.choices.len() - 1
+        });
+        &mut self.choices[at]
+    }
+
+    fn raw(&mut self, value: Value, losses: &mut Losses) {
+        let Some(Value::Object(mut raw)) = super::own_raw(value, losses) else { return };
+        if let Some(Value::Array(choices)) = raw.shift_remove("choices") {
+            for choice in choices {
+                let Value::Object(choice) = choice else { continue };
+                let index = choice.get("index").and_then(Value::as_u64).and_then(|index| u32::try_from(index).ok());
+                self.choice(index.unwrap_or(0)).raw(choice);
+            }
+        }
+        self.late.extend(raw);
+    }
+
+    fn finish(mut self, stamp: &Stamp, losses: &mut Losses) -> Value {
+        self.choice(0);
+        self.choices.sort_by_key(|choice| choice.index);
+        let functions = request::asked_for_functions(&stamp.chat);
+        let Head { id, created, model, extra, own } =
+            Head::new(self.start, "chatcmpl-", &mut stamp.clone(), losses);
+        let choices: Vec<Value> =
+            self.choices.into_iter().map(|choice| choice.choice(own, functions, losses)).collect();
+        let mut body = json!({
+            "id": id, "object": "chat.completion", "created": created, "model": model, "choices": choices,
+        });
+        if let Some(body) = body.as_object_mut() {
+            body.extend(self.usage.map(|usage| ("usage".to_owned(), usage::write(&usage, own))));
+            body.extend(extra);
+            body.extend(self.late);
+        }
+        body
+    }
+}
