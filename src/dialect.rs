@@ -14,6 +14,7 @@ pub mod habits;
 pub mod id;
 pub mod loss;
 pub mod openai_chat;
+pub mod openai_completions;
 pub mod read;
 pub mod seal;
 

@@ -14,6 +14,7 @@ mod choice;
 mod details;
 pub(crate) mod failure;
 mod fold;
+mod gemini;
 pub(super) mod head;
 pub(super) mod reader;
 pub(super) mod request;
@@ -51,7 +52,7 @@ impl Codec for OpenAiChat {
     }
 
     fn read_answer(&self, body: Value, ids: &mut Ids) -> Result<Vec<Event>, Malformed> {
-        answer::read(body, ids)
+        reader::whole(body, ids)
     }
 
     fn write_answer(&self, events: Vec<Event>, stamp: &Stamp, losses: &mut Losses) -> Value {

@@ -1,29 +1,13 @@
-//! Whole answers of the chat dialect: read as a stream of one chunk, written from all events.
+//! Writing whole answers of the chat dialect from all their events.
 
 use serde_json::{Map, Value, json};
 
 use super::fold::Fold;
 use super::head::Head;
-use super::reader::ChatReader;
 use super::{failure, request, usage};
-use crate::dialect::codec::{Malformed, Stamp};
+use crate::dialect::codec::Stamp;
 use crate::dialect::event::{Event, EventKind, Start, Usage};
-use crate::dialect::id::Ids;
 use crate::dialect::loss::Losses;
-
-/// Reads a whole answer.
-pub(super) fn read(body: Value, ids: &mut Ids) -> Result<Vec<Event>, Malformed> {
-    let error = body.get("error").is_some_and(|error| !error.is_null());
-    if !error && !body.get("choices").is_some_and(Value::is_array) {
-        return Err(Malformed::at("choices", "expected an array"));
-    }
-    let mut reader = ChatReader::new(ids.clone());
-    let mut events = Vec::new();
-    reader.chunk(body, &mut events);
-    reader.end(&mut events);
-    *ids = reader.into_ids();
-    Ok(events)
-}
 
 /// What all events of an answer say, choice by choice.
 #[derive(Default)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{MARK, details, stop};
+use super::{MARK, details, gemini, stop};
 use crate::dialect::event::{Event, EventKind, Stop};
 use crate::dialect::id::Ids;
 use crate::dialect::read::Fields;
@@ -24,6 +24,8 @@ pub(super) struct Choice {
     calls: Vec<Call>,
     /// `OpenRouter`'s details of the thoughts that are open.
     details: Vec<Value>,
+    /// Whether thoughts came as plain text, which details then only repeat.
+    plain: bool,
     /// Whether anything was said, so that a cumulative message says nothing new.
     pub(super) spoke: bool,
     /// Whether a call was seen that only this dialect knows.
@@ -64,6 +66,7 @@ impl Choice {
             text: None,
             calls: Vec::new(),
             details: Vec::new(),
+            plain: false,
             spoke: false,
             called: false,
             refused: false,
@@ -77,8 +80,8 @@ impl Choice {
         self.thoughts(&mut delta, out);
         match delta.take("content") {
             Some(Value::String(text)) => self.say(Kind::Text, text, out),
-            Some(Value::Array(parts)) => parts.into_iter().for_each(|part| self.part(part, out)),
-            Some(other) => self.raw("delta", Map::from_iter([("content".to_owned(), other)]), out),
+            Some(Value::Array(parts)) => parts.iter().for_each(|part| self.part(part, out)),
+            Some(other) => self.raw(Map::from_iter([("content".to_owned(), other)]), out),
             None => {}
         }
         if let Some(text) = delta.string_if("refusal") {
@@ -86,30 +89,33 @@ impl Choice {
             self.say(Kind::Refusal, text, out);
         }
         if let Some(Value::Array(annotations)) = delta.take("annotations") {
-            annotations.into_iter().for_each(|value| self.cite(value, out));
+            for annotation in annotations {
+                self.cite(annotation, out);
+            }
         }
         if let Some(Value::Array(calls)) = delta.take("tool_calls") {
-            calls.into_iter().for_each(|call| self.call(call, ids, out));
+            for call in calls {
+                self.call(call, ids, out);
+            }
         }
         if let Some(call @ Value::Object(_)) = delta.take("function_call") {
             self.call(json!({"index": 0, "function": call}), ids, out);
         }
         let rest = delta.rest();
         if !rest.is_empty() {
-            self.raw("delta", rest, out);
+            self.raw(rest, out);
         }
     }
 
-    /// Passes on what only this dialect knows, as a chunk of it: fields of the delta, or of the choice itself.
-    pub(super) fn raw(&self, place: &str, fields: Map<String, Value>, out: &mut Vec<Event>) {
-        let choice = match place {
-            "delta" => json!({"index": self.index, "delta": fields}),
-            _ => {
-                let mut choice = Map::from_iter([("index".to_owned(), Value::from(self.index))]);
-                choice.extend(fields);
-                choice.into()
-            }
-        };
+    /// Passes on fields of a delta that only this dialect knows.
+    fn raw(&self, delta: Map<String, Value>, out: &mut Vec<Event>) {
+        self.raw_choice(Map::from_iter([("delta".to_owned(), delta.into())]), out);
+    }
+
+    /// Passes on fields of a choice that only this dialect knows, as a chunk of it.
+    pub(super) fn raw_choice(&self, fields: Map<String, Value>, out: &mut Vec<Event>) {
+        let mut choice = Map::from_iter([("index".to_owned(), Value::from(self.index))]);
+        choice.extend(fields);
         self.emit(EventKind::Raw(json!({"object": MARK, "choices": [choice]})), out);
     }
 
@@ -183,7 +189,8 @@ impl Choice {
             Some(Value::Array(details)) => details,
             _ => Vec::new(),
         };
-        let text = text.filter(|text| !text.is_empty()).unwrap_or_else(|| details::text(&details));
+        self.plain |= text.as_ref().is_some_and(|text| !text.is_empty());
+        let text = if self.plain { text.unwrap_or_default() } else { details::text(&details) };
         self.say(Kind::Reasoning, text, out);
         if !details.is_empty() {
             self.enter(Kind::Reasoning, out);
@@ -192,7 +199,7 @@ impl Choice {
     }
 
     /// Reads one part of a content that is a list, as Mistral's is.
-    fn part(&mut self, part: Value, out: &mut Vec<Event>) {
+    fn part(&mut self, part: &Value, out: &mut Vec<Event>) {
         let text = |name: &str| part.get(name).and_then(Value::as_str).map(str::to_owned);
         match text("type").as_deref() {
             Some("text") => self.say(Kind::Text, text("text").unwrap_or_default(), out),
@@ -201,7 +208,7 @@ impl Choice {
                 let thought = part.get("thinking").map(super::request::thinking).unwrap_or_default();
                 self.say(Kind::Reasoning, thought, out);
             }
-            _ => self.raw("delta", Map::from_iter([("content".to_owned(), json!([part]))]), out),
+            _ => self.raw(Map::from_iter([("content".to_owned(), json!([part]))]), out),
         }
     }
 
@@ -209,7 +216,7 @@ impl Choice {
     fn cite(&mut self, value: Value, out: &mut Vec<Event>) {
         match self.text {
             Some(block) => self.emit(EventKind::Citation { block, value }, out),
-            None => self.raw("delta", Map::from_iter([("annotations".to_owned(), json!([value]))]), out),
+            None => self.raw(Map::from_iter([("annotations".to_owned(), json!([value]))]), out),
         }
     }
 
@@ -219,27 +226,47 @@ impl Choice {
         let index = call.get("index").and_then(Value::as_u64);
         let Some(Value::Object(mut function)) = call.shift_remove("function") else {
             self.called |= call.contains_key("custom");
-            self.raw("delta", Map::from_iter([("tool_calls".to_owned(), json!([call]))]), out);
+            self.raw(Map::from_iter([("tool_calls".to_owned(), json!([call]))]), out);
             return;
         };
-        self.close(out);
-        self.spoke = true;
         let word = |value: Option<Value>| match value {
             Some(Value::String(text)) => text,
             _ => String::new(),
         };
         let (id, name) = (word(call.shift_remove("id")), word(function.shift_remove("name")));
-        let block = match self.known(index, &id, &name) {
-            Some(block) => block,
-            None => self.begin_call(index, id, name, ids, out),
-        };
         let json = match function.shift_remove("arguments") {
             Some(Value::String(json)) => json,
             None | Some(Value::Null) => String::new(),
             Some(other) => other.to_string(),
         };
+        let block = match self.known(index, &id, &name) {
+            Some(block) => block,
+            // Snowflake writes a call of nothing into each message.
+            None if id.is_empty() && name.is_empty() && json.is_empty() => return,
+            None => {
+                self.close(out);
+                self.begin_call(index, id, name, ids, out)
+            }
+        };
         if !json.is_empty() {
             self.emit(EventKind::ToolArgs { block, json }, out);
+        }
+        self.call_rest(block, call, out);
+    }
+
+    /// Passes on what else a call says: the seal that Gemini's endpoint for this dialect puts on it, and fields that only
+    /// their server knows.
+    fn call_rest(&self, block: u32, mut call: Map<String, Value>, out: &mut Vec<Event>) {
+        call.shift_remove("type");
+        if let Some(signature) = call.get("extra_content").and_then(gemini::signature) {
+            self.emit(EventKind::Seal { block, seal: Seal::Gemini(signature) }, out);
+            call.shift_remove("extra_content");
+        }
+        call.shift_remove("index");
+        call.retain(|_, value| !says_nothing(value));
+        if let Some(at) = self.calls.iter().position(|call| call.block == block).filter(|_| !call.is_empty()) {
+            call.insert("index".to_owned(), at.into());
+            self.raw(Map::from_iter([("tool_calls".to_owned(), json!([call]))]), out);
         }
     }
 
@@ -256,10 +283,22 @@ impl Choice {
     }
 
     fn begin_call(&mut self, index: Option<u64>, id: String, name: String, ids: &mut Ids, out: &mut Vec<Event>) -> u32 {
+        self.spoke = true;
         let block = self.begin();
         self.calls.push(Call { index, id: id.clone(), block });
         let id = if id.is_empty() { ids.next("call_") } else { id };
         self.emit(EventKind::ToolStart { block, id, name }, out);
         block
+    }
+}
+
+/// Whether a value holds no word and no number, however deep.
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.iter().all(says_nothing),
+        Value::Object(map) => map.values().all(says_nothing),
+        _ => false,
     }
 }

@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::head;
-use super::stop;
+use super::{gemini, head, stop};
 use crate::dialect::event::{EventKind, Stop};
 use crate::dialect::loss::Losses;
 use crate::dialect::seal::Seal;
@@ -46,6 +45,8 @@ struct Call {
     name: String,
     /// Its arguments.
     arguments: String,
+    /// Gemini's seal on it.
+    signature: Option<String>,
 }
 
 // === impl Fold ===
@@ -65,9 +66,9 @@ impl Fold {
             EventKind::Reasoning { text, .. } => self.thoughts.push_str(&text),
             EventKind::Refusal { text, .. } => self.refusal.get_or_insert_default().push_str(&text),
             EventKind::Seal { seal: Seal::OpenRouter(Value::Array(details)), .. } => self.details.extend(details),
-            EventKind::Seal { block, .. } => super::lost_seal(block, losses),
+            EventKind::Seal { block, seal } => self.seal(block, &seal, losses),
             EventKind::ToolStart { block, id, name } => {
-                self.calls.push(Call { block, id, name, arguments: String::new() });
+                self.calls.push(Call { block, id, name, arguments: String::new(), signature: None });
             }
             EventKind::ToolArgs { block, json } => {
                 if let Some(call) = self.calls.iter_mut().find(|call| call.block == block) {
@@ -81,6 +82,13 @@ impl Fold {
             EventKind::Logprobs(value) => self.logprobs = Some(joined(self.logprobs.take(), value)),
             EventKind::Stop(stop) => self.stop = Some(stop),
             _ => {}
+        }
+    }
+
+    fn seal(&mut self, block: u32, seal: &Seal, losses: &mut Losses) {
+        match (seal, self.calls.iter_mut().find(|call| call.block == block)) {
+            (Seal::Gemini(signature), Some(call)) => call.signature = Some(signature.clone()),
+            _ => super::lost_seal(block, losses),
         }
     }
 
@@ -164,8 +172,12 @@ impl Call {
     }
 
     fn value(mut self) -> Value {
-        let id = std::mem::take(&mut self.id);
-        json!({"id": id, "type": "function", "function": self.function()})
+        let (id, signature) = (std::mem::take(&mut self.id), self.signature.take());
+        let mut call = json!({"id": id, "type": "function", "function": self.function()});
+        if let Some(signature) = signature {
+            call["extra_content"] = gemini::extra_content(&signature);
+        }
+        call
     }
 }
 
@@ -186,7 +198,7 @@ fn joined(before: Option<Value>, mut more: Value) -> Value {
 /// Puts a field into a message; lists and texts of fields that came in pieces grow.
 fn merge(message: &mut Map<String, Value>, name: String, value: Value) {
     match (message.get_mut(&name), value) {
-        (Some(Value::Array(items)), Value::Array(more)) => items.extend(more),
+        (Some(Value::Array(items)), Value::Array(more)) => more.into_iter().for_each(|item| append(items, item)),
         (Some(Value::Object(fields)), Value::Object(more)) => {
             for (name, value) in more {
                 merge(fields, name, value);
@@ -194,6 +206,16 @@ fn merge(message: &mut Map<String, Value>, name: String, value: Value) {
         }
         (Some(Value::String(text)), Value::String(more)) if PIECES.contains(&name.as_str()) => text.push_str(&more),
         (_, value) => drop(message.insert(name, value)),
+    }
+}
+
+/// Adds an item to a list; one that only adds fields to a call, which then has no type, to that call.
+fn append(items: &mut Vec<Value>, item: Value) {
+    let at = item.get("index").and_then(Value::as_u64).filter(|_| item.get("type").is_none());
+    let at = at.and_then(|at| usize::try_from(at).ok()).filter(|at| *at < items.len());
+    match (at.and_then(|at| items.get_mut(at)).and_then(Value::as_object_mut), item) {
+        (Some(call), Value::Object(fields)) => call.extend(fields.into_iter().filter(|(name, _)| name != "index")),
+        (_, item) => items.push(item),
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::choice::Choice;
 use super::{MARK, failure, stop, usage};
-use crate::dialect::codec::Reader;
+use crate::dialect::codec::{Malformed, Reader};
 use crate::dialect::event::{Event, EventKind, Start, Usage};
 use crate::dialect::failure::Failure;
 use crate::dialect::id::Ids;
@@ -31,12 +31,19 @@ pub(in crate::dialect) struct ChatReader {
     usage: Option<Usage>,
     /// Whether the end was told.
     done: bool,
+    /// Brings chunks to the chat dialect's shape.
+    adapt: fn(Value) -> Value,
 }
 
 // === impl ChatReader ===
 
 impl ChatReader {
     pub(in crate::dialect) fn new(ids: Ids) -> Self {
+        Self::adapted(ids, |chunk| chunk)
+    }
+
+    /// A reader of a dialect whose chunks this function brings to the chat dialect's shape.
+    pub(in crate::dialect) fn adapted(ids: Ids, adapt: fn(Value) -> Value) -> Self {
         Self {
             ids,
             start: Start::default(),
@@ -45,11 +52,12 @@ impl ChatReader {
             choices: Vec::new(),
             usage: None,
             done: false,
+            adapt,
         }
     }
 
     /// Reads a chunk, or a whole answer.
-    pub(in crate::dialect) fn chunk(&mut self, chunk: Value, out: &mut Vec<Event>) {
+    fn chunk(&mut self, chunk: Value, out: &mut Vec<Event>) {
         if let Some(failure) = failure::find(&chunk) {
             return self.fail(failure, out);
         }
@@ -85,13 +93,8 @@ impl ChatReader {
         }
     }
 
-    /// The ids that were not made yet.
-    pub(in crate::dialect) fn into_ids(self) -> Ids {
-        self.ids
-    }
-
     /// Ends the answer, as its dialect does or because the wire ended after all was said.
-    pub(in crate::dialect) fn end(&mut self, out: &mut Vec<Event>) {
+    fn end(&mut self, out: &mut Vec<Event>) {
         if std::mem::replace(&mut self.done, true) {
             return;
         }
@@ -170,7 +173,7 @@ impl ChatReader {
         let mut rest = fields.rest();
         rest.retain(|_, value| full(value));
         if !rest.is_empty() {
-            choice.raw("choice", rest, out);
+            choice.raw_choice(rest, out);
         }
     }
 
@@ -206,6 +209,20 @@ impl ChatReader {
     }
 }
 
+/// Reads a whole answer, which is a stream of one chunk.
+pub(in crate::dialect) fn whole(body: Value, ids: &mut Ids) -> Result<Vec<Event>, Malformed> {
+    let error = body.get("error").is_some_and(|error| !error.is_null());
+    if !error && !body.get("choices").is_some_and(Value::is_array) {
+        return Err(Malformed::at("choices", "expected an array"));
+    }
+    let mut reader = ChatReader::new(ids.clone());
+    let mut events = Vec::new();
+    reader.chunk(body, &mut events);
+    reader.end(&mut events);
+    *ids = reader.ids;
+    Ok(events)
+}
+
 impl Reader for ChatReader {
     fn read(&mut self, event: &stream::Event) -> Vec<Event> {
         let mut out = Vec::new();
@@ -223,7 +240,7 @@ impl Reader for ChatReader {
                     let failure = failure::find(&error).unwrap_or_else(|| failure::read(&error));
                     self.fail(failure, &mut out);
                 }
-                Ok(chunk) => self.chunk(chunk, &mut out),
+                Ok(chunk) => self.chunk((self.adapt)(chunk), &mut out),
                 Err(_) => self.fail(failure::garbage(), &mut out),
             }
         }

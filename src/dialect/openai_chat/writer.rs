@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::head::{self, Head};
-use super::{failure, request, stop, usage};
+use super::{failure, gemini, request, stop, usage};
 use crate::dialect::Dialect;
 use crate::dialect::codec::{Stamp, Writer};
 use crate::dialect::event::{Event, EventKind, Start, Stop, Usage};
@@ -18,6 +18,7 @@ const REPEATED: [&str; 2] = ["service_tier", "system_fingerprint"];
 
 /// The writer of a chat stream.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct ChatWriter {
     /// What the answer needs that its events do not say.
     stamp: Stamp,
@@ -159,7 +160,7 @@ impl ChatWriter {
     fn chunk(&self, extra: &Map<String, Value>, choices: &impl Serialize) -> stream::Event {
         let mut text = self.prefix.clone();
         for (name, value) in extra {
-            text.push_str(&format!(",{}:{value}", Value::from(name.as_str())));
+            text.extend([",", &Value::from(name.as_str()).to_string(), ":", &value.to_string()]);
         }
         text.push_str(",\"choices\":");
         // Writing text and values to a string cannot fail.
@@ -188,10 +189,22 @@ impl ChatWriter {
         Some(self.delta(index, Delta { tool_calls: Some([call]), ..Delta::default() }))
     }
 
+    /// The index of the call of a block.
+    fn call(&self, at: usize, block: u32) -> Option<usize> {
+        self.choices[at].calls.iter().position(|(known, _)| *known == block)
+    }
+
+    fn gemini(&self, at: usize, block: u32, signature: &str) -> Option<stream::Event> {
+        let call = json!({"index": self.call(at, block)?, "extra_content": gemini::extra_content(signature)});
+        let delta = json!({"tool_calls": [call]});
+        let choice = json!({"index": self.choices[at].index, "delta": delta, "finish_reason": null});
+        Some(self.chunk(&Map::new(), &[choice]))
+    }
+
     /// Writes a piece of arguments; none for a call that was not begun.
     fn tool_args(&mut self, at: usize, block: u32, json: &str) -> Option<stream::Event> {
+        let call = self.call(at, block)?;
         let written = &mut self.choices[at];
-        let call = written.calls.iter().position(|(known, _)| *known == block)?;
         written.calls[call].1 |= !json.is_empty();
         let index = written.index;
         let function = FunctionDelta { name: None, arguments: json };
@@ -259,13 +272,13 @@ impl ChatWriter {
         out.push(self.chunk(&raw, &choices));
     }
 
-    fn content(&mut self, index: u32, kind: EventKind, losses: &mut Losses, out: &mut Vec<stream::Event>) {
+    fn content(&mut self, index: u32, kind: &EventKind, losses: &mut Losses, out: &mut Vec<stream::Event>) {
         let at = self.at(index, losses, out);
         if self.choices[at].stopped {
             return losses.dropped("content", "it came after the end of the answer");
         }
         let none = Delta::default();
-        let delta = match &kind {
+        let delta = match kind {
             EventKind::Text { text, .. } => Delta { content: Some(text), ..none },
             EventKind::Reasoning { text, .. } => Delta { reasoning_content: Some(text), ..none },
             EventKind::Refusal { text, .. } => {
@@ -274,6 +287,9 @@ impl ChatWriter {
             }
             EventKind::Seal { seal: Seal::OpenRouter(details), .. } => {
                 Delta { reasoning_details: Some(details), ..none }
+            }
+            EventKind::Seal { block, seal: Seal::Gemini(signature) } if self.call(at, *block).is_some() => {
+                return out.extend(self.gemini(at, *block, signature));
             }
             EventKind::Seal { block, .. } => return super::lost_seal(*block, losses),
             EventKind::ToolStart { block, id, name } => return out.extend(self.tool_start(at, *block, id, name, losses)),
@@ -317,7 +333,7 @@ impl Writer for ChatWriter {
             EventKind::End => self.end(losses, &mut out),
             EventKind::Raw(value) => self.raw(value, losses, &mut out),
             EventKind::Ping => {}
-            kind => self.content(event.choice, kind, losses, &mut out),
+            kind => self.content(event.choice, &kind, losses, &mut out),
         }
         out
     }

@@ -18,9 +18,8 @@ pub(super) fn read_functions(body: &mut Fields<'_>, chat: &mut Chat) -> Result<(
     }
     for (at, function) in functions.into_iter().enumerate() {
         let path = path.item(at);
-        let function = match function {
-            Value::Object(function) => function,
-            _ => return Err(path.malformed("expected an object")),
+        let Value::Object(function) = function else {
+            return Err(path.malformed("expected an object"));
         };
         chat.tools.push(Tool::Function(tools::read_function(function, &path)?));
     }

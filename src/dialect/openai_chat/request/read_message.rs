@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::media;
 use crate::dialect::chat::{Message, Part, Reasoning, Role, Text, ToolCall, ToolResult};
 use crate::dialect::codec::Malformed;
-use crate::dialect::openai_chat::details;
+use crate::dialect::openai_chat::{details, gemini};
 use crate::dialect::read::{Fields, Path};
 use crate::dialect::seal::Seal;
 
@@ -100,7 +100,8 @@ impl Said {
         let name = function.need_string("name")?;
         self.tools.insert(id.clone(), name.clone());
         let arguments = arguments(function.take("arguments"));
-        Ok(Part::ToolCall(ToolCall { id, name, arguments, seal: None, cache }))
+        let seal = call.get("extra_content").and_then(gemini::signature).map(Seal::Gemini);
+        Ok(Part::ToolCall(ToolCall { id, name, arguments, seal, cache }))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::dialect::Dialect;
 use crate::dialect::chat::{Chat, Media, Message, Part, Reasoning, Role, Text, ToolCall, ToolResult};
 use crate::dialect::habits::Habits;
 use crate::dialect::loss::Losses;
+use crate::dialect::openai_chat::gemini;
 use crate::dialect::seal::Seal;
 
 /// What writing messages needs to know, and what it holds back.
@@ -15,6 +16,8 @@ struct Scribe<'a> {
     habits: Habits,
     /// The dialect that the request was read from.
     origin: Option<Dialect>,
+    /// Whether the model reads Gemini's seals.
+    gemini: bool,
     /// What could not be written.
     losses: &'a mut Losses,
     /// The messages written so far.
@@ -31,8 +34,8 @@ struct Draft {
     content: Vec<Value>,
     /// The calls of tools.
     calls: Vec<Value>,
-    /// The texts of thoughts.
-    thoughts: String,
+    /// The texts of thoughts. Empty ones count: `DeepSeek` wants the field with each call of tools.
+    thoughts: Option<String>,
     /// `OpenRouter`'s seals on them.
     details: Vec<Value>,
     /// The refusal.
@@ -41,7 +44,8 @@ struct Draft {
 
 /// Writes all messages.
 pub(super) fn messages(chat: &Chat, habits: Habits, losses: &mut Losses) -> Vec<Value> {
-    let mut scribe = Scribe { habits, origin: chat.origin, losses, written: Vec::new(), shown: Vec::new() };
+    let gemini = gemini::reads(&chat.model);
+    let mut scribe = Scribe { habits, origin: chat.origin, gemini, losses, written: Vec::new(), shown: Vec::new() };
     for (at, message) in chat.messages.iter().enumerate() {
         scribe.message(message, at);
     }
@@ -95,7 +99,7 @@ impl Scribe<'_> {
         };
         let mut map = Map::from_iter([("role".to_owned(), Value::from(role))]);
         map.extend(message.name.clone().map(|name| ("name".to_owned(), name.into())));
-        let thoughts = (std::mem::take(&mut draft.thoughts), std::mem::take(&mut draft.details));
+        let thoughts = (draft.thoughts.take(), std::mem::take(&mut draft.details));
         draft.finish(&mut map);
         self.thoughts(&mut map, thoughts);
         self.extras(&mut map, message, at);
@@ -113,11 +117,10 @@ impl Scribe<'_> {
     }
 
     /// Puts thoughts of earlier turns where the upstream takes them.
-    fn thoughts(&mut self, map: &mut Map<String, Value>, (text, details): (String, Vec<Value>)) {
+    fn thoughts(&mut self, map: &mut Map<String, Value>, (text, details): (Option<String>, Vec<Value>)) {
         let Some(field) = self.habits.reasoning_input else { return };
-        if !text.is_empty() {
-            map.insert(field.to_owned(), text.into());
-        }
+        let text = text.filter(|text| !text.is_empty() || details.is_empty());
+        map.extend(text.map(|text| (field.to_owned(), text.into())));
         if !details.is_empty() {
             map.insert("reasoning_details".to_owned(), details.into());
         }
@@ -170,15 +173,19 @@ impl Scribe<'_> {
     }
 
     fn call(&mut self, call: &ToolCall, path: &str) -> Value {
-        if call.seal.is_some() {
-            self.losses.dropped(format!("{path}.signature"), "the seal of another maker");
-        }
         let function = json!({"name": call.name, "arguments": call.arguments});
         let mut map = Map::from_iter([
             ("id".to_owned(), call.id.clone().into()),
             ("type".to_owned(), "function".into()),
             ("function".to_owned(), function),
         ]);
+        match &call.seal {
+            Some(Seal::Gemini(signature)) if self.gemini => {
+                map.insert("extra_content".to_owned(), gemini::extra_content(signature));
+            }
+            Some(_) => self.losses.dropped(format!("{path}.signature"), "the seal of another maker"),
+            None => {}
+        }
         cache(&mut map, call.cache.as_ref(), self.habits, self.losses, || path.to_owned());
         map.into()
     }
@@ -188,7 +195,7 @@ impl Scribe<'_> {
             self.losses.dropped(path, "the upstream takes no thoughts of earlier turns");
             return;
         }
-        draft.thoughts.push_str(&reasoning.text);
+        draft.thoughts.get_or_insert_default().push_str(&reasoning.text);
         match &reasoning.seal {
             Some(Seal::OpenRouter(Value::Array(details))) => draft.details.extend(details.iter().cloned()),
             None => {}
