@@ -50,7 +50,7 @@ impl Codec for OpenAiCompletions {
 /// nothing ends, so that each may be the last.
 fn as_chat(mut chunk: Value) -> Value {
     if let Some(Value::String(text)) = chunk.get_mut("value").map(Value::take) {
-        return json!({"choices": [{"index": 0, "text": null, "delta": {"content": text}, "finish_reason": "stop"}]});
+        return json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": "stop"}]});
     }
     let choices = chunk.get_mut("choices").and_then(Value::as_array_mut);
     for choice in choices.into_iter().flatten().filter_map(Value::as_object_mut) {

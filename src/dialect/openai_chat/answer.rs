@@ -69,8 +69,7 @@ impl Sum {
         self.choice(0);
         self.choices.sort_by_key(|choice| choice.index);
         let functions = request::asked_for_functions(&stamp.chat);
-        let Head { id, created, model, extra, own } =
-            Head::new(self.start, "chatcmpl-", &mut stamp.clone(), losses);
+        let Head { id, created, model, extra, own } = Head::new(self.start, "chatcmpl-", &mut stamp.clone(), losses);
         let choices: Vec<Value> =
             self.choices.into_iter().map(|choice| choice.choice(own, functions, losses)).collect();
         let mut body = json!({

@@ -51,7 +51,13 @@ pub(crate) fn read(error: &Value) -> Failure {
     let (code, kind) = (text("code"), text("type"));
     let status = ["status_code", "status", "code"].iter().find_map(|name| error.get(*name)).and_then(status);
     let kind = classify(code.as_deref(), kind.as_deref(), &message, status);
-    Failure { status: status.unwrap_or_else(|| fitting(kind)), kind, message, code: code.or_else(|| text("type")), param: text("param") }
+    Failure {
+        status: status.unwrap_or_else(|| fitting(kind)),
+        kind,
+        message,
+        code: code.or_else(|| text("type")),
+        param: text("param"),
+    }
 }
 
 /// The body, or the data of the event, that tells a client of a failure.

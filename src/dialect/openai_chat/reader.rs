@@ -112,7 +112,7 @@ impl ChatReader {
     fn head(&mut self, chunk: &mut Fields<'_>) {
         let text = |text: Option<String>| text.filter(|text| !text.is_empty());
         let (id, model) = (text(chunk.string_if("id")), text(chunk.string_if("model")));
-        let created = chunk.take("created").and_then(|at| at.as_i64()).filter(|at| *at != 0);
+        let created = chunk.take("created").as_ref().and_then(seconds).filter(|at| *at != 0);
         chunk.take("object");
         for name in PADDING {
             chunk.take(name);
@@ -162,7 +162,9 @@ impl ChatReader {
             choice.delta(Fields::new(said, &Path::Root), &mut self.ids, out);
         }
         // The older completions have another shape, which only they know.
-        if fields.get("logprobs").is_some_and(|value| ["content", "refusal"].iter().any(|name| value.get(name).is_some()))
+        if fields
+            .get("logprobs")
+            .is_some_and(|value| ["content", "refusal"].iter().any(|name| value.get(name).is_some()))
             && let Some(logprobs) = fields.take("logprobs").filter(|value| value.get("content").is_some_and(full))
         {
             out.push(Event { choice: choice.index, kind: EventKind::Logprobs(logprobs) });
@@ -259,6 +261,11 @@ impl Reader for ChatReader {
         }
         out
     }
+}
+
+/// A time, which Writer gives as text.
+fn seconds(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// Whether a value says something.

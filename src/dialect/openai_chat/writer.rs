@@ -173,7 +173,14 @@ impl ChatWriter {
         self.chunk(&Map::new(), &[ChoiceDelta { index, delta, logprobs: None, finish_reason: None }])
     }
 
-    fn tool_start(&mut self, at: usize, block: u32, id: &str, name: &str, losses: &mut Losses) -> Option<stream::Event> {
+    fn tool_start(
+        &mut self,
+        at: usize,
+        block: u32,
+        id: &str,
+        name: &str,
+        losses: &mut Losses,
+    ) -> Option<stream::Event> {
         let written = &mut self.choices[at];
         let (index, call) = (written.index, written.calls.len());
         written.calls.push((block, false));
@@ -292,7 +299,9 @@ impl ChatWriter {
                 return out.extend(self.gemini(at, *block, signature));
             }
             EventKind::Seal { block, .. } => return super::lost_seal(*block, losses),
-            EventKind::ToolStart { block, id, name } => return out.extend(self.tool_start(at, *block, id, name, losses)),
+            EventKind::ToolStart { block, id, name } => {
+                return out.extend(self.tool_start(at, *block, id, name, losses));
+            }
             EventKind::ToolArgs { block, json } => return out.extend(self.tool_args(at, *block, json)),
             EventKind::BlockStop { block } => return out.extend(self.tool_end(at, *block)),
             EventKind::Citation { block, value } => return self.cite(index, *block, value, losses, out),

@@ -83,11 +83,7 @@ pub(in crate::dialect) fn sampling(body: &mut Fields<'_>) -> Result<Sampling, Ma
         presence_penalty: body.number("presence_penalty")?,
         stop: stop(body)?,
         n: body.number("n")?,
-        logprobs: if matches!(body.get("logprobs"), Some(Value::Bool(_))) {
-            body.boolean("logprobs")?
-        } else {
-            None
-        },
+        logprobs: if matches!(body.get("logprobs"), Some(Value::Bool(_))) { body.boolean("logprobs")? } else { None },
         top_logprobs: body.number("top_logprobs")?,
     })
 }

@@ -1,6 +1,6 @@
 //! Reading the messages of a chat request.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use serde_json::Value;
 
@@ -18,6 +18,8 @@ struct Said {
     tools: HashMap<String, String>,
     /// The id made for the last call of a function of the older form, which has no ids, by the function's name.
     functions: HashMap<String, String>,
+    /// The ids of the last message's calls that have no result yet.
+    open: VecDeque<String>,
 }
 
 /// Reads all messages.
@@ -55,9 +57,12 @@ impl Said {
         Ok(Message { role, parts, name, extra: fields.rest() })
     }
 
-    /// The message of a tool. Its name is the call's where the message has none.
-    fn result(&self, fields: &mut Fields<'_>, name: Option<&str>) -> Result<Part, Malformed> {
-        let id = fields.need_string("tool_call_id")?;
+    /// The message of a tool. Its name is the call's where the message has none; where it names no call, as Writer's
+    /// clients do, the first one without a result is meant.
+    fn result(&mut self, fields: &mut Fields<'_>, name: Option<&str>) -> Result<Part, Malformed> {
+        let id = fields.string("tool_call_id")?.filter(|id| !id.is_empty());
+        let id = id.or_else(|| self.open.front().cloned()).ok_or_else(|| fields.missing("tool_call_id"))?;
+        self.open.retain(|open| *open != id);
         let name = name.map(str::to_owned).or_else(|| self.tools.get(&id).cloned());
         Ok(Part::ToolResult(ToolResult { id, name, parts: content(fields)?, failed: false, cache: None }))
     }
@@ -74,8 +79,9 @@ impl Said {
         parts.extend(content(fields)?);
         parts.extend(fields.string("refusal")?.map(Part::Refusal));
         let path = fields.path().field("tool_calls");
+        self.open.clear();
         for (n, call) in fields.array("tool_calls")?.into_iter().enumerate() {
-            parts.push(self.call(call, &path.item(n))?);
+            parts.push(self.call(call, (at, n), &path.item(n))?);
         }
         let path = fields.path().field("function_call");
         if let Some(call) = fields.object("function_call")? {
@@ -88,17 +94,19 @@ impl Said {
         Ok(parts)
     }
 
-    fn call(&mut self, value: Value, path: &Path<'_>) -> Result<Part, Malformed> {
+    /// A call; one without an id gets it from where it stands.
+    fn call(&mut self, value: Value, (at, n): (usize, usize), path: &Path<'_>) -> Result<Part, Malformed> {
         if value.get("custom").is_some() {
             return Ok(Part::Other(value));
         }
         let mut call = path.object(value)?;
-        let id = call.string("id")?.unwrap_or_default();
+        let id = call.string("id")?.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{at}_{n}"));
         let cache = call.take("cache_control");
         let place = path.field("function");
         let mut function = Fields::new(call.object("function")?.ok_or_else(|| call.missing("function"))?, &place);
         let name = function.need_string("name")?;
         self.tools.insert(id.clone(), name.clone());
+        self.open.push_back(id.clone());
         let arguments = arguments(function.take("arguments"));
         let seal = call.get("extra_content").and_then(gemini::signature).map(Seal::Gemini);
         Ok(Part::ToolCall(ToolCall { id, name, arguments, seal, cache }))

@@ -168,10 +168,7 @@ fn effort(thinking: &Thinking, place: &str, losses: &mut Losses) -> Option<Strin
 /// Writes the fields that no part of the model stands for: all to an upstream of the same dialect, what means the same
 /// from `OpenAI`'s other dialects, of others none.
 pub(in crate::dialect) fn extra(body: &mut Map<String, Value>, chat: &Chat, own: Dialect, losses: &mut Losses) {
-    let kin = matches!(
-        chat.origin,
-        Some(Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiResponses)
-    );
+    let kin = matches!(chat.origin, Some(Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiResponses));
     for (name, value) in &chat.extra {
         if value.is_null() || name == "stream_options" {
             continue;

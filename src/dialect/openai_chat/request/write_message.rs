@@ -79,15 +79,15 @@ impl Scribe<'_> {
     /// Writes one message; tool results among its parts become messages of their own, before it.
     fn message(&mut self, message: &Message, at: usize) {
         let mut draft = Draft::default();
+        let only_results = message.parts.iter().all(|part| matches!(part, Part::ToolResult(_)));
         for (n, part) in message.parts.iter().enumerate() {
             if let Part::ToolResult(result) = part {
-                self.result(result, message, at, n);
+                self.result(result, only_results.then_some(message), at, n);
             } else {
                 self.part(part, &mut draft, message.role, &format!("messages[{at}].content[{n}]"));
             }
         }
-        let only_results = message.parts.iter().all(|part| matches!(part, Part::ToolResult(_)));
-        if message.role == Role::Tool || only_results && !message.parts.is_empty() {
+        if only_results && (message.role == Role::Tool || !message.parts.is_empty()) {
             return;
         }
         self.show();
@@ -144,7 +144,8 @@ impl Scribe<'_> {
     }
 
     fn text(&mut self, text: &Text, path: &str) -> Value {
-        let mut map = Map::from_iter([("type".to_owned(), "text".into()), ("text".to_owned(), text.text.clone().into())]);
+        let mut map =
+            Map::from_iter([("type".to_owned(), "text".into()), ("text".to_owned(), text.text.clone().into())]);
         cache(&mut map, text.cache.as_ref(), self.habits, self.losses, || path.to_owned());
         if text.citations.as_ref().is_some_and(|citations| !super::settings::is_nothing(citations)) {
             self.losses.dropped(format!("{path}.citations"), "chat messages take no citations back");
@@ -192,6 +193,9 @@ impl Scribe<'_> {
 
     fn reasoning(&mut self, reasoning: &Reasoning, draft: &mut Draft, path: &str) {
         if self.habits.reasoning_input.is_none() {
+            if reasoning.text.is_empty() && reasoning.seal.is_none() {
+                return;
+            }
             self.losses.dropped(path, "the upstream takes no thoughts of earlier turns");
             return;
         }
@@ -203,8 +207,8 @@ impl Scribe<'_> {
         }
     }
 
-    /// Writes the message of a tool.
-    fn result(&mut self, result: &ToolResult, message: &Message, at: usize, n: usize) {
+    /// Writes the message of a tool, with what its message says besides where it holds results only.
+    fn result(&mut self, result: &ToolResult, message: Option<&Message>, at: usize, n: usize) {
         let path = format!("messages[{at}].content[{n}]");
         if result.failed {
             self.losses.dropped(format!("{path}.is_error"), "a tool's message cannot say that the call failed");
@@ -230,11 +234,9 @@ impl Scribe<'_> {
             ("tool_call_id".to_owned(), result.id.clone().into()),
             ("content".to_owned(), folded(content).unwrap_or_else(|| "".into())),
         ]);
-        if message.role == Role::Tool {
-            map.extend(message.name.clone().map(|name| ("name".to_owned(), name.into())));
-        }
         cache(&mut map, result.cache.as_ref(), self.habits, self.losses, || path);
-        if message.role == Role::Tool {
+        if let Some(message) = message {
+            map.extend(message.name.clone().map(|name| ("name".to_owned(), name.into())));
             self.extras(&mut map, message, at);
         }
         self.written.push(map.into());

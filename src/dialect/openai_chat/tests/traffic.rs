@@ -16,9 +16,8 @@ use crate::dialect::openai_completions::OpenAiCompletions;
 use crate::stream::{self, Splitter, Wire};
 
 /// A server that takes all that clients of the dialect were seen to send.
-const LENIENT: OpenAiChat = OpenAiChat {
-    habits: Habits { cache_control: true, reasoning_input: Some("reasoning_content"), ..Habits::OPENAI },
-};
+const LENIENT: OpenAiChat =
+    OpenAiChat { habits: Habits { cache_control: true, reasoning_input: Some("reasoning_content"), ..Habits::OPENAI } };
 
 const CHAT: [&str; 2] = ["openai.chat", "writer.chat"];
 const COMPLETIONS: [&str; 1] = ["openai.completions"];
@@ -78,10 +77,11 @@ fn joined(events: Vec<Event>) -> Vec<Event> {
             (Some(EventKind::Text { block, text }), EventKind::Text { block: b, text: more }) if *block == b => {
                 text.push_str(&more);
             }
-            (
-                Some(EventKind::Reasoning { block, text }),
-                EventKind::Reasoning { block: b, text: more },
-            ) if *block == b => text.push_str(&more),
+            (Some(EventKind::Reasoning { block, text }), EventKind::Reasoning { block: b, text: more })
+                if *block == b =>
+            {
+                text.push_str(&more)
+            }
             (Some(EventKind::ToolArgs { block, json }), EventKind::ToolArgs { block: b, json: more })
                 if *block == b =>
             {
@@ -165,13 +165,21 @@ fn plain_request(mut body: Value) -> Value {
         }
     }
     let messages = map.get_mut("messages").and_then(Value::as_array_mut);
-    messages.into_iter().flatten().for_each(plain_message);
+    messages.into_iter().flatten().enumerate().for_each(|(at, message)| plain_message(at, message));
     plain(body)
 }
 
 /// A message in the form that the codec writes: what it may write in two ways, in one of them.
-fn plain_message(message: &mut Value) {
+fn plain_message(at: usize, message: &mut Value) {
     let role = message["role"].clone();
+    for (n, call) in message["tool_calls"].as_array_mut().into_iter().flatten().enumerate() {
+        if call["id"].is_null() {
+            call["id"] = format!("call_{at}_{n}").into();
+        }
+    }
+    if role == "tool" && message["tool_call_id"].is_null() {
+        message["tool_call_id"] = format!("call_{}_0", at - 1).into();
+    }
     let message = message.as_object_mut().unwrap();
     if message.get("reasoning_details").is_some() {
         message.shift_remove("reasoning_content");
@@ -210,11 +218,17 @@ fn plain_message(message: &mut Value) {
 /// An answer in the form that the codec writes.
 fn plain_answer(mut body: Value) -> Value {
     body["object"] = Value::Null;
+    if let Some(created) = body["created"].as_str() {
+        body["created"] = created.parse::<i64>().unwrap().into();
+    }
     for choice in body["choices"].as_array_mut().unwrap() {
         if choice["message"]["function_call"]["name"] == "" {
             choice["message"]["function_call"] = Value::Null;
         }
-        let called = ["tool_calls", "function_call"].iter().any(|name| !choice["message"][name].is_null());
+        let called = ["tool_calls", "function_call"].iter().any(|name| {
+            let call = &choice["message"][name];
+            !call.is_null() && *call != json!([])
+        });
         let eos = ["eos", "", "null"].contains(&choice["finish_reason"].as_str().unwrap_or("null"));
         if eos || choice["finish_reason"] == "stop" {
             choice["finish_reason"] = if called { "tool_calls".into() } else { "stop".into() };
@@ -330,7 +344,12 @@ fn streams_come_back(codec: &dyn Codec, apis: &[&str]) {
         let again = read(codec, &text, text.len());
         let (mut again, mut events) = (joined(again), joined(events));
         for events in [&mut again, &mut events] {
-            events.retain(|event| !matches!(event.kind, EventKind::Raw(_) | EventKind::Usage(_)));
+            let failed = events.iter().any(|event| matches!(event.kind, EventKind::Failed(_)));
+            events.retain(|event| match event.kind {
+                EventKind::Raw(_) => false,
+                EventKind::Usage(_) => !failed,
+                _ => true,
+            });
             for event in events {
                 if let EventKind::Failed(failure) = &mut event.kind {
                     failure.status = 0;
