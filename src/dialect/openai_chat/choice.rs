@@ -11,6 +11,7 @@ use crate::dialect::seal::Seal;
 /// One choice while it is read. A whole message is read as one delta, so that a stream and a whole answer give the same
 /// events.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Choice {
     /// Its index on the wire.
     pub(super) index: u32,

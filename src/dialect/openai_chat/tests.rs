@@ -1,1 +1,5 @@
+mod plain;
+mod reader;
+mod request;
 mod traffic;
+mod writer;

@@ -56,7 +56,7 @@ impl CompletionsWriter {
         self.head.insert(top(head)).clone()
     }
 
-    fn chunk(&mut self, choice: Value, losses: &mut Losses) -> stream::Event {
+    fn chunk(&mut self, choice: &Value, losses: &mut Losses) -> stream::Event {
         let mut chunk = self.head(Start::default(), losses);
         chunk.insert("choices".to_owned(), json!([choice]));
         if self.usage_asked {
@@ -67,7 +67,7 @@ impl CompletionsWriter {
 
     fn text(&mut self, index: u32, text: &str, losses: &mut Losses) -> stream::Event {
         self.at(index);
-        self.chunk(json!({"text": text, "index": index, "logprobs": null, "finish_reason": null}), losses)
+        self.chunk(&json!({"text": text, "index": index, "logprobs": null, "finish_reason": null}), losses)
     }
 
     fn at(&mut self, index: u32) -> usize {
@@ -83,7 +83,7 @@ impl CompletionsWriter {
             return None;
         }
         let reason = reason(stop, self.own, losses);
-        Some(self.chunk(json!({"text": "", "index": index, "logprobs": null, "finish_reason": reason}), losses))
+        Some(self.chunk(&json!({"text": "", "index": index, "logprobs": null, "finish_reason": reason}), losses))
     }
 
     fn end(&mut self, losses: &mut Losses, out: &mut Vec<stream::Event>) {
