@@ -7,6 +7,9 @@ use crate::dialect::event::{EventKind, Stop};
 use crate::dialect::loss::Losses;
 use crate::dialect::seal::Seal;
 
+/// Fields of audio that come in pieces.
+const PIECES: [&str; 2] = ["data", "transcript"];
+
 /// What the events said of a choice.
 #[derive(Debug, Default)]
 pub(super) struct Fold {
@@ -218,6 +221,3 @@ fn append(items: &mut Vec<Value>, item: Value) {
         (_, item) => items.push(item),
     }
 }
-
-/// Fields of audio that come in pieces.
-const PIECES: [&str; 2] = ["data", "transcript"];

@@ -211,20 +211,6 @@ impl ChatReader {
     }
 }
 
-/// Reads a whole answer, which is a stream of one chunk.
-pub(in crate::dialect) fn whole(body: Value, ids: &mut Ids) -> Result<Vec<Event>, Malformed> {
-    let error = body.get("error").is_some_and(|error| !error.is_null());
-    if !error && !body.get("choices").is_some_and(Value::is_array) {
-        return Err(Malformed::at("choices", "expected an array"));
-    }
-    let mut reader = ChatReader::new(ids.clone());
-    let mut events = Vec::new();
-    reader.chunk(body, &mut events);
-    reader.end(&mut events);
-    *ids = reader.ids;
-    Ok(events)
-}
-
 impl Reader for ChatReader {
     fn read(&mut self, event: &stream::Event) -> Vec<Event> {
         let mut out = Vec::new();
@@ -261,6 +247,20 @@ impl Reader for ChatReader {
         }
         out
     }
+}
+
+/// Reads a whole answer, which is a stream of one chunk.
+pub(in crate::dialect) fn whole(body: Value, ids: &mut Ids) -> Result<Vec<Event>, Malformed> {
+    let error = body.get("error").is_some_and(|error| !error.is_null());
+    if !error && !body.get("choices").is_some_and(Value::is_array) {
+        return Err(Malformed::at("choices", "expected an array"));
+    }
+    let mut reader = ChatReader::new(ids.clone());
+    let mut events = Vec::new();
+    reader.chunk(body, &mut events);
+    reader.end(&mut events);
+    *ids = reader.ids;
+    Ok(events)
 }
 
 /// A time, which Writer gives as text.

@@ -1,3 +1,5 @@
+//! Tests of the chat codec: by claim, and over recorded traffic.
+
 mod plain;
 mod reader;
 mod request;

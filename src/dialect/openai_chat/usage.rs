@@ -11,8 +11,12 @@ const OUTPUT_DETAILS: &str = "completion_tokens_details";
 /// (xAI) give themselves away by their total.
 pub(in crate::dialect) fn read(value: Value) -> Option<Usage> {
     let Value::Object(mut map) = value else { return None };
-    let input = take_count(&mut map, "prompt_tokens")?;
-    let mut output = take_count(&mut map, "completion_tokens").unwrap_or(0);
+    let mut count = |name: &str, other: &str| take_count(&mut map, name).or_else(|| take_count(&mut map, other));
+    let (input, output) = (count("prompt_tokens", "input_tokens"), count("completion_tokens", "output_tokens"));
+    if input.is_none() && output.is_none() {
+        return None;
+    }
+    let (input, mut output) = (input.unwrap_or(0), output.unwrap_or(0));
     let total = map.get("total_tokens").and_then(Value::as_u64);
     let mut usage = Usage { input, ..Usage::default() };
     if let Some(Value::Object(mut details)) = map.shift_remove(INPUT_DETAILS) {

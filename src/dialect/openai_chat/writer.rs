@@ -54,20 +54,28 @@ struct Written {
 /// What a chunk adds to a message.
 #[derive(Default, Serialize)]
 struct Delta<'a> {
+    /// The role, in the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'a str>,
+    /// A piece of text.
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<&'a str>,
+    /// A piece of thoughts, under the name that most clients read.
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<&'a str>,
+    /// `OpenRouter`'s seals on thoughts.
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_details: Option<&'a Value>,
+    /// A piece of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<&'a str>,
+    /// An annotation of the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     annotations: Option<[&'a Value; 1]>,
+    /// A piece of a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_calls: Option<[CallDelta<'a>; 1]>,
+    /// The same for a client of functions.
     #[serde(skip_serializing_if = "Option::is_none")]
     function_call: Option<FunctionDelta<'a>>,
 }
@@ -75,29 +83,39 @@ struct Delta<'a> {
 /// What a chunk adds to a call.
 #[derive(Serialize)]
 struct CallDelta<'a> {
+    /// The number of the call within the message.
     index: usize,
+    /// Its id, in the first piece.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
+    /// `function`, in the first piece.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'a str>,
+    /// Name and arguments.
     function: FunctionDelta<'a>,
 }
 
 /// What a chunk adds to the function of a call.
 #[derive(Serialize)]
 struct FunctionDelta<'a> {
+    /// The tool's name, in the first piece.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
+    /// A piece of the arguments.
     arguments: &'a str,
 }
 
 /// A choice within a chunk.
 #[derive(Serialize)]
 struct ChoiceDelta<'a> {
+    /// Its index.
     index: u32,
+    /// What is added.
     delta: Delta<'a>,
+    /// Log probabilities of the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     logprobs: Option<&'a Value>,
+    /// Why it ended, in the last.
     finish_reason: Option<&'a str>,
 }
 
@@ -271,18 +289,35 @@ impl ChatWriter {
     fn raw(&mut self, value: Value, losses: &mut Losses, out: &mut Vec<stream::Event>) {
         let Some(Value::Object(mut raw)) = super::own_raw(value, losses) else { return };
         self.start(Start::default(), losses, out);
-        let mut choices = raw.shift_remove("choices").unwrap_or_else(|| json!([]));
-        for choice in choices.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
-            choice.entry("delta").or_insert_with(|| json!({}));
-            choice.insert("finish_reason".to_owned(), Value::Null);
+        let mut choices = match raw.shift_remove("choices") {
+            Some(Value::Array(choices)) => choices,
+            _ => Vec::new(),
+        };
+        choices.retain_mut(|choice| self.raw_choice(choice, losses, out));
+        if choices.is_empty() && raw.is_empty() {
+            return;
         }
         out.push(self.chunk(&raw, &choices));
+    }
+
+    /// Makes a raw choice fit into a chunk; false for one that comes after the choice's end.
+    fn raw_choice(&mut self, choice: &mut Value, losses: &mut Losses, out: &mut Vec<stream::Event>) -> bool {
+        let Some(fields) = choice.as_object_mut() else { return false };
+        let index = fields.get("index").and_then(Value::as_u64).and_then(|index| u32::try_from(index).ok());
+        let at = self.at(index.unwrap_or(0), losses, out);
+        if self.choices[at].stopped {
+            late(losses);
+            return false;
+        }
+        fields.entry("delta").or_insert_with(|| json!({}));
+        fields.insert("finish_reason".to_owned(), Value::Null);
+        true
     }
 
     fn content(&mut self, index: u32, kind: &EventKind, losses: &mut Losses, out: &mut Vec<stream::Event>) {
         let at = self.at(index, losses, out);
         if self.choices[at].stopped {
-            return losses.dropped("content", "it came after the end of the answer");
+            return late(losses);
         }
         let none = Delta::default();
         let delta = match kind {
@@ -295,7 +330,9 @@ impl ChatWriter {
             EventKind::Seal { seal: Seal::OpenRouter(details), .. } => {
                 Delta { reasoning_details: Some(details), ..none }
             }
-            EventKind::Seal { block, seal: Seal::Gemini(signature) } if self.call(at, *block).is_some() => {
+            EventKind::Seal { block, seal: Seal::Gemini(signature) }
+                if !self.functions && self.call(at, *block).is_some() =>
+            {
                 return out.extend(self.gemini(at, *block, signature));
             }
             EventKind::Seal { block, .. } => return super::lost_seal(*block, losses),
@@ -346,6 +383,10 @@ impl Writer for ChatWriter {
         }
         out
     }
+}
+
+fn late(losses: &mut Losses) {
+    losses.dropped("content", "it came after the end of the answer");
 }
 
 fn event(data: String) -> stream::Event {

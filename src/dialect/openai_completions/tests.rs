@@ -1,3 +1,5 @@
+//! Tests of the completions codec.
+
 use std::sync::Arc;
 
 use bytes::Bytes;

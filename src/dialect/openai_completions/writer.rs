@@ -65,9 +65,13 @@ impl CompletionsWriter {
         event(&chunk.into())
     }
 
-    fn text(&mut self, index: u32, text: &str, losses: &mut Losses) -> stream::Event {
-        self.at(index);
-        self.chunk(&json!({"text": text, "index": index, "logprobs": null, "finish_reason": null}), losses)
+    fn text(&mut self, index: u32, text: &str, losses: &mut Losses) -> Option<stream::Event> {
+        let at = self.at(index);
+        if self.choices[at].1 {
+            losses.dropped("content", "it came after the end of the answer");
+            return None;
+        }
+        Some(self.chunk(&json!({"text": text, "index": index, "logprobs": null, "finish_reason": null}), losses))
     }
 
     fn at(&mut self, index: u32) -> usize {
@@ -133,10 +137,10 @@ impl Writer for CompletionsWriter {
         let index = event.choice;
         match event.kind {
             EventKind::Start(start) => drop(self.head(start, losses)),
-            EventKind::Text { text, .. } => out.push(self.text(index, &text, losses)),
+            EventKind::Text { text, .. } => out.extend(self.text(index, &text, losses)),
             EventKind::Refusal { block, text } => {
                 spoken_refusal(block, losses);
-                out.push(self.text(index, &text, losses));
+                out.extend(self.text(index, &text, losses));
             }
             EventKind::Usage(usage) => self.usage = Some(usage),
             EventKind::Stop(stop) => out.extend(self.stop(index, &stop, losses)),

@@ -1,3 +1,5 @@
+//! Tests of the reading helpers.
+
 use serde_json::json;
 
 use super::*;

@@ -84,7 +84,8 @@ impl Scribe<'_> {
             if let Part::ToolResult(result) = part {
                 self.result(result, only_results.then_some(message), at, n);
             } else {
-                self.part(part, &mut draft, message.role, &format!("messages[{at}].content[{n}]"));
+                let path = self.path(part, &draft, at, n);
+                self.part(part, &mut draft, message.role, &path);
             }
         }
         if only_results && (message.role == Role::Tool || !message.parts.is_empty()) {
@@ -104,6 +105,15 @@ impl Scribe<'_> {
         self.thoughts(&mut map, thoughts);
         self.extras(&mut map, message, at);
         self.written.push(map.into());
+    }
+
+    /// Where a part stood: chat messages keep thoughts and calls beside their content.
+    fn path(&self, part: &Part, draft: &Draft, at: usize, n: usize) -> String {
+        match part {
+            Part::Reasoning(_) if self.own() => format!("messages[{at}].reasoning_content"),
+            Part::ToolCall(_) if self.own() => format!("messages[{at}].tool_calls[{}]", draft.calls.len()),
+            _ => format!("messages[{at}].content[{n}]"),
+        }
     }
 
     fn extras(&mut self, map: &mut Map<String, Value>, message: &Message, at: usize) {

@@ -27,6 +27,7 @@ fn chunks(chunks: &[Value]) -> Vec<EventKind> {
     raw(&blocks)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "each call makes its own")]
 fn delta(delta: Value) -> Value {
     json!({"id": "c", "model": "m", "created": 1, "choices": [{"index": 0, "delta": delta}]})
 }
@@ -62,6 +63,7 @@ fn calls(events: &[EventKind]) -> Vec<(String, String)> {
     calls.into_iter().map(|(_, name, arguments)| (name, arguments)).collect()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "each call makes its own")]
 fn call(value: Value) -> Value {
     delta(json!({"tool_calls": [value]}))
 }

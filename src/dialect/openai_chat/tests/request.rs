@@ -61,13 +61,13 @@ fn a_data_url_comes_back_byte_for_byte() {
 
 #[test]
 fn cache_marks_go_only_where_they_are_taken() {
-    let mark = Some(json!({"type": "ephemeral"}));
-    let chat = user(vec![Part::Text(Text { text: "hi".to_owned(), cache: mark.clone(), citations: None })]);
+    let mark = json!({"type": "ephemeral"});
+    let chat = user(vec![Part::Text(Text { text: "hi".to_owned(), cache: Some(mark.clone()), citations: None })]);
     let (body, losses) = write(&chat, Habits::OPENAI);
     assert_eq!(body["messages"][0]["content"], "hi");
     assert_eq!(losses, ["messages[0].content[0].cache_control dropped"]);
     let (body, losses) = write(&chat, Habits { cache_control: true, ..Habits::OPENAI });
-    assert_eq!(body["messages"][0]["content"][0]["cache_control"], mark.unwrap());
+    assert_eq!(body["messages"][0]["content"][0]["cache_control"], mark);
     assert!(losses.is_empty());
 }
 
@@ -290,4 +290,17 @@ fn a_function_definition_keeps_what_it_has() {
     let chat = Chat { tools: vec![Tool::Function(function)], ..Chat::default() };
     let (body, _) = write(&chat, Habits::OPENAI);
     assert_eq!(body["tools"][0]["function"]["parameters"].to_string(), schema.to_string());
+}
+
+#[test]
+fn losses_name_fields_as_a_chat_client_wrote_them() {
+    let chat = read(json!({"messages": [{
+        "role": "assistant", "reasoning": "hm", "content": "x",
+        "tool_calls": [{
+            "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"},
+            "extra_content": {"google": {"thought_signature": "s"}},
+        }],
+    }]}));
+    let (_, losses) = write(&chat, Habits::OPENAI);
+    assert_eq!(losses, ["messages[0].reasoning_content dropped", "messages[0].tool_calls[0].signature dropped"]);
 }

@@ -212,3 +212,53 @@ fn several_answers_keep_apart() {
         body["choices"].as_array().unwrap().iter().map(|choice| &choice["message"]["content"]).collect();
     assert_eq!(texts, ["a", "bc"]);
 }
+
+/// Any event, in no order that makes sense.
+fn any(random: &mut fastrand::Rng) -> Event {
+    let block = random.u32(0..4);
+    let word = || "w".to_owned();
+    let choice = random.u32(0..2);
+    let kind = match random.u32(0..14) {
+        0 => EventKind::Start(Start::default()),
+        1 | 2 => EventKind::Text { block, text: word() },
+        3 => EventKind::Reasoning { block, text: word() },
+        4 => EventKind::Refusal { block, text: word() },
+        5 => EventKind::Seal { block, seal: Seal::Gemini(word()) },
+        6 => tool(block),
+        7 => EventKind::ToolArgs { block, json: word() },
+        8 => EventKind::BlockStop { block },
+        9 => EventKind::Usage(Usage::default()),
+        10 => {
+            EventKind::Raw(json!({"object": "chat.completion", "choices": [{"index": choice, "delta": {"audio": {}}}]}))
+        }
+        11 => EventKind::Stop(Stop::Tool),
+        12 => EventKind::Ping,
+        _ => EventKind::Logprobs(json!({"content": []})),
+    };
+    Event { choice, kind }
+}
+
+#[test]
+fn a_stream_is_grammatical_whatever_comes() {
+    for seed in 0..300 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut writer = OpenAiChat::OPENAI.writer(stamp(client()));
+        let mut losses = Losses::default();
+        let mut events: Vec<Event> = (0..random.usize(0..20)).map(|_| any(&mut random)).collect();
+        events.push(Event::first(EventKind::End));
+        events.push(any(&mut random));
+        let written: Vec<_> = events.into_iter().flat_map(|event| writer.write(event, &mut losses)).collect();
+        let (done, chunks) = written.split_last().unwrap();
+        assert_eq!(done.data().as_ref(), b"[DONE]", "seed {seed}");
+        let chunks: Vec<Value> = chunks.iter().map(|chunk| serde_json::from_slice(chunk.data()).unwrap()).collect();
+        for index in 0..2 {
+            let of = |chunk: &&Value| chunk["choices"][0]["index"] == index;
+            let mine: Vec<&Value> = chunks.iter().filter(of).map(|chunk| &chunk["choices"][0]).collect();
+            let Some(first) = mine.first() else { continue };
+            assert_eq!(first["delta"]["role"], "assistant", "seed {seed}");
+            let ends = mine.iter().filter(|choice| !choice["finish_reason"].is_null()).count();
+            assert_eq!(ends, 1, "seed {seed}");
+            assert!(!mine[mine.len() - 1]["finish_reason"].is_null(), "seed {seed}");
+        }
+    }
+}
