@@ -10,9 +10,13 @@ pub mod chat;
 pub mod codec;
 pub mod event;
 pub mod failure;
+pub mod habits;
 pub mod id;
 pub mod keep;
 pub mod loss;
+pub mod openai_chat;
+pub mod openai_completions;
+pub mod read;
 pub mod seal;
 
 /// A wire format, by the operation that a path names.
