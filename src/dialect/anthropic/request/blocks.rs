@@ -8,11 +8,14 @@ use crate::dialect::codec::Malformed;
 use crate::dialect::read::{Fields, Path};
 use crate::dialect::seal::Seal;
 
+/// How the path of what a part has no room for begins.
+const BLOCK: &str = "content[";
+
 /// A part, and what it has no room for.
 pub(super) struct Piece {
     /// The part.
     pub(super) part: Part,
-    /// The block's other fields, with its type so that they only go back to a block of that type.
+    /// The block's other fields.
     pub(super) rest: Map<String, Value>,
 }
 
@@ -29,17 +32,30 @@ pub(super) fn content(value: Value, path: &Path<'_>) -> Result<Vec<Piece>, Malfo
     }
 }
 
-/// Parts apart from what they have no room for, which is kept by their index.
+/// Parts apart from what they have no room for, which is kept under its path: `content[2].caller`.
 pub(super) fn unzip(pieces: Vec<Piece>) -> (Vec<Part>, Map<String, Value>) {
     let mut parts = Vec::with_capacity(pieces.len());
     let mut rests = Map::new();
     for (index, Piece { part, rest }) in pieces.into_iter().enumerate() {
-        if !rest.is_empty() {
-            rests.insert(index.to_string(), Value::Object(rest));
-        }
+        rests.extend(rest.into_iter().map(|(name, value)| (format!("{BLOCK}{index}].{name}"), value)));
         parts.push(part);
     }
     (parts, rests)
+}
+
+/// What [`unzip`] kept for the part with this index.
+pub(super) fn rest_of(fields: &Map<String, Value>, index: usize) -> Map<String, Value> {
+    if fields.is_empty() {
+        return Map::new();
+    }
+    let path = format!("{BLOCK}{index}].");
+    let own = fields.iter().filter_map(|(name, value)| Some((name.strip_prefix(&path)?, value)));
+    own.map(|(name, value)| (name.to_owned(), value.clone())).collect()
+}
+
+/// Whether a field was kept by [`unzip`], and is none of the message itself.
+pub(super) fn is_of_block(name: &str) -> bool {
+    name.starts_with(BLOCK)
 }
 
 /// Reads one block.
@@ -76,10 +92,10 @@ fn tool_use(mut block: Fields<'_>) -> Result<Piece, Malformed> {
         cache: block.take("cache_control"),
     };
     // That the model itself called is what a call without a caller says too.
-    if let Some(caller) = block.take("caller").filter(|caller| caller["type"] != "direct") {
-        return Ok(Piece::with(Part::ToolCall(call), block, "caller", caller));
-    }
-    Ok(Piece::new(Part::ToolCall(call), block))
+    let caller = block.take("caller").filter(|caller| caller["type"] != "direct");
+    let mut piece = Piece::new(Part::ToolCall(call), block);
+    piece.rest.extend(caller.map(|caller| ("caller".to_owned(), caller)));
+    Ok(piece)
 }
 
 fn tool_result(mut block: Fields<'_>, path: &Path<'_>) -> Result<Piece, Malformed> {
@@ -92,11 +108,9 @@ fn tool_result(mut block: Fields<'_>, path: &Path<'_>) -> Result<Piece, Malforme
         failed: block.boolean("is_error")?.unwrap_or_default(),
         cache: block.take("cache_control"),
     });
-    if rests.is_empty() {
-        Ok(Piece::new(result, block))
-    } else {
-        Ok(Piece::with(result, block, "content", Value::Object(rests)))
-    }
+    let mut piece = Piece::new(result, block);
+    piece.rest.extend(rests);
+    Ok(piece)
 }
 
 /// Reads thoughts. An empty signature, as the gate itself writes for thoughts of other makers, seals nothing.
@@ -120,16 +134,8 @@ impl Piece {
     }
 
     /// A part and what was not taken of its block.
-    fn new(part: Part, block: Fields<'_>) -> Self {
-        let rest = block.rest();
-        // The type alone is no rest.
-        if rest.len() <= 1 { Self::whole(part) } else { Self { part, rest } }
-    }
-
-    /// A part, what was not taken of its block, and one field more.
-    fn with(part: Part, block: Fields<'_>, name: &str, value: Value) -> Self {
-        let mut rest = block.rest();
-        rest.insert(name.to_owned(), value);
-        Self { part, rest }
+    fn new(part: Part, mut block: Fields<'_>) -> Self {
+        block.take("type");
+        Self { part, rest: block.rest() }
     }
 }

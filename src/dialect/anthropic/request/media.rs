@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::parts::{Place, Scribe};
+use super::parts::{Place, Scribe, cache};
 use crate::dialect::chat::{Media, Part, Source};
 use crate::dialect::codec::Malformed;
 use crate::dialect::read::Path;
@@ -148,7 +148,7 @@ fn block(scribe: &mut Scribe<'_>, place: Place, kind: &str, source: Value, media
     let mut block = Map::new();
     block.insert("type".to_owned(), json!(kind));
     block.insert("source".to_owned(), source);
-    scribe.cache(&mut block, media.cache.as_ref());
+    cache(&mut block, media.cache.as_ref());
     scribe.extras(&mut block, place, &media.extra);
     block
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
+use super::blocks::{is_of_block, rest_of};
 use super::media;
 use super::paths::Paths;
 use crate::dialect::chat::{Part, Reasoning, Role, Text, ToolCall, ToolResult};
@@ -37,7 +38,7 @@ pub(super) struct Place {
 
 impl Scribe<'_> {
     /// Writes a part, with those fields of its block back that only this dialect knows; none when nothing is left.
-    pub(super) fn part(&mut self, role: Role, place: Place, part: &Part, rest: Option<&Value>) -> Option<Value> {
+    pub(super) fn part(&mut self, role: Role, place: Place, part: &Part, rest: &Map<String, Value>) -> Option<Value> {
         let mut block = match part {
             Part::Text(text) => self.text(place, text)?,
             Part::Image(media) if role != Role::Assistant => media::image(self, place, media)?,
@@ -47,7 +48,7 @@ impl Scribe<'_> {
             }
             Part::Audio(_) => return self.drop(place, "no sound is understood"),
             Part::ToolCall(call) => self.tool_use(place, call),
-            Part::ToolResult(result) => self.tool_result(place, result, rest.and_then(|rest| rest.get("content"))),
+            Part::ToolResult(result) => self.tool_result(place, result, rest),
             Part::Reasoning(thoughts) => self.thinking(place, thoughts)?,
             Part::Refusal(text) => {
                 self.losses.approximated(place.path(), "a refusal is plain text here");
@@ -56,8 +57,9 @@ impl Scribe<'_> {
             Part::Other(block) if self.same => block.clone(),
             Part::Other(_) => return self.drop(place, "only its own dialect knows it"),
         };
-        if self.same {
-            put_back(&mut block, rest);
+        if let Value::Object(block) = &mut block {
+            let own = rest.iter().filter(|(name, _)| !is_of_block(name));
+            block.extend(own.map(|(name, value)| (name.clone(), value.clone())));
         }
         Some(block)
     }
@@ -74,7 +76,7 @@ impl Scribe<'_> {
         }
         let mut block = object("text");
         block.insert("text".to_owned(), json!(text.text));
-        self.cache(&mut block, text.cache.as_ref());
+        cache(&mut block, text.cache.as_ref());
         match &text.citations {
             Some(citations) if self.same => {
                 block.insert("citations".to_owned(), citations.clone());
@@ -92,7 +94,7 @@ impl Scribe<'_> {
         block.insert("id".to_owned(), self.id(place, &call.id));
         block.insert("name".to_owned(), json!(call.name));
         block.insert("input".to_owned(), self.input(place, &call.arguments));
-        self.cache(&mut block, call.cache.as_ref());
+        cache(&mut block, call.cache.as_ref());
         if call.seal.is_some() {
             self.losses.dropped(place.field("seal"), "another maker's seal on a call");
         }
@@ -111,13 +113,13 @@ impl Scribe<'_> {
         json!({"_raw": arguments})
     }
 
-    fn tool_result(&mut self, place: Place, result: &ToolResult, rests: Option<&Value>) -> Value {
+    fn tool_result(&mut self, place: Place, result: &ToolResult, rests: &Map<String, Value>) -> Value {
         let mut block = object("tool_result");
         block.insert("tool_use_id".to_owned(), self.id(place, &result.id));
         let mut blocks = Vec::with_capacity(result.parts.len());
         for (index, part) in result.parts.iter().enumerate() {
-            let rest = rests.and_then(|rests| rests.get(index.to_string()));
-            blocks.extend(self.part(Role::Tool, Place { inner: Some(index), ..place }, part, rest));
+            let place = Place { inner: Some(index), ..place };
+            blocks.extend(self.part(Role::Tool, place, part, &rest_of(rests, index)));
         }
         if !blocks.is_empty() {
             block.insert("content".to_owned(), content(blocks));
@@ -125,7 +127,7 @@ impl Scribe<'_> {
         if result.failed {
             block.insert("is_error".to_owned(), Value::Bool(true));
         }
-        self.cache(&mut block, result.cache.as_ref());
+        cache(&mut block, result.cache.as_ref());
         Value::Object(block)
     }
 
@@ -149,14 +151,6 @@ impl Scribe<'_> {
             self.losses.approximated(place.field("id"), "ids of calls are of letters, digits, _ and -");
         }
         Value::String(clean.into_owned())
-    }
-
-    /// Writes a cache mark.
-    #[expect(clippy::unused_self, reason = "reads like its neighbours where it is called")]
-    pub(super) fn cache(&self, block: &mut Map<String, Value>, cache: Option<&Value>) {
-        if let Some(cache) = cache {
-            block.insert("cache_control".to_owned(), cache.clone());
-        }
     }
 
     /// Puts back the fields that only this dialect knows, or says that they are gone.
@@ -188,6 +182,13 @@ impl Place {
     /// The path of a field of it.
     pub(super) fn field(self, name: &str) -> String {
         format!("{}.{name}", self.path())
+    }
+}
+
+/// Writes a cache mark.
+pub(super) fn cache(block: &mut Map<String, Value>, cache: Option<&Value>) {
+    if let Some(cache) = cache {
+        block.insert("cache_control".to_owned(), cache.clone());
     }
 }
 
@@ -226,18 +227,4 @@ fn object(kind: &str) -> Map<String, Value> {
     let mut block = Map::new();
     block.insert("type".to_owned(), json!(kind));
     block
-}
-
-/// Puts the fields back that the part had no room for, if the block is still of the type it was. Those of the parts
-/// of a tool result are put back into these.
-fn put_back(block: &mut Value, rest: Option<&Value>) {
-    let (Some(Value::Object(rest)), Value::Object(block)) = (rest, block) else {
-        return;
-    };
-    if rest.get("type") != block.get("type") {
-        return;
-    }
-    for (name, value) in rest.iter().filter(|(name, _)| *name != "content") {
-        block.insert(name.clone(), value.clone());
-    }
 }

@@ -100,15 +100,13 @@ fn is_result(piece: &Piece) -> bool {
     matches!(piece.part, Part::ToolResult(_))
 }
 
-/// A message of pieces; none of none. What no part holds of a piece stands under `content` of the message's extras.
+/// A message of pieces; none of none. What no part holds of a piece stands among the message's extras.
 fn message(role: Role, pieces: Vec<Piece>, mut extra: Map<String, Value>) -> Option<Message> {
     let role = if role == Role::User && is_result(pieces.first()?) { Role::Tool } else { role };
     let (parts, rest) = blocks::unzip(pieces);
     if parts.is_empty() {
         return None;
     }
-    if !rest.is_empty() {
-        extra.insert("content".to_owned(), Value::Object(rest));
-    }
+    extra.extend(rest);
     Some(Message { role, parts, name: None, extra })
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::parts::{Scribe, asked};
+use super::parts::{Scribe, asked, cache};
 use crate::dialect::chat::{Chat, Function, Tool, ToolChoice};
 use crate::dialect::codec::Malformed;
 use crate::dialect::read::{Fields, Path};
@@ -110,7 +110,7 @@ fn write_function(index: usize, function: &Function, scribe: &mut Scribe<'_>) ->
     if function.strict == Some(true) {
         tool.insert("strict".to_owned(), Value::Bool(true));
     }
-    scribe.cache(&mut tool, function.cache.as_ref());
+    cache(&mut tool, function.cache.as_ref());
     for (name, value) in &function.extra {
         if scribe.same {
             tool.insert(name.clone(), value.clone());

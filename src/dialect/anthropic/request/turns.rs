@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::blocks::{is_of_block, rest_of};
 use super::parts::{Place, Scribe, asked, content};
 use crate::dialect::chat::{Message, Role};
 
@@ -43,19 +44,18 @@ impl Turns {
         }
         if !scribe.same {
             turns.open(scribe);
-            turns.trim_end(scribe);
+            turns.trim_end(messages.len().saturating_sub(1), scribe);
         }
         turns
     }
 
     /// Adds a message to the system field, to the last turn if that is of the same role, or as a new turn.
     fn add(&mut self, index: usize, message: &Message, in_system: bool, begun: bool, scribe: &mut Scribe<'_>) {
-        let rests = message.extra.get("content").filter(|_| scribe.same);
         let mut turn = Turn { role: role(message.role), results: Vec::new(), blocks: Vec::new(), extra: Map::new() };
         for (number, part) in message.parts.iter().enumerate() {
-            let rest = rests.and_then(|rests| rests.get(number.to_string()));
+            let rest = if scribe.same { rest_of(&message.extra, number) } else { Map::new() };
             let place = Place::new(scribe.paths, index, number);
-            let Some(block) = scribe.part(message.role, place, part, rest) else {
+            let Some(block) = scribe.part(message.role, place, part, &rest) else {
                 continue;
             };
             let is_result = block.get("type").is_some_and(|kind| kind == "tool_result");
@@ -95,14 +95,15 @@ impl Turns {
     }
 
     /// Words that the model is to go on from must not end in a blank.
-    fn trim_end(&mut self, scribe: &mut Scribe<'_>) {
+    fn trim_end(&mut self, index: usize, scribe: &mut Scribe<'_>) {
         let last = self.turns.last_mut().filter(|turn| turn.role == "assistant");
         let block = last.and_then(|turn| turn.blocks.last_mut()).and_then(|block| block.get_mut("text"));
         if let Some(Value::String(text)) = block {
             let end = text.trim_end().len();
             if end < text.len() {
                 text.truncate(end);
-                scribe.losses.approximated("messages[-1].content", "the answer's beginning must not end in blanks");
+                let path = format!("{}.content", scribe.paths.message(index));
+                scribe.losses.approximated(path, "the answer's beginning must not end in blanks");
             }
         }
     }
@@ -161,7 +162,7 @@ fn fields(index: usize, message: &Message, turn: &mut Turn, scribe: &mut Scribe<
             if asked(value) {
                 scribe.losses.dropped(format!("{path}.{name}"), "only its own dialect knows it");
             }
-        } else if name != "content" {
+        } else if !is_of_block(name) {
             turn.extra.insert(name.clone(), value.clone());
         }
     }

@@ -110,7 +110,8 @@ fn a_server_tool_is_one_raw_block_with_its_collected_input() {
 
 #[test]
 fn a_call_by_another_caller_keeps_it() {
-    let call = json!({"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}, "caller": {"type": "code_1"}});
+    let call =
+        json!({"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}, "caller": {"type": "code_1"}});
     let body = json!({"id": "msg_1", "content": [call], "stop_reason": "tool_use", "usage": {"input_tokens": 1}});
     let events = Anthropic.read_answer(body, &mut ids()).unwrap();
     let again = Anthropic.write_answer(events, &super::stamp(), &mut crate::dialect::loss::Losses::default());
@@ -121,19 +122,17 @@ fn a_call_by_another_caller_keeps_it() {
 fn unknown_events_and_deltas_are_raw() {
     let unknown = json!({"type": "weather_report", "wind": 7});
     let strange = delta(0, &json!({"type": "wave_delta", "height": 2}));
-    let blocks = [unknown.clone(), block_start(0, &json!({"type": "text", "text": ""})), strange.clone(), block_stop(0)];
-    let expected = first([
-        EventKind::Raw(unknown),
-        EventKind::Raw(strange),
-        text(0, ""),
-        EventKind::BlockStop { block: 0 },
-    ]);
+    let blocks =
+        [unknown.clone(), block_start(0, &json!({"type": "text", "text": ""})), strange.clone(), block_stop(0)];
+    let expected =
+        first([EventKind::Raw(unknown), EventKind::Raw(strange), text(0, ""), EventKind::BlockStop { block: 0 }]);
     assert_eq!(events_of(&blocks, "end_turn"), expected);
 }
 
 #[test]
 fn a_delta_of_a_block_that_never_began_begins_it() {
-    let blocks = [delta(0, &json!({"type": "text_delta", "text": "a"})), delta(0, &json!({"type": "text_delta", "text": "b"}))];
+    let blocks =
+        [delta(0, &json!({"type": "text_delta", "text": "a"})), delta(0, &json!({"type": "text_delta", "text": "b"}))];
     let expected = first([text(0, "a"), text(0, "b"), EventKind::BlockStop { block: 0 }]);
     assert_eq!(events_of(&blocks, "end_turn"), expected);
 }
@@ -155,14 +154,18 @@ fn a_stream_that_is_cut_after_its_reason_is_whole() {
 fn errors_after_a_good_status_are_failures_in_every_shape() {
     let start = sse(&[message_start()]);
     let cases = [
-        ("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n",
-            FailureKind::Overloaded),
+        (
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n",
+            FailureKind::Overloaded,
+        ),
         ("data: {\"error\":{\"code\":429,\"message\":\"slow down\"},\"choices\":[]}\n\n", FailureKind::RateLimit),
         ("event: error\ndata: {\"message\":\"no\",\"status\":403}\n\n", FailureKind::Permission),
         ("event: error\ndata: out of order\n\n", FailureKind::Server),
         ("error: {\"code\":503,\"message\":\"loading\"}\n\n", FailureKind::Overloaded),
-        ("data: {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is too long: 9\"}}\n\n",
-            FailureKind::ContextLength),
+        (
+            "data: {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is too long: 9\"}}\n\n",
+            FailureKind::ContextLength,
+        ),
     ];
     for (wire, kind) in cases {
         let more = sse(&end("end_turn"));

@@ -14,19 +14,19 @@ fn read(body: Value) -> Result<Chat, Malformed> {
 }
 
 /// Asserts that a request comes back as it was.
-fn assert_survives(body: Value) -> Chat {
+fn assert_survives(body: &Value) -> Chat {
     let chat = read(body.clone()).unwrap();
     let mut losses = Losses::default();
     let out = Anthropic.write_request(&chat, &mut losses);
     assert!(losses.is_empty(), "{losses:?}");
-    assert_eq!(out.body, body);
+    assert_eq!(out.body, *body);
     assert_eq!(out.target, "/v1/messages");
     chat
 }
 
 #[test]
 fn settings_have_their_places() {
-    let chat = assert_survives(json!({
+    let chat = assert_survives(&json!({
         "model": "claude-x", "max_tokens": 9, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "stream": true,
         "stop_sequences": ["END"], "metadata": {"user_id": "u-1", "team": "t"}, "service_tier": "auto",
         "tools": [
@@ -55,7 +55,7 @@ fn settings_have_their_places() {
 
 #[test]
 fn tool_results_are_messages_of_their_own_role() {
-    let chat = assert_survives(json!({
+    let chat = assert_survives(&json!({
         "model": "claude-x", "max_tokens": 9, "system": [
             {"type": "text", "text": "One.", "cache_control": {"type": "ephemeral"}}, {"type": "text", "text": "Two."},
         ],
@@ -83,22 +83,26 @@ fn tool_results_are_messages_of_their_own_role() {
     assert_eq!(open.seal, Some(Seal::Anthropic("sig".to_owned())));
     assert_eq!(dark.seal, Some(Seal::AnthropicRedacted("dark".to_owned())));
     assert_eq!(call.arguments, "{\"b\":1,\"a\":[2]}");
+    assert_eq!(chat.messages[2].extra["content[2].caller"], json!({"type": "c"}));
     let [Part::ToolResult(result)] = chat.messages[3].parts.as_slice() else { panic!("{:?}", chat.messages[3].parts) };
     assert!(result.failed && matches!(result.parts.as_slice(), [Part::Text(_), Part::Image(_)]));
 }
 
 #[test]
 fn documents_of_all_sources_survive() {
-    let document = |source: Value| json!({"type": "document", "source": source, "title": "T", "context": "c",
-        "citations": {"enabled": true}});
-    let chat = assert_survives(json!({"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": [
-        document(json!({"type": "base64", "media_type": "application/pdf", "data": "JVBE"})),
-        document(json!({"type": "text", "media_type": "text/plain", "data": "plain"})),
-        document(json!({"type": "url", "url": "https://a.example/b.pdf"})),
-        document(json!({"type": "file", "file_id": "file_1"})),
-        document(json!({"type": "content", "content": [{"type": "text", "text": "x"}]})),
-        {"type": "container_upload", "file_id": "file_2"},
-    ]}]}));
+    let document = |source: Value| {
+        json!({"type": "document", "source": source, "title": "T", "context": "c",
+        "citations": {"enabled": true}})
+    };
+    let chat =
+        assert_survives(&json!({"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": [
+            document(json!({"type": "base64", "media_type": "application/pdf", "data": "JVBE"})),
+            document(json!({"type": "text", "media_type": "text/plain", "data": "plain"})),
+            document(json!({"type": "url", "url": "https://a.example/b.pdf"})),
+            document(json!({"type": "file", "file_id": "file_1"})),
+            document(json!({"type": "content", "content": [{"type": "text", "text": "x"}]})),
+            {"type": "container_upload", "file_id": "file_2"},
+        ]}]}));
     let sources: Vec<bool> = chat.messages[0].parts.iter().map(|part| matches!(part, Part::Document(_))).collect();
     assert_eq!(sources, [true, true, true, true, false, false]);
     let Part::Document(media) = &chat.messages[0].parts[1] else { panic!() };
@@ -107,20 +111,20 @@ fn documents_of_all_sources_survive() {
 
 #[test]
 fn instructions_within_the_conversation_stay_where_they_are() {
-    assert_survives(json!({"model": "claude-x", "max_tokens": 9, "system": "First.", "messages": [
+    assert_survives(&json!({"model": "claude-x", "max_tokens": 9, "system": "First.", "messages": [
         {"role": "user", "content": "a"}, {"role": "system", "content": "New rules."}, {"role": "assistant", "content": "b"},
     ]}));
 }
 
 #[test]
 fn an_effort_alone_is_no_thinking_field() {
-    assert_survives(json!({"model": "claude-x", "max_tokens": 9, "output_config": {"effort": "low"},
+    assert_survives(&json!({"model": "claude-x", "max_tokens": 9, "output_config": {"effort": "low"},
         "messages": [{"role": "user", "content": "a"}]}));
 }
 
 #[test]
 fn types_from_the_future_pass() {
-    assert_survives(json!({"model": "claude-x", "max_tokens": 9, "thinking": {"type": "dreaming", "depth": 2},
+    assert_survives(&json!({"model": "claude-x", "max_tokens": 9, "thinking": {"type": "dreaming", "depth": 2},
         "tool_choice": {"type": "most", "of": 3}, "brand_new": {"a": 1}, "tools": [{"type": "x_20990101", "name": "x"}],
         "messages": [{"role": "user", "content": [{"type": "hologram", "data": "h"}]}]}));
 }
@@ -153,7 +157,10 @@ fn what_is_wrong_is_named_by_its_place() {
         (json!({"messages": [{"role": "captain", "content": "a"}]}), "messages[0].role"),
         (json!({"messages": [{"role": "user"}]}), "messages[0].content"),
         (json!({"messages": [{"role": "user", "content": [{"text": "a"}]}]}), "messages[0].content[0]"),
-        (json!({"messages": [{"role": "user", "content": [{"type": "text", "text": 1}]}]}), "messages[0].content[0].text"),
+        (
+            json!({"messages": [{"role": "user", "content": [{"type": "text", "text": 1}]}]}),
+            "messages[0].content[0].text",
+        ),
         (json!({"messages": [], "tools": [{"description": "d"}]}), "tools[0].name"),
         (json!({"messages": [], "stop_sequences": [1]}), "stop_sequences[0]"),
         (json!({"messages": [], "thinking": {"type": "enabled", "budget_tokens": -1}}), "thinking.budget_tokens"),

@@ -6,8 +6,8 @@ use super::pairs;
 use crate::dialect::Dialect;
 use crate::dialect::anthropic::Anthropic;
 use crate::dialect::chat::{
-    Chat, Format, Function, Media, Message, Part, Reasoning, Role, Sampling, Source, Text, Thinking, ThinkingMode, Tool,
-    ToolCall, ToolChoice, ToolResult,
+    Chat, Format, Function, Media, Message, Part, Reasoning, Role, Sampling, Source, Text, Thinking, ThinkingMode,
+    Tool, ToolCall, ToolChoice, ToolResult,
 };
 use crate::dialect::codec::Codec;
 use crate::dialect::loss::Verdict::{Approximated, Dropped, Invented};
@@ -293,7 +293,10 @@ fn a_wish_for_json_is_an_instruction_and_a_schema_a_format() {
     let (name, strict) = (Some("answer".to_owned()), Some(true));
     let format = Some(Format::Schema { name, description: None, schema: schema.clone(), strict });
     let body = write(&Chat { format, ..asks("claude-x") }, &[("response_format.name", Dropped)]);
-    assert_eq!(body["output_config"]["format"].to_string(), json!({"type": "json_schema", "schema": schema}).to_string());
+    assert_eq!(
+        body["output_config"]["format"].to_string(),
+        json!({"type": "json_schema", "schema": schema}).to_string()
+    );
 }
 
 #[test]

@@ -69,7 +69,8 @@ fn a_plain_answer_has_all_six_kinds_of_events() {
     let kinds = [start("msg_1"), usage(7, 1), text(0, "Moin"), EventKind::BlockStop { block: 0 }, usage(7, 3)];
     let (data, losses) = written(first(kinds.into_iter().chain([EventKind::Stop(Stop::End), EventKind::End])));
     assert!(losses.is_empty());
-    let names = "message_start,content_block_start 0,content_block_delta 0,content_block_stop 0,message_delta,message_stop";
+    let names =
+        "message_start,content_block_start 0,content_block_delta 0,content_block_stop 0,message_delta,message_stop";
     assert_eq!(grammar(&data).join(","), names);
     assert_eq!(data[0]["message"]["usage"]["input_tokens"], 7);
     assert_eq!(data[4]["usage"]["output_tokens"], 3);
