@@ -92,8 +92,11 @@ struct Open {
 /// What a block is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
+    /// Text, or words of refusal.
     Text,
+    /// Thoughts.
     Thinking,
+    /// A call of the client's tools.
     Call,
 }
 
@@ -315,7 +318,7 @@ fn is_empty(kind: &EventKind) -> bool {
 /// Whether a JSON that only one dialect knows is a content block of this one.
 fn is_block(kind: &str, value: &Value) -> bool {
     match kind {
-        "server_tool_use" | "mcp_tool_use" | "container_upload" | "search_result" => true,
+        "server_tool_use" | "mcp_tool_use" | "container_upload" | "search_result" | "fallback" => true,
         // `OpenAI` Responses has items of this type too, with `encrypted_content`.
         "compaction" => value.get("content").is_some(),
         _ => kind.ends_with("_tool_result"),

@@ -56,7 +56,9 @@ struct Open {
 
 /// What a block is.
 enum Kind {
+    /// Text.
     Text,
+    /// Thoughts, or nothing but their seal.
     Thinking,
     /// A call of the client's tools, with the arguments that came with its start.
     Call(Option<String>),

@@ -35,10 +35,13 @@ struct BlockDelta<'a, D> {
 #[derive(Serialize)]
 #[serde(tag = "type")]
 enum Piece<'a> {
+    /// Text.
     #[serde(rename = "text_delta")]
     Text { text: &'a str },
+    /// Thoughts.
     #[serde(rename = "thinking_delta")]
     Thinking { thinking: &'a str },
+    /// Arguments.
     #[serde(rename = "input_json_delta")]
     Args { partial_json: &'a str },
 }

@@ -2,25 +2,23 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{digest, ids, pairs, read, read_in_pieces, stamp, written};
+use super::{digest, ids, pairs, read, read_in_pieces, sse, stamp, written};
 use crate::dialect::anthropic::Anthropic;
 use crate::dialect::codec::Codec;
 use crate::dialect::event::EventKind;
 use crate::dialect::loss::Losses;
 
-/// The recorded exchanges of this dialect; none where they are not at hand.
-fn exchanges() -> Vec<Value> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/traffic/exchanges.jsonl");
+/// What was recorded of this dialect; nothing where the file is not at hand.
+fn recorded(file: &str) -> Vec<Value> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/traffic/").to_owned() + file;
     let Ok(lines) = std::fs::read_to_string(path) else {
         eprintln!("skipped: no recorded traffic here");
         return Vec::new();
     };
     let ours = |line: &&str| line.contains("\"anthropic.messages\"") || line.contains("\"anthropic.count_tokens\"");
-    lines
-        .lines()
-        .filter(ours)
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .filter(|exchange| matches!(exchange["api"].as_str(), Some("anthropic.messages" | "anthropic.count_tokens")))
+    let parsed = lines.lines().filter(ours).map(|line| serde_json::from_str::<Value>(line).unwrap());
+    parsed
+        .filter(|line| matches!(line["api"].as_str(), Some("anthropic.messages" | "anthropic.count_tokens")))
         .collect()
 }
 
@@ -87,7 +85,7 @@ fn without_defaults(value: Value) -> Value {
 #[test]
 fn every_recorded_request_survives_the_model() {
     let (mut read, mut refused) = (0, 0);
-    for exchange in exchanges() {
+    for exchange in recorded("exchanges.jsonl") {
         let (id, body) = (&exchange["id"], exchange["request"]["body_json"].clone());
         let chat = match Anthropic.read_request(exchange["request"]["path"].as_str().unwrap(), body.clone()) {
             Ok(chat) => chat,
@@ -116,24 +114,47 @@ fn every_recorded_request_survives_the_model() {
     eprintln!("{read} requests, {refused} that Anthropic refused too");
 }
 
+/// Asserts that a whole answer comes back, and as a stream too.
+fn assert_answer_survives(id: &Value, body: Value) {
+    let events = Anthropic.read_answer(body.clone(), &mut ids()).unwrap();
+    let mut losses = Losses::default();
+    let again = Anthropic.write_answer(events.clone(), &stamp(), &mut losses);
+    assert_eq!(pairs(&losses), [], "{id}");
+    assert_eq!(without_defaults(again), without_defaults(body), "{id}");
+    let (stream, losses) = written(events.clone());
+    assert_eq!(pairs(&losses), [], "{id}");
+    assert_eq!(digest(&read(&sse(&stream))), digest(&events), "{id}");
+}
+
+/// Asserts that a stream comes back, and as a whole answer too.
+fn assert_stream_survives(id: &Value, text: &str) {
+    let events = read(text);
+    assert_eq!(events, read_in_pieces(text, 1), "{id}");
+    assert_eq!(events.last().unwrap().kind, EventKind::End, "{id}");
+    let unknown = events.iter().find(|event| match &event.kind {
+        EventKind::Raw(value) => value["type"].as_str().is_none_or(|kind| kind.starts_with("content_block")),
+        _ => false,
+    });
+    assert_eq!(unknown, None, "{id}");
+    let (stream, losses) = written(events.clone());
+    assert_eq!(pairs(&losses), [], "{id}");
+    assert_eq!(digest(&read(&sse(&stream))), digest(&events), "{id}");
+    let mut losses = Losses::default();
+    let whole = Anthropic.write_answer(events.clone(), &stamp(), &mut losses);
+    assert_eq!(pairs(&losses), [], "{id}");
+    assert_eq!(digest(&Anthropic.read_answer(whole, &mut ids()).unwrap()), digest(&events), "{id}");
+}
+
 #[test]
 fn every_recorded_answer_survives_the_model() {
     let mut count = 0;
-    for exchange in exchanges() {
+    for exchange in recorded("exchanges.jsonl") {
         let response = &exchange["response"];
         if response["status"] != 200 || exchange["wire"] != "json" || exchange["api"] != "anthropic.messages" {
             continue;
         }
-        let id = &exchange["id"];
-        let body: Value = serde_json::from_str(response["body_text"].as_str().unwrap()).unwrap();
-        let events = Anthropic.read_answer(body.clone(), &mut ids()).unwrap();
-        let mut losses = Losses::default();
-        let again = Anthropic.write_answer(events.clone(), &stamp(), &mut losses);
-        assert_eq!(pairs(&losses), [], "{id}");
-        assert_eq!(without_defaults(again), without_defaults(body), "{id}");
-        let (stream, losses) = written(events.clone());
-        assert_eq!(pairs(&losses), [], "{id}");
-        assert_eq!(digest(&read(&super::sse(&stream))), digest(&events), "{id}");
+        let body = response["body_text"].as_str().unwrap();
+        assert_answer_survives(&exchange["id"], serde_json::from_str(body).unwrap());
         count += 1;
     }
     eprintln!("{count} whole answers");
@@ -142,28 +163,33 @@ fn every_recorded_answer_survives_the_model() {
 #[test]
 fn every_recorded_stream_survives_the_model() {
     let mut count = 0;
-    for exchange in exchanges() {
-        if exchange["wire"] != "sse" {
-            continue;
-        }
-        let id = &exchange["id"];
-        let text = exchange["response"]["body_text"].as_str().unwrap();
-        let events = read(text);
-        assert_eq!(events, read_in_pieces(text, 1), "{id}");
-        assert_eq!(events.last().unwrap().kind, EventKind::End, "{id}");
-        let unknown = events.iter().find(|event| match &event.kind {
-            EventKind::Raw(value) => value["type"].as_str().is_none_or(|kind| kind.starts_with("content_block")),
-            _ => false,
-        });
-        assert_eq!(unknown, None, "{id}");
-        let (stream, losses) = written(events.clone());
-        assert_eq!(pairs(&losses), [], "{id}");
-        assert_eq!(digest(&read(&super::sse(&stream))), digest(&events), "{id}");
-        let mut losses = Losses::default();
-        let whole = Anthropic.write_answer(events.clone(), &stamp(), &mut losses);
-        assert_eq!(pairs(&losses), [], "{id}");
-        assert_eq!(digest(&Anthropic.read_answer(whole, &mut ids()).unwrap()), digest(&events), "{id}");
+    for exchange in recorded("exchanges.jsonl").iter().filter(|exchange| exchange["wire"] == "sse") {
+        assert_stream_survives(&exchange["id"], exchange["response"]["body_text"].as_str().unwrap());
         count += 1;
     }
     eprintln!("{count} streams");
+}
+
+#[test]
+fn every_bare_body_survives_the_model() {
+    let (mut whole, mut streams) = (0, 0);
+    for recorded in recorded("bodies.jsonl") {
+        let (id, text) = (&recorded["id"], recorded["body_text"].as_str().unwrap());
+        match recorded["kind"].as_str().unwrap() {
+            "json" => {
+                assert_answer_survives(id, serde_json::from_str(text).unwrap());
+                whole += 1;
+            }
+            "data-lines" => {
+                let data: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+                assert_stream_survives(id, &sse(&data));
+                streams += 1;
+            }
+            _ => {
+                assert_stream_survives(id, text);
+                streams += 1;
+            }
+        }
+    }
+    eprintln!("{whole} bare answers, {streams} bare streams");
 }
