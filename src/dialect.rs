@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Kind};
 use crate::stream::{Event, Wire};
 
+pub mod anthropic;
 pub mod chat;
 pub mod codec;
 pub mod event;
