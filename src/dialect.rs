@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 use crate::error::{Error, Kind};
 use crate::stream::{Event, Wire};
 
+pub mod catalog;
 pub mod chat;
 pub mod codec;
 pub mod event;
 pub mod failure;
 pub mod id;
 pub mod loss;
+pub mod ollama;
 pub mod seal;
 
 /// A wire format, by the operation that a path names.
