@@ -63,11 +63,7 @@ pub fn write(dialect: Dialect, models: &[Model]) -> Value {
 }
 
 /// The models of the list under a key. Some servers send the bare array, others `null` for an empty one.
-fn models(
-    body: Value,
-    key: &str,
-    read: impl Fn(Map<String, Value>) -> Option<Model>,
-) -> Result<Vec<Model>, Malformed> {
+fn models(body: Value, key: &str, read: impl Fn(Map<String, Value>) -> Option<Model>) -> Result<Vec<Model>, Malformed> {
     let list = match body {
         Value::Object(mut map) => map.remove(key),
         other => Some(other),

@@ -32,21 +32,32 @@ pub(super) struct LineReader {
 /// What an open block holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
+    /// Text.
     Text,
+    /// Thoughts.
     Reasoning,
 }
 
 /// What one line says.
 #[derive(Default)]
 struct Line {
+    /// The model that answers.
     model: Option<String>,
+    /// When, in seconds since 1970.
     created: Option<i64>,
+    /// Text: `message.content` or `response`.
     text: String,
+    /// Thoughts.
     thinking: String,
+    /// Calls of tools.
     calls: Vec<Value>,
+    /// Log probabilities of the text.
     logprobs: Vec<Value>,
+    /// Whether it is the last.
     done: bool,
+    /// Why the answer ended.
     reason: Option<String>,
+    /// Counts and times.
     usage: Option<Usage>,
     /// The tokens of the conversation (generate), which only the same model can read.
     context: Option<Value>,
@@ -83,11 +94,7 @@ impl LineReader {
             return;
         }
         let mut line = Line::read(line);
-        if !self.started {
-            self.started = true;
-            let start = Start { model: line.model.take(), created: line.created, ..Start::default() };
-            push(out, EventKind::Start(start));
-        }
+        self.start(line.model.take(), line.created, out);
         self.rest(&mut line, out);
         self.text(Kind::Reasoning, line.thinking, out);
         self.text(Kind::Text, line.text, out);
@@ -102,6 +109,13 @@ impl LineReader {
                 push(out, EventKind::Raw(json!({"context": context})));
             }
             self.end(line.reason.as_deref(), line.usage, out);
+        }
+    }
+
+    fn start(&mut self, model: Option<String>, created: Option<i64>, out: &mut Vec<Event>) {
+        if !self.started {
+            self.started = true;
+            push(out, EventKind::Start(Start { model, created, ..Start::default() }));
         }
     }
 
@@ -209,7 +223,10 @@ impl Reader for LineReader {
         }
         match serde_json::from_slice(event.data()) {
             Ok(Value::Object(line)) => self.line(line, &mut out),
-            Ok(other) => push(&mut out, EventKind::Raw(other)),
+            Ok(other) => {
+                self.start(None, None, &mut out);
+                push(&mut out, EventKind::Raw(other));
+            }
             Err(_) => self.fail(failure::garbage(), &mut out),
         }
         out

@@ -52,10 +52,9 @@ pub(super) fn of_line(line: &Map<String, Value>) -> Option<Failure> {
     let code = error.get("code").or_else(|| error.get("type")).and_then(Value::as_str).map(str::to_owned);
     let stated = ["status_code", "status"].iter().find_map(|key| line.get(*key)?.as_u64());
     let stated = stated.and_then(|status| u16::try_from(status).ok()).filter(|status| (400..600).contains(status));
-    let (kind, status) = by_words(&message).or_else(|| stated.map(|status| (by_status(status), status))).unwrap_or((
-        FailureKind::Server,
-        500,
-    ));
+    let (kind, status) = by_words(&message)
+        .or_else(|| stated.map(|status| (by_status(status), status)))
+        .unwrap_or((FailureKind::Server, 500));
     Some(Failure { status: stated.unwrap_or(status), kind, message, code, param: None })
 }
 

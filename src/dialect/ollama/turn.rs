@@ -53,11 +53,17 @@ pub(super) struct Turn {
 
 /// A call on its way.
 struct ToolCall {
+    /// Its block.
     block: u32,
+    /// Its place among the calls.
     index: u32,
+    /// Its id.
     id: String,
+    /// The tool's name.
     name: String,
+    /// The arguments so far, as JSON text.
     arguments: String,
+    /// Whether the arguments are whole.
     whole: bool,
 }
 
@@ -219,8 +225,8 @@ impl Turn {
             Some(Stop::Filter) => near("Ollama has no word for text that was held back"),
             Some(Stop::Refusal) => near("Ollama has no word for a refusal"),
             Some(Stop::Pause) => near("Ollama has no word for a pause"),
-            Some(Stop::Other(word)) if matches!(word.as_str(), "load" | "unload") => return word,
-            Some(Stop::Other(_)) => near("Ollama does not know this reason"),
+            // `done_reason` is any text to Ollama's clients: servers say `load` and words of their own there.
+            Some(Stop::Other(word)) => return word,
         }
         "stop".to_owned()
     }

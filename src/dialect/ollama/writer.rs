@@ -13,24 +13,34 @@ use crate::stream::{self, Wire};
 
 /// Writes a stream.
 pub(super) struct LineWriter {
+    /// Which call it answers.
     call: Call,
+    /// The answer so far.
     turn: Turn,
 }
 
 /// One line.
 #[derive(Serialize)]
 struct Line<'a> {
+    /// The model.
     model: &'a str,
+    /// When the answer began.
     created_at: &'a str,
+    /// What is said (chat).
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<Message<'a>>,
+    /// What is said (generate).
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<&'a str>,
+    /// What is thought (generate).
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking: Option<&'a str>,
+    /// Log probabilities of the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     logprobs: Option<&'a [Value]>,
+    /// Whether it is the last.
     done: bool,
+    /// Reason, counts and times of the last.
     #[serde(flatten)]
     last: Option<&'a Map<String, Value>>,
 }
@@ -38,12 +48,17 @@ struct Line<'a> {
 /// The message of a line of `/api/chat`.
 #[derive(Serialize)]
 struct Message<'a> {
+    /// Always `assistant`.
     role: &'static str,
+    /// What is said.
     content: &'a str,
+    /// What is thought.
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking: Option<&'a str>,
+    /// Pictures that the model drew.
     #[serde(skip_serializing_if = "Option::is_none")]
     images: Option<&'a Value>,
+    /// The call that became whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_calls: Option<[&'a Value; 1]>,
 }

@@ -25,14 +25,23 @@ pub(super) struct Reading {
 /// The fields of one message.
 #[derive(Default)]
 struct Fields {
+    /// Who speaks.
     role: String,
+    /// What is said.
     content: String,
+    /// What is thought.
     thinking: String,
+    /// Pictures.
     images: Vec<Part>,
+    /// Calls of tools.
     calls: Vec<Value>,
+    /// The speaker's name; in results of older clients the tool's.
     name: Option<String>,
+    /// The tool that a result is of.
     tool_name: Option<String>,
+    /// The call that a result is of.
     tool_call_id: Option<String>,
+    /// Everything else.
     extra: Map<String, Value>,
 }
 
@@ -85,14 +94,18 @@ impl Reading {
 
     /// A message of [`Role::Tool`]: results, and calls only if a client put some there.
     fn result(&mut self, fields: Fields, calls: Vec<Part>) -> Message {
-        let (id, name) = self.answered(fields.tool_call_id, fields.tool_name.or(fields.name));
+        let (tool, speaker) = match fields.tool_name {
+            Some(tool) => (Some(tool), fields.name),
+            None => (fields.name, None),
+        };
+        let (id, name) = self.answered(fields.tool_call_id, tool);
         let mut parts = fields.images;
         if !fields.content.is_empty() {
             parts.push(Part::plain(fields.content));
         }
         let result = Part::ToolResult(ToolResult { id, name, parts, failed: false, cache: None });
         let parts = std::iter::once(result).chain(calls).collect();
-        Message { role: Role::Tool, parts, name: None, extra: fields.extra }
+        Message { role: Role::Tool, parts, name: speaker, extra: fields.extra }
     }
 
     /// Id and tool of the call that a result answers: the one it names, else the oldest of its tool without a result.

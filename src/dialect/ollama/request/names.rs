@@ -2,9 +2,9 @@
 
 use crate::dialect::Dialect;
 
-/// The names of one dialect.
+/// The names of the dialect that a request was read from; where it is not known, those that most dialects share.
 #[derive(Clone, Copy)]
-pub(super) struct Names(pub Option<Dialect>);
+pub(super) struct Names(pub(super) Option<Dialect>);
 
 // === impl Names ===
 

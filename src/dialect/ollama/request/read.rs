@@ -185,11 +185,7 @@ fn tool(value: Value, at: usize) -> Result<Tool, Malformed> {
 }
 
 /// Reads the inner object of a tool and gives back what the model does not know.
-fn signature(
-    fields: Map<String, Value>,
-    function: &mut Function,
-    at: usize,
-) -> Result<Map<String, Value>, Malformed> {
+fn signature(fields: Map<String, Value>, function: &mut Function, at: usize) -> Result<Map<String, Value>, Malformed> {
     let wrong = |key: &str| format!("tools[{at}].function.{key}");
     let mut rest = Map::new();
     for (key, value) in fields {

@@ -9,9 +9,9 @@ use crate::dialect::loss::Losses;
 /// Writes `system`, `prompt` and `images`. A single message of the user is the prompt as it is; several become a
 /// transcript that ends with the turn of the assistant.
 pub(super) fn transcript(said: Vec<Said>, names: Names, losses: &mut Losses, body: &mut Map<String, Value>) {
-    let (system, turns): (Vec<Said>, Vec<Said>) = said.into_iter().partition(|it| it.role == "system");
+    let (mut system, turns): (Vec<Said>, Vec<Said>) = said.into_iter().partition(|it| it.role == "system");
     if !system.is_empty() {
-        let texts: Vec<String> = system.iter().map(Said::content).collect();
+        let texts: Vec<String> = system.iter_mut().map(Said::content).collect();
         body.insert("system".to_owned(), Value::String(texts.join("\n\n")));
     }
     let plain = turns.iter().all(|it| it.role == "user") && turns.len() < 2;

@@ -29,8 +29,11 @@ pub(in crate::dialect::ollama::request) struct Said {
 
 /// Writes one message's parts, saying what is lost.
 struct Writing<'a, 'l> {
+    /// The request, for the names of called tools.
     chat: &'a Chat,
+    /// The names of fields where it was read.
     names: Names,
+    /// What is lost.
     losses: &'l mut Losses,
 }
 
@@ -47,13 +50,16 @@ pub(in crate::dialect::ollama::request) fn said(chat: &Chat, losses: &mut Losses
 // === impl Said ===
 
 impl Said {
-    /// The text of the message; Ollama has only one.
-    pub(in crate::dialect::ollama::request) fn content(&self) -> String {
-        self.texts.join("\n\n")
+    /// Takes the text of the message; Ollama has only one.
+    pub(in crate::dialect::ollama::request) fn content(&mut self) -> String {
+        match self.texts.as_mut_slice() {
+            [one] => std::mem::take(one),
+            several => several.join("\n\n"),
+        }
     }
 
     /// The message's JSON.
-    pub(in crate::dialect::ollama::request) fn json(self) -> Value {
+    pub(in crate::dialect::ollama::request) fn json(mut self) -> Value {
         let mut map = Map::new();
         let content = self.content();
         map.insert("role".to_owned(), Value::String(self.role));
