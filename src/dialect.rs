@@ -7,6 +7,7 @@ use crate::error::{Error, Kind};
 use crate::stream::{Event, Wire};
 
 pub mod anthropic;
+pub mod catalog;
 pub mod chat;
 pub mod codec;
 pub mod event;
@@ -15,6 +16,7 @@ pub mod habits;
 pub mod id;
 pub mod keep;
 pub mod loss;
+pub mod ollama;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod read;
