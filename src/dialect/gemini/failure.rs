@@ -104,7 +104,11 @@ mod tests {
         let day = json!({"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "m",
             "details": [{"violations": [{"quotaId": "RequestsPerDayPerProject"}]}]});
         let cases = [
-            (json!({"code": 400, "status": "INVALID_ARGUMENT", "message": "API key not valid."}), FailureKind::Auth, 400),
+            (
+                json!({"code": 400, "status": "INVALID_ARGUMENT", "message": "API key not valid."}),
+                FailureKind::Auth,
+                400,
+            ),
             (json!({"code": 403, "status": "PERMISSION_DENIED", "message": "m"}), FailureKind::Permission, 403),
             (json!({"code": 404, "message": "no such model"}), FailureKind::NotFound, 404),
             (json!({"code": 429, "message": "slow down"}), FailureKind::RateLimit, 429),

@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn tokens_and_their_alternatives_survive_both_ways() {
-        let alternatives = json!([{"token": "a", "logProbability": -0.5, "tokenId": 7}, {"token": "é", "logProbability": -1.5}]);
+        let alternatives =
+            json!([{"token": "a", "logProbability": -0.5, "tokenId": 7}, {"token": "é", "logProbability": -1.5}]);
         let google = json!({
             "topCandidates": [{"candidates": alternatives}],
             "chosenCandidates": [{"token": "a", "logProbability": -0.5}],

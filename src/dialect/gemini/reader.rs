@@ -230,7 +230,7 @@ impl Reader for Answer {
             return events;
         }
         let failed = || event.name() == Some("error") || stream::look(event).error;
-        if !event.has_data() {
+        if event.data().trim_ascii().is_empty() {
             if failed() {
                 let text = String::from_utf8_lossy(&event.to_bytes()).trim().to_owned();
                 self.fail(failure::read(&Value::String(text)), &mut events);

@@ -19,7 +19,8 @@ fn recorded() -> Vec<Value> {
     };
     let lines = text.lines().filter(|line| line.contains("enerateContent"));
     let exchanges = lines.map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
-    exchanges.filter(|value| value["api"].as_str().is_some_and(|api| api.ends_with("enerateContent"))).collect()
+    let apis = ["gemini.generateContent", "gemini.streamGenerateContent"];
+    exchanges.filter(|value| value["api"].as_str().is_some_and(|api| apis.contains(&api))).collect()
 }
 
 pub(super) fn stamp() -> Stamp {
@@ -86,7 +87,8 @@ fn spelled(map: Map<String, Value>) -> Map<String, Value> {
             (_, Value::Null) => continue,
             ("parameters", schema) => ("parametersJsonSchema".to_owned(), schema::to_json_schema(schema)),
             ("responseSchema", schema) => ("responseJsonSchema".to_owned(), schema::to_json_schema(schema)),
-            ("args" | "response" | "safetySettings", value) => (name, value),
+            ("thinkingLevel", Value::String(level)) => (name, Value::String(level.to_lowercase())),
+            ("args" | "response" | "parametersJsonSchema" | "responseJsonSchema", value) => (name, value),
             (_, Value::Object(map)) => (name, Value::Object(spelled(map))),
             (_, Value::Array(items)) => (name, items.into_iter().map(spelled_item).collect()),
             (_, value) => (name, value),
@@ -132,6 +134,18 @@ fn path_of(exchange: &Value) -> String {
 }
 
 #[test]
+fn a_target_without_alt_sse_streams_an_array() {
+    for (target, array) in [
+        ("/v1beta/models/m:streamGenerateContent?alt=sse", false),
+        ("/v1beta/models/m:streamGenerateContent?key=k&%24alt=sse", false),
+        ("/v1beta/models/m:streamGenerateContent?%24alt=json%3Benum-encoding%3Dint", true),
+        ("/v1beta/models/m:streamGenerateContent", true),
+    ] {
+        assert_eq!(Gemini::for_target(target).array, array, "{target}");
+    }
+}
+
+#[test]
 fn recorded_requests_come_back_as_they_were() {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for exchange in recorded() {
@@ -140,7 +154,7 @@ fn recorded_requests_come_back_as_they_were() {
         let chat = match Gemini::default().read_request(&path_of(&exchange), body.clone()) {
             Ok(chat) => chat,
             Err(error) => {
-                let refused = exchange["response"]["status"] == 400 && error.path.ends_with(".role");
+                let refused = exchange["response"]["status"] == 400 && error.path == "contents[0].role";
                 assert!(refused, "{id}: {error}");
                 *counts.entry("refused").or_default() += 1;
                 continue;
@@ -193,6 +207,9 @@ fn recorded_streams_are_read_however_they_are_cut_and_come_back() {
         let text = exchange["response"]["body_text"].as_str().unwrap();
         let events = events_of(wire, text, usize::MAX);
         assert_eq!(events_of(wire, text, 1), events, "{id}");
+        let half = text.floor_char_boundary(text.len() / 2);
+        let cut = events_of(wire, &text[..half], 5);
+        assert!(matches!(cut.last().unwrap().kind, EventKind::Failed(_)), "{id}");
         assert!(matches!(events[0].kind, EventKind::Start(_)), "{id}");
         assert_eq!(events.last().unwrap().kind, EventKind::End, "{id}");
         assert_eq!(events.iter().filter(|event| matches!(event.kind, EventKind::Stop(_))).count(), 1, "{id}");

@@ -131,12 +131,7 @@ mod tests {
     use super::*;
 
     fn written(model: &str, origin: Dialect, thinking: Thinking) -> (Value, Vec<String>) {
-        let chat = Chat {
-            model: model.to_owned(),
-            thinking: Some(thinking),
-            origin: Some(origin),
-            ..Chat::default()
-        };
+        let chat = Chat { model: model.to_owned(), thinking: Some(thinking), origin: Some(origin), ..Chat::default() };
         let mut losses = Losses::default();
         let out = write(&chat, Places(chat.origin), &mut losses);
         (Value::Object(out), losses.iter().map(ToString::to_string).collect())

@@ -107,7 +107,8 @@ impl Chunks {
             return;
         }
         let Start { id, model, created, extra } = start;
-        let mut time = created.and_then(|created| jiff::Timestamp::from_second(created).ok()).map(|time| time.to_string());
+        let mut time =
+            created.and_then(|created| jiff::Timestamp::from_second(created).ok()).map(|time| time.to_string());
         for (name, value) in extra {
             match (name.as_str(), value) {
                 ("createTime", Value::String(text)) => time = Some(text),

@@ -118,7 +118,9 @@ pub(super) fn write(media: &Media, kind: &str, ours: bool, place: &str, losses: 
             value if ours => {
                 rest.insert(name.clone(), value.clone());
             }
-            value if super::write::asked(value) => losses.dropped(format!("{place}.{name}"), "Gemini has no such field"),
+            value if super::write::asked(value) => {
+                losses.dropped(format!("{place}.{name}"), "Gemini has no such field");
+            }
             _ => {}
         }
     }

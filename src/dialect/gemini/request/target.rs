@@ -34,7 +34,8 @@ impl Target {
     pub(super) fn write(&self) -> String {
         let model = self.model.strip_prefix("models/").unwrap_or(&self.model);
         let kinds = ["tunedModels/", "endpoints/"];
-        let (kind, name) = kinds.iter().find_map(|kind| Some((*kind, model.strip_prefix(kind)?))).unwrap_or(("models/", model));
+        let (kind, name) =
+            kinds.iter().find_map(|kind| Some((*kind, model.strip_prefix(kind)?))).unwrap_or(("models/", model));
         let method = if self.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
         format!("/v1beta/{kind}{}:{method}", encode(name))
     }

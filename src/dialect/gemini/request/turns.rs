@@ -78,7 +78,9 @@ impl<'a> Turns<'a> {
         if !self.contents.is_empty() {
             losses.approximated(self.places.message(index), "instructions amid the turns go before all of them");
         }
-        self.beside(index, message, losses);
+        for name in self.beside(index, message, losses).keys() {
+            losses.dropped(format!("{}.{name}", self.places.message(index)), "Gemini's instructions are parts alone");
+        }
         for (position, part) in message.parts.iter().enumerate() {
             let place = self.places.part(index, position);
             match part {

@@ -94,7 +94,12 @@ fn tools(chat: &Chat, losses: &mut Losses) -> Vec<Value> {
         match tool {
             Tool::Function(tool) => {
                 at.get_or_insert(out.len());
-                functions.push(function(tool, chat.origin == Some(Dialect::Gemini), &format!("tools[{index}]"), losses));
+                functions.push(function(
+                    tool,
+                    chat.origin == Some(Dialect::Gemini),
+                    &format!("tools[{index}]"),
+                    losses,
+                ));
             }
             Tool::Server(tool) if chat.origin == Some(Dialect::Gemini) => out.push(tool.clone()),
             Tool::Server(_) => losses.dropped(format!("tools[{index}]"), "a tool that runs with another maker"),
