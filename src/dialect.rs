@@ -12,6 +12,7 @@ pub mod chat;
 pub mod codec;
 pub mod event;
 pub mod failure;
+pub mod gemini;
 pub mod habits;
 pub mod id;
 pub mod keep;
