@@ -14,6 +14,7 @@ use crate::dialect::codec::{Malformed, Outgoing};
 use crate::dialect::event::Usage;
 use crate::dialect::loss::Losses;
 use crate::dialect::read::Path;
+use crate::dialect::servers::segment;
 
 const SELF: Dialect = Dialect::GeminiEmbed;
 
@@ -58,7 +59,7 @@ pub(super) fn read_request(target: &str, body: Value) -> Result<Embed, Malformed
     }
     let dimensions = shared(&mut inputs, sizes);
     Ok(Embed {
-        model: model(target).ok_or_else(|| Malformed::at("", "the path names no model"))?.to_owned(),
+        model: model(target).ok_or_else(|| Malformed::at("", "the path names no model"))?,
         inputs,
         many,
         dimensions,
@@ -71,10 +72,23 @@ pub(super) fn read_request(target: &str, body: Value) -> Result<Embed, Malformed
 }
 
 /// The model that a path names: `…/models/{model}:embedContent`.
-fn model(target: &str) -> Option<&str> {
-    let (_, rest) = target.split_once("/models/")?;
-    let (model, _) = rest.split_once(':')?;
-    Some(model)
+fn model(target: &str) -> Option<String> {
+    let path = target.split('?').next()?;
+    let (_, rest) = path.rsplit_once("/models/")?;
+    let (model, _) = rest.rsplit_once(':')?;
+    decoded(model)
+}
+
+/// A step of a path without its percent signs; `None` when they spell nothing.
+fn decoded(step: &str) -> Option<String> {
+    let mut parts = step.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(code, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn read_input(path: Path<'_>, request: Value) -> Result<(Input, Option<Number>), Malformed> {
@@ -109,7 +123,7 @@ fn shared(inputs: &mut [Input], sizes: Vec<Option<Number>>) -> Option<Number> {
 }
 
 pub(super) fn write_request(embed: &Embed, losses: &mut Losses) -> Result<Outgoing, Malformed> {
-    let name = &embed.model;
+    let name = embed.model.strip_prefix("models/").unwrap_or(&embed.model);
     let mut requests = Vec::with_capacity(embed.inputs.len());
     for (index, input) in embed.inputs.iter().enumerate() {
         requests.push(write_input(embed, index, input)?);
@@ -127,7 +141,7 @@ pub(super) fn write_request(embed: &Embed, losses: &mut Losses) -> Result<Outgoi
         None => ("batchEmbedContents", batch(name, requests)),
     };
     embed.put_extra(SELF, &mut body, losses);
-    Ok(Outgoing { target: format!("/v1beta/models/{name}:{method}"), body: body.into() })
+    Ok(Outgoing { target: format!("/v1beta/models/{}:{method}", segment(name)), body: body.into() })
 }
 
 /// A batch, whose every request names the model once more.

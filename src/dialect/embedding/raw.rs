@@ -11,6 +11,7 @@ use crate::dialect::codec::Malformed;
 /// The fields of an object that were not taken yet, in their order.
 pub(super) struct Object<'a>(Vec<(String, &'a RawValue)>);
 
+/// Reads the fields of an object.
 struct Fields;
 
 // === impl Object ===

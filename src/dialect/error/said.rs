@@ -60,10 +60,11 @@ impl<'a> Said<'a> {
         }
     }
 
-    /// The object of a whole body.
+    /// The object of a whole body. An `error` that is an object says all; beside one that is a text its code stands
+    /// outside (xAI).
     fn body(&mut self, map: &'a Map<String, Value>) {
         match map.get("error").or_else(|| map.get("response")?.get("error")) {
-            Some(Value::Object(inner)) => self.object(inner),
+            Some(Value::Object(inner)) => return self.object(inner),
             Some(Value::String(text)) => self.message = Cow::Borrowed(text),
             Some(Value::Array(items)) => self.message = joined(items),
             _ => {}

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
+#[cfg(test)]
+mod tests;
+
 /// The longest text that leaves, in characters.
 const MAX_CHARS: usize = 2_000;
 

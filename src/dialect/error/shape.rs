@@ -45,6 +45,7 @@ pub(super) fn status(family: Family, failure: &Failure) -> u16 {
         (FailureKind::RateLimit | FailureKind::Quota, _) => 429,
         (FailureKind::Overloaded, Family::Anthropic) => 529,
         (FailureKind::Overloaded, _) => 503,
+        (FailureKind::Timeout, _) if status == 408 => 408,
         (FailureKind::Timeout, _) => 504,
         (FailureKind::Server, _) if (500..600).contains(&status) && status != 529 => status,
         (FailureKind::Server, _) => 500,
@@ -97,7 +98,7 @@ fn openai_code(failure: &Failure) -> Option<&str> {
     let own = failure.code.as_deref().filter(|code| !TYPES_OF_OTHERS.contains(code));
     match failure.kind {
         FailureKind::ContextLength => Some("context_length_exceeded"),
-        FailureKind::Quota => Some("insufficient_quota"),
+        FailureKind::Quota => own.or(Some("insufficient_quota")),
         FailureKind::ContentPolicy => {
             Some(own.filter(|code| *code == "content_filter").unwrap_or("content_policy_violation"))
         }
