@@ -96,12 +96,13 @@ impl Dialect {
             Self::AnthropicCount => "anthropic.count_tokens",
             Self::OllamaChat => "ollama.chat",
             Self::OllamaGenerate => "ollama.generate",
-            Self::OllamaEmbed => "ollama.embed",
-            Self::OllamaEmbeddings => "ollama.embeddings",
-            Self::OllamaTags => "ollama.tags",
-            Self::OllamaShow => "ollama.show",
-            Self::OllamaPs => "ollama.ps",
-            Self::OllamaVersion => "ollama.version",
+            // One name, which policies and caches know these calls by.
+            Self::OllamaEmbed
+            | Self::OllamaEmbeddings
+            | Self::OllamaTags
+            | Self::OllamaShow
+            | Self::OllamaPs
+            | Self::OllamaVersion => "ollama",
             Self::Gemini => "gemini",
             Self::GeminiEmbed => "gemini.embed",
             Self::GeminiModels => "gemini.models",
@@ -139,6 +140,14 @@ fn gemini(path: &str) -> Option<Dialect> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ollama_s_lesser_calls_share_the_name_that_policies_know() {
+        for call in ["tags", "show", "ps", "embed", "embeddings", "version"] {
+            let dialect = Dialect::of_path(&format!("/api/{call}")).unwrap();
+            assert_eq!(dialect.as_str(), "ollama", "{call}");
+        }
+    }
 
     #[test]
     fn paths_name_their_dialect() {
