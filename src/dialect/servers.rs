@@ -88,7 +88,8 @@ const LIKE_OPENAI: Server = Server {
     habits: Habits::OPENAI,
 };
 
-/// All of them. Sources are the API references of each, and where marked recorded traffic.
+/// All of them. Paths and kinds of keys are those of each maker's API reference. Habits change from month to month: one
+/// that is set here and no longer honoured costs a refused request, one that is not set a loss too many.
 static SERVERS: [Server; 19] = [
     LIKE_OPENAI,
     // A server of which nothing is known but that it speaks OpenAI's chat dialect.
