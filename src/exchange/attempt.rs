@@ -101,7 +101,7 @@ pub async fn run<C: Client, D: Dial>(
                 break;
             }
             (Ended::Response(response), Some(again)) => {
-                best = Some(better(best.take(), keep(*response).await));
+                best = Some(better(best.take(), Box::pin(keep(*response)).await));
                 waited = progress.turn(x, &next, again);
             }
             (Ended::Failed(error), Some(again)) => {

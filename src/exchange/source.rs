@@ -175,7 +175,8 @@ impl<N: Connection> Source<N> {
         if let Self::Live { connection, .. } = self
             && let Some(connection) = connection.take()
         {
-            connection.release(clean).await;
+            // Boxed: every exchange would carry room for it to its end.
+            Box::pin(connection.release(clean)).await;
         }
     }
 }
