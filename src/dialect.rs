@@ -13,6 +13,7 @@ pub mod failure;
 pub mod habits;
 pub mod id;
 pub mod loss;
+pub mod openai_responses;
 pub mod read;
 pub mod seal;
 
