@@ -24,33 +24,6 @@ mod tests;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenAiResponses;
 
-/// The field of a request that needs state which only a Responses upstream has, so that no other dialect can stand in
-/// for it: an earlier answer, a conversation, a stored prompt or item, or an answer to be fetched later.
-pub fn needs_state(body: &Value) -> Option<&'static str> {
-    let given = |name: &str| body.get(name).is_some_and(|value| !value.is_null());
-    if body.get("background").and_then(Value::as_bool) == Some(true) {
-        return Some("background");
-    }
-    if let Some(name) = ["previous_response_id", "conversation", "prompt"].into_iter().find(|name| given(name)) {
-        return Some(name);
-    }
-    let items = body.get("input").and_then(Value::as_array)?;
-    items.iter().any(is_reference).then_some("input")
-}
-
-/// An object of these fields, which `json!` would copy.
-fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
-}
-
-/// Whether an item only names one that the upstream stored. The API reference lets its type be left out.
-fn is_reference(item: &Value) -> bool {
-    match item.get("type").and_then(Value::as_str) {
-        Some(kind) => kind == "item_reference",
-        None => item.get("role").is_none() && item.get("id").is_some(),
-    }
-}
-
 // === impl OpenAiResponses ===
 
 impl Codec for OpenAiResponses {
@@ -76,5 +49,32 @@ impl Codec for OpenAiResponses {
 
     fn writer(&self, stamp: Stamp) -> Box<dyn Writer> {
         Box::new(writer::StreamWriter::new(stamp))
+    }
+}
+
+/// The field of a request that needs state which only a Responses upstream has, so that no other dialect can stand in
+/// for it: an earlier answer, a conversation, a stored prompt or item, or an answer to be fetched later.
+pub fn needs_state(body: &Value) -> Option<&'static str> {
+    let given = |name: &str| body.get(name).is_some_and(|value| !value.is_null());
+    if body.get("background").and_then(Value::as_bool) == Some(true) {
+        return Some("background");
+    }
+    if let Some(name) = ["previous_response_id", "conversation", "prompt"].into_iter().find(|name| given(name)) {
+        return Some(name);
+    }
+    let items = body.get("input").and_then(Value::as_array)?;
+    items.iter().any(is_reference).then_some("input")
+}
+
+/// An object of these fields, which `json!` would copy.
+fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// Whether an item only names one that the upstream stored. The API reference lets its type be left out.
+fn is_reference(item: &Value) -> bool {
+    match item.get("type").and_then(Value::as_str) {
+        Some(kind) => kind == "item_reference",
+        None => item.get("role").is_none() && item.get("id").is_some(),
     }
 }

@@ -8,6 +8,7 @@ use super::*;
 use crate::dialect::event::EventKind;
 use crate::stream::{Event as WireEvent, Splitter, Wire};
 
+mod random;
 mod reading;
 pub(super) mod traffic;
 
@@ -40,7 +41,7 @@ pub(super) fn read_stream(text: &str, piece: usize) -> Vec<Event> {
 
 /// Reads these JSON values as a stream.
 pub(super) fn read_values(values: &[Value]) -> Vec<Event> {
-    let text: String = values.iter().map(|value| format!("data: {value}\n\n")).collect();
+    let text = values.iter().fold(String::new(), |text, value| text + "data: " + &value.to_string() + "\n\n");
     read_stream(&text, text.len().max(1))
 }
 

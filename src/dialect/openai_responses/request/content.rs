@@ -12,61 +12,6 @@ use crate::dialect::read::Path;
 /// A part, and those of its fields that the model has no place for.
 type Read = (Part, Map<String, Value>);
 
-/// Reads content: a text, parts or nothing.
-pub(super) fn read(content: Option<Value>, path: &Path<'_>) -> Result<Vec<Read>, Malformed> {
-    match content {
-        None => Ok(Vec::new()),
-        Some(Value::String(text)) => Ok(vec![(Part::plain(text), Map::new())]),
-        Some(Value::Array(parts)) => {
-            parts.into_iter().enumerate().map(|(index, part)| read_part(part, &path.item(index))).collect()
-        }
-        Some(_) => Err(path.malformed("expected a string or an array")),
-    }
-}
-
-fn read_part(part: Value, path: &Path<'_>) -> Result<Read, Malformed> {
-    let medium = match part.get("type").and_then(Value::as_str) {
-        Some("input_text" | "output_text" | "text") => return read_text(part, path),
-        Some("refusal") => {
-            let mut fields = path.object(part)?;
-            fields.take("type");
-            return Ok((Part::Refusal(fields.need_string("refusal")?), fields.rest()));
-        }
-        Some("input_image") => Medium::Image,
-        Some("input_file") => Medium::File,
-        Some("input_audio") => Medium::Audio,
-        Some(_) => return Ok((Part::Other(part), Map::new())),
-        None => return Err(path.field("type").malformed("is required")),
-    };
-    read_media(medium, part, path)
-}
-
-fn read_text(part: Value, path: &Path<'_>) -> Result<Read, Malformed> {
-    let mut fields = path.object(part)?;
-    // Log probabilities are an echo of the answer that the model does not read.
-    for name in ["type", "logprobs"] {
-        fields.take(name);
-    }
-    let text = fields.need_string("text")?;
-    let citations = fields.take("annotations").filter(|list| list.as_array().is_none_or(|list| !list.is_empty()));
-    Ok((Part::Text(Text { text, cache: None, citations }), fields.rest()))
-}
-
-fn read_media(medium: Medium, part: Value, path: &Path<'_>) -> Result<Read, Malformed> {
-    let mut fields = path.object(part)?;
-    fields.take("type");
-    let Some(mut media) = media::read(medium, &mut fields)? else {
-        return Err(path.malformed("names no data, URL or file"));
-    };
-    media.extra = fields.rest();
-    let part = match medium {
-        Medium::Image => Part::Image(media),
-        Medium::File => Part::Document(media),
-        Medium::Audio => Part::Audio(media),
-    };
-    Ok((part, Map::new()))
-}
-
 /// Who speaks decides the type of a text, and whether there is room for media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Voice {
@@ -184,4 +129,59 @@ impl Content<'_> {
             Part::ToolCall(_) | Part::ToolResult(_) | Part::Reasoning(_) => false,
         }
     }
+}
+
+/// Reads content: a text, parts or nothing.
+pub(super) fn read(content: Option<Value>, path: &Path<'_>) -> Result<Vec<Read>, Malformed> {
+    match content {
+        None => Ok(Vec::new()),
+        Some(Value::String(text)) => Ok(vec![(Part::plain(text), Map::new())]),
+        Some(Value::Array(parts)) => {
+            parts.into_iter().enumerate().map(|(index, part)| read_part(part, &path.item(index))).collect()
+        }
+        Some(_) => Err(path.malformed("expected a string or an array")),
+    }
+}
+
+fn read_part(part: Value, path: &Path<'_>) -> Result<Read, Malformed> {
+    let medium = match part.get("type").and_then(Value::as_str) {
+        Some("input_text" | "output_text" | "text") => return read_text(part, path),
+        Some("refusal") => {
+            let mut fields = path.object(part)?;
+            fields.take("type");
+            return Ok((Part::Refusal(fields.need_string("refusal")?), fields.rest()));
+        }
+        Some("input_image") => Medium::Image,
+        Some("input_file") => Medium::File,
+        Some("input_audio") => Medium::Audio,
+        Some(_) => return Ok((Part::Other(part), Map::new())),
+        None => return Err(path.field("type").malformed("is required")),
+    };
+    read_media(medium, part, path)
+}
+
+fn read_text(part: Value, path: &Path<'_>) -> Result<Read, Malformed> {
+    let mut fields = path.object(part)?;
+    // Log probabilities are an echo of the answer that the model does not read.
+    for name in ["type", "logprobs"] {
+        fields.take(name);
+    }
+    let text = fields.need_string("text")?;
+    let citations = fields.take("annotations").filter(|list| list.as_array().is_none_or(|list| !list.is_empty()));
+    Ok((Part::Text(Text { text, cache: None, citations }), fields.rest()))
+}
+
+fn read_media(medium: Medium, part: Value, path: &Path<'_>) -> Result<Read, Malformed> {
+    let mut fields = path.object(part)?;
+    fields.take("type");
+    let Some(mut media) = media::read(medium, &mut fields)? else {
+        return Err(path.malformed("names no data, URL or file"));
+    };
+    media.extra = fields.rest();
+    let part = match medium {
+        Medium::Image => Part::Image(media),
+        Medium::File => Part::Document(media),
+        Medium::Audio => Part::Audio(media),
+    };
+    Ok((part, Map::new()))
 }

@@ -42,7 +42,8 @@ fn again(body: &Value) -> Value {
 fn the_items_of_one_turn_are_one_message_and_so_are_its_results() {
     let chat = read_input(&json!([
         {"role": "user", "content": "go"},
-        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}], "encrypted_content": "e"},
+        {"type": "reasoning", "id": "rs_1", "encrypted_content": "e",
+            "summary": [{"type": "summary_text", "text": "hm"}]},
         {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "so"}]},
         {"type": "function_call", "call_id": "c1", "name": "a", "arguments": "{ }"},
         {"type": "function_call", "call_id": "c2", "name": "b", "arguments": ""},
@@ -75,7 +76,8 @@ fn fields_of_items_and_parts_come_back_where_they_were() {
             {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
             {"type": "computer_screenshot", "image_url": "https://example.com/s.png"},
         ]},
-        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "b"}], "phase": "commentary"},
+        {"type": "message", "role": "assistant", "phase": "commentary",
+            "content": [{"type": "output_text", "text": "b"}]},
         {"type": "message", "role": "assistant", "content": [
             {"type": "output_text", "text": "c", "annotations": [{"type": "file_path", "file_id": "f", "index": 0}]},
             {"type": "output_text", "text": "d", "news": 1},
@@ -98,10 +100,12 @@ fn fields_of_items_and_parts_come_back_where_they_were() {
 fn settings_come_back_as_they_were() {
     let body = json!({
         "model": "m", "input": [{"type": "message", "role": "developer", "content": "x"}], "stream": true,
-        "text": {"format": {"type": "json_schema", "name": "n", "schema": {"z": 1, "a": 2}, "strict": true}, "verbosity": "low"},
+        "text": {"verbosity": "low",
+            "format": {"type": "json_schema", "name": "n", "schema": {"z": 1, "a": 2}, "strict": true}},
         "reasoning": {"effort": "high", "summary": "auto", "context": "all_turns"},
         "tools": [
-            {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": false, "defer_loading": true},
+            {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"},
+                "strict": false, "defer_loading": true},
             {"type": "web_search"},
         ],
         "tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "f"}]},
@@ -111,7 +115,8 @@ fn settings_come_back_as_they_were() {
         "stream_options": {"include_obfuscation": false}, "some.thing": 1,
     });
     assert_eq!(again(&body), body);
-    let hosted = json!({"model": "m", "input": [], "tools": [{"type": "mcp"}], "tool_choice": {"type": "mcp", "server_label": "s"}});
+    let choice = json!({"type": "mcp", "server_label": "s"});
+    let hosted = json!({"model": "m", "input": [], "tools": [{"type": "mcp"}], "tool_choice": choice});
     assert_eq!(again(&hosted), hosted);
 }
 
@@ -125,7 +130,10 @@ fn a_body_that_is_wrong_says_where() {
         (json!({"model": "m", "input": [{"role": "robot", "content": ""}]}), "input[0].role"),
         (json!({"model": "m", "input": [{"role": "user", "content": [{"text": "x"}]}]}), "input[0].content[0].type"),
         (json!({"model": "m", "input": [{"type": "function_call", "name": "n"}]}), "input[0].call_id"),
-        (json!({"model": "m", "input": [{"role": "user", "content": [{"type": "input_image"}]}]}), "input[0].content[0]"),
+        (
+            json!({"model": "m", "input": [{"role": "user", "content": [{"type": "input_image"}]}]}),
+            "input[0].content[0]",
+        ),
         (json!({"model": "m", "tools": [{"type": "function"}]}), "tools[0].name"),
         (json!({"model": "m", "text": {"format": {"type": "json_schema"}}}), "text.format.schema"),
         (json!({"model": "m", "stream": "yes"}), "stream"),
@@ -189,7 +197,11 @@ fn what_has_no_place_is_a_loss_with_its_path() {
             Message::new(Role::System, vec![Part::plain("s")]),
             Message::new(
                 Role::User,
-                vec![Part::Text(Text { text: "a".to_owned(), cache: Some(json!({"type": "ephemeral"})), citations: None })],
+                vec![Part::Text(Text {
+                    text: "a".to_owned(),
+                    cache: Some(json!({"type": "ephemeral"})),
+                    citations: None,
+                })],
             ),
             Message::new(
                 Role::Tool,

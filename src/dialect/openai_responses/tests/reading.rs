@@ -51,12 +51,7 @@ fn arguments_that_only_their_done_event_says_are_said_once() {
     item["item"]["arguments"] = json!("{\"a\":1}");
     let delta =
         json!({"type": "response.function_call_arguments.delta", "output_index": 0, "delta": "{\"a\":1}", "x": 1});
-    let said = vec![
-        tool_start(),
-        args("{\"a\":1}"),
-        EventKind::BlockStop { block: 0 },
-        EventKind::Stop(Stop::Tool),
-    ];
+    let said = vec![tool_start(), args("{\"a\":1}"), EventKind::BlockStop { block: 0 }, EventKind::Stop(Stop::Tool)];
     let streams = [
         vec![call_added(), done.clone(), item.clone()],
         vec![call_added(), done.clone()],
@@ -98,7 +93,8 @@ fn an_answer_that_only_the_last_event_says_is_read_from_it() {
 
 #[test]
 fn parts_of_a_summary_are_paragraphs() {
-    let delta = |part: u64, text: &str| json!({"type": "response.reasoning_summary_text.delta", "summary_index": part, "delta": text});
+    let kind = "response.reasoning_summary_text.delta";
+    let delta = |part: u64, text: &str| json!({"type": kind, "summary_index": part, "delta": text});
     let said = between(&[delta(0, "one"), delta(0, " more"), delta(1, "two")]);
     assert_eq!(said.first(), Some(&EventKind::Reasoning { block: 0, text: "one more\n\ntwo".to_owned() }));
 }
@@ -165,7 +161,7 @@ fn errors_inside_a_stream_fail_it_whatever_their_shape() {
         r#"data: {"id":"x","error":{"code":429,"message":"slow"}}"#,
         r#"data: {"code":"rate_limit_exceeded","error":"slow"}"#,
         r#"error: {"code":429,"message":"slow"}"#,
-        r#"data: {"type":"response.failed","response":{"status":"failed","error":{"code":"rate_limit_exceeded","message":"slow"}}}"#,
+        r#"data: {"type":"response.failed","response":{"error":{"code":"rate_limit_exceeded","message":"slow"}}}"#,
     ];
     for shape in shapes {
         let text = format!("data: {}\n\n{shape}\n\ndata: {}\n\n", created(), completed());
@@ -182,7 +178,10 @@ fn failures_mean_what_their_code_says() {
         (json!({"code": "model_not_found", "type": "invalid_request_error"}), FailureKind::NotFound),
         (json!({"code": "invalid_api_key", "type": "invalid_request_error"}), FailureKind::Auth),
         (json!({"code": "insufficient_quota", "type": "insufficient_quota"}), FailureKind::Quota),
-        (json!({"type": "invalid_request_error", "message": "Your input exceeds the context window"}), FailureKind::ContextLength),
+        (
+            json!({"type": "invalid_request_error", "message": "Your input exceeds the context window"}),
+            FailureKind::ContextLength,
+        ),
         (json!({"type": "invalid_request_error", "message": "no"}), FailureKind::Invalid),
         (json!({"code": "server_error", "message": "boom"}), FailureKind::Server),
         (json!({"code": "server_is_overloaded"}), FailureKind::Overloaded),
@@ -227,9 +226,12 @@ fn why_an_answer_is_not_complete_is_told() {
         (json!({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}), Stop::Length),
         (json!({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}), Stop::Filter),
         (json!({"status": "cancelled"}), Stop::Other("cancelled".to_owned())),
-        (json!({"status": "completed", "output": [
-            {"type": "message", "content": [{"type": "refusal", "refusal": "no"}]},
-        ]}), Stop::Refusal),
+        (
+            json!({"status": "completed", "output": [
+                {"type": "message", "content": [{"type": "refusal", "refusal": "no"}]},
+            ]}),
+            Stop::Refusal,
+        ),
     ];
     for (mut body, stop) in cases {
         if body.get("output").is_none() {

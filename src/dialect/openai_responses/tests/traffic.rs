@@ -8,15 +8,15 @@ use super::*;
 use crate::dialect::seal::Seal;
 
 /// One recorded exchange.
-struct Exchange {
-    id: String,
-    request: Value,
-    body: String,
-    sse: bool,
-    status: u64,
+pub(super) struct Exchange {
+    pub(super) id: String,
+    pub(super) request: Value,
+    pub(super) body: String,
+    pub(super) sse: bool,
+    pub(super) status: u64,
 }
 
-fn exchanges() -> Vec<Exchange> {
+pub(super) fn exchanges() -> Vec<Exchange> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/traffic/exchanges.jsonl");
     let Ok(text) = std::fs::read_to_string(path) else {
         eprintln!("skipped: no recorded traffic here");
@@ -165,17 +165,34 @@ fn every_recorded_answer_is_written_as_it_was() {
     eprintln!("{count} answers");
 }
 
-/// What does not depend on when it was said: the start's extra fields are those of another moment, and `OpenAI` seals
-/// the same thoughts anew in its last event.
+/// What does not depend on when it was said: the start's extra fields are those of another moment, `OpenAI` seals the
+/// same thoughts anew in its last event, and `OpenRouter` ends them late and names them anew.
 fn comparable(events: Vec<Event>) -> Vec<EventKind> {
     let mut events = joined(events);
     for event in &mut events {
         match event {
             EventKind::Start(start) => start.extra.clear(),
-            EventKind::Seal { seal: Seal::OpenAi { encrypted: Some(sealed), .. }, .. } => *sealed = "sealed".to_owned(),
+            EventKind::Seal { seal: Seal::OpenAi { id, encrypted }, .. } => {
+                if id.starts_with("rs_tmp_") {
+                    id.clear();
+                }
+                *encrypted = encrypted.take().map(|_| "sealed".to_owned());
+            }
             _ => {}
         }
     }
+    events.sort_by_key(|event| match event {
+        EventKind::Start(_) => 0,
+        EventKind::Text { block, .. }
+        | EventKind::Reasoning { block, .. }
+        | EventKind::Seal { block, .. }
+        | EventKind::Refusal { block, .. }
+        | EventKind::ToolStart { block, .. }
+        | EventKind::ToolArgs { block, .. }
+        | EventKind::Citation { block, .. }
+        | EventKind::BlockStop { block } => block + 1,
+        _ => u32::MAX,
+    });
     events
 }
 

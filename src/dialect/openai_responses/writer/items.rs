@@ -22,8 +22,8 @@ pub(super) struct Items {
     blocks: BTreeMap<u32, (usize, usize)>,
     /// The message that the next text joins.
     message: Option<usize>,
-    /// Fields of the item that begins next, which the model has no place for.
-    fields: Map<String, Value>,
+    /// Fields of the item that begins with this block, which the model has no place for.
+    fields: Option<(u32, Map<String, Value>)>,
     /// Log probabilities that came before their text.
     logprobs: Vec<Value>,
 }
@@ -80,7 +80,7 @@ impl Items {
             Some((index, part)) if self.message_at(index).is_some_and(|m| m.is_open(part, refusal)) => (index, part),
             _ => {
                 self.stop(block, out);
-                let index = self.open_message(ids, out);
+                let index = self.open_message(block, ids, out);
                 let part = self.message_at(index).map_or(0, |message| message.begin(index, refusal, out));
                 self.blocks.insert(block, (index, part));
                 (index, part)
@@ -93,13 +93,13 @@ impl Items {
     }
 
     /// The message that a text joins: the last one, unless another item came since.
-    fn open_message(&mut self, ids: &mut Ids, out: &mut Out) -> usize {
-        if let Some(index) = self.message.filter(|_| self.fields.is_empty()) {
+    fn open_message(&mut self, block: u32, ids: &mut Ids, out: &mut Out) -> usize {
+        if let Some(index) = self.message.filter(|_| self.fields.is_none()) {
             return index;
         }
         self.leave_message(out);
         let index = self.slots.len();
-        let message = Message::new(ids.next("msg_"), std::mem::take(&mut self.fields));
+        let message = Message::new(ids.next("msg_"), self.take_fields(block));
         let item = message.item("in_progress", Vec::new());
         out.emit(
             "response.output_item.added",
@@ -159,7 +159,6 @@ impl Items {
         self.leave_message(out);
         let id = ids.next("rs_");
         let thoughts = Thoughts { id, text: String::new(), begun: false, encrypted: None, sealed_id: None };
-        self.fields.clear();
         self.begin(block, &thoughts.item(), Slot::Thoughts(thoughts), out)
     }
 
@@ -189,7 +188,7 @@ impl Items {
     pub(super) fn call(&mut self, block: u32, id: String, name: String, ids: &mut Ids, out: &mut Out) {
         self.stop(block, out);
         self.leave_message(out);
-        let fields = std::mem::take(&mut self.fields);
+        let fields = self.take_fields(block);
         let call = Call { id: ids.next("fc_"), result_id: id, name, arguments: String::new(), fields };
         self.begin(block, &call.item("in_progress"), Slot::Call(call), out);
     }
@@ -239,14 +238,16 @@ impl Items {
         self.logprobs.extend(early);
     }
 
-    /// Fields of the item that begins next.
+    /// Fields of the item that begins with a block.
     pub(super) fn fields(&mut self, value: Value) {
-        if let Value::Object(mut fields) = value {
-            for name in ["type", "block"] {
-                fields.shift_remove(name);
-            }
-            self.fields = fields;
-        }
+        let Value::Object(mut fields) = value else { return };
+        fields.shift_remove("type");
+        let block = fields.shift_remove("block").and_then(|block| u32::try_from(block.as_u64()?).ok());
+        self.fields = block.map(|block| (block, fields));
+    }
+
+    fn take_fields(&mut self, block: u32) -> Map<String, Value> {
+        self.fields.take().filter(|(of, _)| *of == block).map(|(_, fields)| fields).unwrap_or_default()
     }
 
     /// An item that only this dialect knows.

@@ -104,13 +104,8 @@ fn nothing_at_all_is_still_an_answer() {
 
 #[test]
 fn a_failure_ends_the_stream_and_says_so() {
-    let failure = Failure {
-        status: 429,
-        kind: FailureKind::RateLimit,
-        message: "slow".to_owned(),
-        code: None,
-        param: None,
-    };
+    let failure =
+        Failure { status: 429, kind: FailureKind::RateLimit, message: "slow".to_owned(), code: None, param: None };
     let failed = EventKind::Failed(failure);
     let (response, _) = written(vec![text(0, "a"), failed.clone(), failed.clone(), EventKind::End]);
     assert_eq!(response["status"], "failed");
@@ -147,7 +142,8 @@ fn only_openais_seals_are_written() {
 #[test]
 fn other_answers_are_a_loss() {
     let mut losses = Losses::default();
-    let events = vec![Event { choice: 1, kind: text(0, "b") }, Event::first(text(0, "a")), Event::first(EventKind::End)];
+    let events =
+        vec![Event { choice: 1, kind: text(0, "b") }, Event::first(text(0, "a")), Event::first(EventKind::End)];
     let whole = OpenAiResponses.write_answer(events, &stamp(Chat::default()), &mut losses);
     assert_eq!(whole["output"][0]["content"][0]["text"], "a");
     assert_eq!(losses.iter().count(), 1);
@@ -158,7 +154,7 @@ fn citations_of_other_dialects_become_annotations_where_they_can() {
     let cite = |value: Value| EventKind::Citation { block: 0, value };
     let (response, losses) = written(vec![
         text(0, "a"),
-        cite(json!({"type": "url_citation", "url_citation": {"url": "u", "title": "t", "start_index": 0, "end_index": 1}})),
+        cite(json!({"type": "url_citation", "url_citation": {"url": "u", "start_index": 0, "end_index": 1}})),
         cite(json!({"type": "char_location", "cited_text": "x"})),
         cite(json!({"type": "web_search_result_location", "url": "v", "title": "w"})),
         EventKind::End,
