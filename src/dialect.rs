@@ -17,6 +17,7 @@ pub mod loss;
 pub mod ollama;
 pub mod openai_chat;
 pub mod openai_completions;
+pub mod openai_responses;
 pub mod read;
 pub mod seal;
 pub mod servers;

@@ -45,9 +45,9 @@ pub struct Model {
 /// model has no name.
 pub fn read(dialect: Dialect, body: Value) -> Result<Vec<Model>, Malformed> {
     match dialect {
-        Dialect::Gemini => models(body, "models", read::gemini),
-        Dialect::Anthropic | Dialect::AnthropicCount => models(body, "data", read::anthropic),
-        Dialect::Ollama | Dialect::OllamaChat | Dialect::OllamaGenerate => models(body, "models", read::ollama),
+        Dialect::GeminiModels => models(body, "models", read::gemini),
+        Dialect::Anthropic => models(body, "data", read::anthropic),
+        Dialect::OllamaTags => models(body, "models", read::ollama),
         _ => models(body, "data", read::openai),
     }
 }
@@ -55,9 +55,9 @@ pub fn read(dialect: Dialect, body: Value) -> Result<Vec<Model>, Malformed> {
 /// Writes a dialect's list of models. What the dialect demands and is not known is zero or empty, never made up.
 pub fn write(dialect: Dialect, models: &[Model]) -> Value {
     match dialect {
-        Dialect::Gemini => write::gemini(models),
-        Dialect::Anthropic | Dialect::AnthropicCount => write::anthropic(models),
-        Dialect::Ollama | Dialect::OllamaChat | Dialect::OllamaGenerate => ollama::tags(models),
+        Dialect::GeminiModels => write::gemini(models),
+        Dialect::Anthropic => write::anthropic(models),
+        Dialect::OllamaTags => ollama::tags(models),
         _ => write::openai(models),
     }
 }

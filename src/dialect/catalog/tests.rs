@@ -27,7 +27,7 @@ fn full() -> Model {
 #[test]
 fn a_list_of_ollama_comes_back() {
     let list = [full()];
-    assert_eq!(read(Dialect::Ollama, write(Dialect::Ollama, &list)).unwrap(), list);
+    assert_eq!(read(Dialect::OllamaTags, write(Dialect::OllamaTags, &list)).unwrap(), list);
 }
 
 #[test]
@@ -64,11 +64,11 @@ fn anthropics_list_is_read() {
 #[test]
 fn geminis_names_lose_their_path_and_get_it_back() {
     let body = json!({"models": [{"name": "models/g", "displayName": "G", "inputTokenLimit": 9}]});
-    let models = read(Dialect::Gemini, body).unwrap();
+    let models = read(Dialect::GeminiModels, body).unwrap();
     assert_eq!((models[0].id.as_str(), models[0].context), ("g", Some(9)));
-    let written = write(Dialect::Gemini, &models);
+    let written = write(Dialect::GeminiModels, &models);
     assert_eq!(written["models"][0]["name"], "models/g");
-    assert_eq!(read(Dialect::Gemini, written).unwrap(), models);
+    assert_eq!(read(Dialect::GeminiModels, written).unwrap(), models);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn what_is_not_known_is_zero_or_empty() {
     let ollama = json!({"models": [{
         "name": "m", "model": "m", "modified_at": "1970-01-01T00:00:00Z", "size": 0, "digest": "", "details": details,
     }]});
-    assert_eq!(write(Dialect::Ollama, &bare), ollama);
+    assert_eq!(write(Dialect::OllamaTags, &bare), ollama);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn recorded_lists_are_read_and_can_be_written_in_every_dialect() {
         let dialect = match exchange["api"].as_str() {
             Some("openai.models") => Dialect::OpenAiModels,
             Some("anthropic.models") => Dialect::Anthropic,
-            Some("gemini.models") => Dialect::Gemini,
+            Some("gemini.models") => Dialect::GeminiModels,
             _ => continue,
         };
         let body: Value = serde_json::from_str(exchange["response"]["body_text"].as_str().unwrap()).unwrap();
@@ -144,7 +144,7 @@ fn recorded_lists_are_read_and_can_be_written_in_every_dialect() {
         let (id, count) = (&exchange["id"], list.len());
         let models = read(dialect, body).unwrap();
         assert_eq!(models.len(), count, "{id}");
-        for other in [Dialect::OpenAiModels, Dialect::Anthropic, Dialect::Gemini, Dialect::Ollama] {
+        for other in [Dialect::OpenAiModels, Dialect::Anthropic, Dialect::GeminiModels, Dialect::OllamaTags] {
             let again = read(other, write(other, &models)).unwrap();
             assert!(again.iter().map(|model| &model.id).eq(models.iter().map(|model| &model.id)), "{id}");
         }

@@ -268,7 +268,7 @@ impl Reader for Answer {
 
 impl Candidate {
     /// Reads what stands beside a candidate's content.
-    fn rest(&mut self, mut fields: Map<String, Value>, out: &mut Out) {
+    fn rest(&mut self, mut fields: Map<String, Value>, out: &mut Out<'_>) {
         fields.retain(|_, value| !value.is_null() && value.as_object().is_none_or(|map| !map.is_empty()));
         let text = self.open.filter(|open| !open.thought);
         for name in CITATIONS {
@@ -286,7 +286,7 @@ impl Candidate {
     }
 
     /// The block for text, or for thoughts: the open one, or a new one after it.
-    fn block(&mut self, thought: bool, out: &mut Out) -> u32 {
+    fn block(&mut self, thought: bool, out: &mut Out<'_>) -> u32 {
         match self.open {
             Some(open) if open.thought == thought => open.block,
             _ => {
@@ -304,21 +304,21 @@ impl Candidate {
         number
     }
 
-    fn close(&mut self, out: &mut Out) {
+    fn close(&mut self, out: &mut Out<'_>) {
         if let Some(open) = self.open.take() {
             out.push(EventKind::BlockStop { block: open.block });
         }
     }
 
     /// A block that is nothing but the seal of the text after it, or of none.
-    fn seal(&mut self, seal: Seal, out: &mut Out) {
+    fn seal(&mut self, seal: Seal, out: &mut Out<'_>) {
         self.close(out);
         let block = self.number();
         out.push(EventKind::Seal { block, seal });
         out.push(EventKind::BlockStop { block });
     }
 
-    fn stop(&mut self, reason: &Value, out: &mut Out) {
+    fn stop(&mut self, reason: &Value, out: &mut Out<'_>) {
         self.close(out);
         self.stopped = true;
         let (stop, word) = stop::read(reason, self.calls);

@@ -16,7 +16,7 @@ pub(super) fn is_third(model: &str) -> bool {
 }
 
 /// Reads a `thinkingConfig`; the second value is what has no place in the model.
-pub(super) fn read(value: Value, path: &Path) -> Result<(Thinking, Map<String, Value>), Malformed> {
+pub(super) fn read(value: Value, path: &Path<'_>) -> Result<(Thinking, Map<String, Value>), Malformed> {
     let mut fields = object(path, value)?;
     let mut thinking = Thinking::default();
     if let Some(budget) = fields.number("thinkingBudget")? {

@@ -11,7 +11,7 @@ use crate::dialect::seal::Seal;
 
 impl Candidate {
     /// Reads one part.
-    pub(super) fn part(&mut self, part: Value, ids: &mut Ids, out: &mut Out) {
+    pub(super) fn part(&mut self, part: Value, ids: &mut Ids, out: &mut Out<'_>) {
         match part {
             Value::Object(mut part) if is_call(&part) => {
                 let call = part.shift_remove("functionCall").unwrap_or_default();
@@ -35,7 +35,7 @@ impl Candidate {
 
     /// The seal of a text stands in a block of its own before it. An empty text, which often carries the last finish
     /// reason or a seal, begins no block.
-    fn text(&mut self, text: String, seal: Option<Seal>, out: &mut Out) {
+    fn text(&mut self, text: String, seal: Option<Seal>, out: &mut Out<'_>) {
         if let Some(seal) = seal {
             self.seal(seal, out);
         }
@@ -46,7 +46,7 @@ impl Candidate {
         out.push(EventKind::Text { block, text });
     }
 
-    fn thought(&mut self, text: String, seal: Option<Seal>, out: &mut Out) {
+    fn thought(&mut self, text: String, seal: Option<Seal>, out: &mut Out<'_>) {
         let block = self.block(true, out);
         out.push(EventKind::Reasoning { block, text });
         if let Some(seal) = seal {
@@ -56,7 +56,7 @@ impl Candidate {
     }
 
     /// A call is whole in its part.
-    fn call(&mut self, mut call: Value, seal: Option<Seal>, ids: &mut Ids, out: &mut Out) {
+    fn call(&mut self, mut call: Value, seal: Option<Seal>, ids: &mut Ids, out: &mut Out<'_>) {
         self.close(out);
         self.calls = true;
         let block = self.number();
@@ -97,7 +97,7 @@ fn signature(part: &mut Map<String, Value>) -> Option<Seal> {
 }
 
 /// Fields of a part beside those that were read.
-fn leftover(mut part: Map<String, Value>, out: &mut Out) {
+fn leftover(mut part: Map<String, Value>, out: &mut Out<'_>) {
     part.retain(|name, value| !value.is_null() && name != "thought");
     if !part.is_empty() {
         raw(Value::Object(part), out);
@@ -105,7 +105,7 @@ fn leftover(mut part: Map<String, Value>, out: &mut Out) {
 }
 
 /// A part that only Gemini knows.
-fn raw(part: Value, out: &mut Out) {
+fn raw(part: Value, out: &mut Out<'_>) {
     let content = Map::from_iter([("parts".to_owned(), Value::Array(vec![part]))]);
     out.raw(Map::from_iter([("content".to_owned(), Value::Object(content))]));
 }

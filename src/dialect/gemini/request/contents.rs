@@ -19,7 +19,7 @@ struct Calls {
 }
 
 /// Reads `contents`. A turn of the user that holds results is split into messages of tools and of the user.
-pub(super) fn read(contents: Value, path: &Path, messages: &mut Vec<Message>) -> Result<(), Malformed> {
+pub(super) fn read(contents: Value, path: &Path<'_>, messages: &mut Vec<Message>) -> Result<(), Malformed> {
     let contents = match contents {
         Value::Array(contents) => contents,
         one @ Value::Object(_) => vec![one],
@@ -35,7 +35,7 @@ pub(super) fn read(contents: Value, path: &Path, messages: &mut Vec<Message>) ->
 fn turn(
     content: Value,
     index: usize,
-    path: &Path,
+    path: &Path<'_>,
     calls: &mut Calls,
     messages: &mut Vec<Message>,
 ) -> Result<(), Malformed> {
@@ -94,11 +94,16 @@ fn switch(role: Role, message: &mut Message, messages: &mut Vec<Message>) {
 }
 
 /// Reads a part that is no call and no result.
-pub(super) fn read_plain(part: Value, path: &Path, position: usize, message: &mut Message) -> Result<(), Malformed> {
+pub(super) fn read_plain(
+    part: Value,
+    path: &Path<'_>,
+    position: usize,
+    message: &mut Message,
+) -> Result<(), Malformed> {
     part_of(object(path, part)?, position, message)
 }
 
-fn part_of(mut fields: Fields, position: usize, message: &mut Message) -> Result<(), Malformed> {
+fn part_of(mut fields: Fields<'_>, position: usize, message: &mut Message) -> Result<(), Malformed> {
     if let Some(part) = media::read(&mut fields)? {
         let part = match part {
             media::Found::Media(make, mut media) => {
@@ -137,9 +142,9 @@ fn part_of(mut fields: Fields, position: usize, message: &mut Message) -> Result
 
 fn read_call(
     call: Value,
-    path: &Path,
+    path: &Path<'_>,
     (turn, position): (usize, usize),
-    part: &mut Fields,
+    part: &mut Fields<'_>,
     calls: &mut Calls,
     message: &mut Message,
 ) -> Result<(), Malformed> {

@@ -20,14 +20,14 @@ pub(super) enum Found {
 const OWN_FILES: [&str; 2] = ["https://generativelanguage.googleapis.com/", "gs://"];
 
 /// Takes the data of a part; `None` when it has none.
-pub(super) fn read(part: &mut Fields) -> Result<Option<Found>, Malformed> {
+pub(super) fn read(part: &mut Fields<'_>) -> Result<Option<Found>, Malformed> {
     if let Some(value) = part.take("inlineData") {
         return inline(value, part).map(Some);
     }
     part.take("fileData").map(|value| file(value, part)).transpose()
 }
 
-fn inline(value: Value, part: &Fields) -> Result<Found, Malformed> {
+fn inline(value: Value, part: &Fields<'_>) -> Result<Found, Malformed> {
     let path = part.path().field("inlineData");
     let media_type = peek(&value, "mimeType", "mime_type").unwrap_or_default().to_owned();
     let Some(make) = maker(&media_type) else { return Ok(Found::Other("inlineData", whole(value))) };
@@ -40,7 +40,7 @@ fn inline(value: Value, part: &Fields) -> Result<Found, Malformed> {
     Ok(Found::Media(make, media))
 }
 
-fn file(value: Value, part: &Fields) -> Result<Found, Malformed> {
+fn file(value: Value, part: &Fields<'_>) -> Result<Found, Malformed> {
     let path = part.path().field("fileData");
     let uri = peek(&value, "fileUri", "file_uri").unwrap_or_default();
     let media_type = peek(&value, "mimeType", "mime_type").or_else(|| guess(uri)).unwrap_or_default();

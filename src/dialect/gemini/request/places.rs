@@ -10,7 +10,7 @@ pub(in crate::dialect::gemini) struct Places(pub Option<Dialect>);
 
 impl Places {
     /// A message.
-    pub fn message(self, index: usize) -> String {
+    pub(crate) fn message(self, index: usize) -> String {
         match self.0 {
             Some(Dialect::Gemini) => format!("contents[{index}]"),
             Some(Dialect::OpenAiResponses) => format!("input[{index}]"),
@@ -19,13 +19,13 @@ impl Places {
     }
 
     /// A part of a message.
-    pub fn part(self, message: usize, part: usize) -> String {
+    pub(crate) fn part(self, message: usize, part: usize) -> String {
         let name = if self.0 == Some(Dialect::Gemini) { "parts" } else { "content" };
         format!("{}.{name}[{part}]", self.message(message))
     }
 
     /// How hard the model is to think.
-    pub fn effort(self) -> &'static str {
+    pub(crate) fn effort(self) -> &'static str {
         match self.0 {
             Some(Dialect::OpenAiResponses) => "reasoning.effort",
             Some(Dialect::Anthropic) => "thinking",
@@ -36,12 +36,12 @@ impl Places {
     }
 
     /// How many tokens it may think.
-    pub fn budget(self) -> &'static str {
+    pub(crate) fn budget(self) -> &'static str {
         if self.0 == Some(Dialect::Anthropic) { "thinking.budget_tokens" } else { self.effort() }
     }
 
     /// How its thoughts are shown.
-    pub fn show(self) -> &'static str {
+    pub(crate) fn show(self) -> &'static str {
         match self.0 {
             Some(Dialect::OpenAiResponses) => "reasoning.summary",
             Some(Dialect::Anthropic) => "thinking.display",
@@ -50,17 +50,17 @@ impl Places {
     }
 
     /// Whether several tools may be called at once.
-    pub fn parallel_tools(self) -> &'static str {
+    pub(crate) fn parallel_tools(self) -> &'static str {
         if self.0 == Some(Dialect::Anthropic) { "tool_choice.disable_parallel_tool_use" } else { "parallel_tool_calls" }
     }
 
     /// The end user's id.
-    pub fn user(self) -> &'static str {
+    pub(crate) fn user(self) -> &'static str {
         if self.0 == Some(Dialect::Anthropic) { "metadata.user_id" } else { "user" }
     }
 
     /// A setting of sampling by the name that most dialects have for it.
-    pub fn sampling(self, name: &str) -> String {
+    pub(crate) fn sampling(self, name: &str) -> String {
         match (self.0, name) {
             (Some(Dialect::OllamaChat | Dialect::OllamaGenerate), name) => format!("options.{name}"),
             (Some(Dialect::Anthropic), "stop") => "stop_sequences".to_owned(),
@@ -70,7 +70,7 @@ impl Places {
     }
 
     /// A field of the form of the answer's text.
-    pub fn format(self, field: &str) -> String {
+    pub(crate) fn format(self, field: &str) -> String {
         match self.0 {
             Some(Dialect::OpenAiResponses) => format!("text.format.{field}"),
             Some(Dialect::Anthropic) => format!("output_config.format.{field}"),

@@ -39,7 +39,7 @@ pub(in crate::dialect::gemini) fn read(target: &str, body: Value) -> Result<Chat
 }
 
 /// The model of the path; a body that names it too says nothing new.
-fn model_name(model: String, fields: &mut Fields) -> Result<String, Malformed> {
+fn model_name(model: String, fields: &mut Fields<'_>) -> Result<String, Malformed> {
     let named = fields.string("model")?;
     if model.is_empty() {
         let named = named.ok_or_else(|| fields.missing("model"))?;
@@ -49,7 +49,7 @@ fn model_name(model: String, fields: &mut Fields) -> Result<String, Malformed> {
 }
 
 /// The system's instruction: a content whose role says nothing, or a mere text.
-fn system_message(value: Value, path: &Path) -> Result<Message, Malformed> {
+fn system_message(value: Value, path: &Path<'_>) -> Result<Message, Malformed> {
     if let Value::String(text) = value {
         return Ok(Message::new(Role::System, vec![Part::plain(text)]));
     }

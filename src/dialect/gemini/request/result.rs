@@ -11,7 +11,7 @@ use crate::dialect::read::Path;
 /// Reads one. `id_of` finds the id of the call by the result's own id and its tool's name.
 pub(super) fn read(
     response: Value,
-    path: &Path,
+    path: &Path<'_>,
     position: usize,
     message: &mut Message,
     id_of: impl FnOnce(Option<String>, &str) -> String,

@@ -10,7 +10,7 @@ use crate::dialect::codec::Malformed;
 use crate::dialect::read::{Fields, Path};
 
 /// Reads `generationConfig`.
-pub(super) fn read_generation(config: Value, path: &Path, chat: &mut Chat) -> Result<(), Malformed> {
+pub(super) fn read_generation(config: Value, path: &Path<'_>, chat: &mut Chat) -> Result<(), Malformed> {
     let mut fields = object(path, config)?;
     let sampling = &mut chat.sampling;
     sampling.max_tokens = fields.number("maxOutputTokens")?;
@@ -43,7 +43,7 @@ fn keep(path: &str, fields: Map<String, Value>, chat: &mut Chat) {
 }
 
 /// The form of the answer's text. `text/plain` is what Gemini writes unasked.
-fn format(fields: &mut Fields) -> Result<Option<Format>, Malformed> {
+fn format(fields: &mut Fields<'_>) -> Result<Option<Format>, Malformed> {
     let mime = fields.string("responseMimeType")?;
     let openapi = fields.take("responseSchema");
     let schema = fields.take("responseJsonSchema").or_else(|| openapi.map(to_json_schema));
@@ -61,7 +61,7 @@ fn format(fields: &mut Fields) -> Result<Option<Format>, Malformed> {
 }
 
 /// Reads `toolConfig`.
-pub(super) fn read_tool_config(config: Value, path: &Path, chat: &mut Chat) -> Result<(), Malformed> {
+pub(super) fn read_tool_config(config: Value, path: &Path<'_>, chat: &mut Chat) -> Result<(), Malformed> {
     let mut fields = object(path, config)?;
     if let Some(calling) = fields.take("functionCallingConfig") {
         let path = path.field("functionCallingConfig");
@@ -102,7 +102,7 @@ fn mode(mode: Option<Value>) -> String {
 }
 
 /// Reads one item of `tools`: functions, and tools that Google runs, each under its name.
-pub(super) fn read_tool(tool: Value, path: &Path, tools: &mut Vec<Tool>) -> Result<(), Malformed> {
+pub(super) fn read_tool(tool: Value, path: &Path<'_>, tools: &mut Vec<Tool>) -> Result<(), Malformed> {
     let mut fields = object(path, tool)?;
     let here = path.field("functionDeclarations");
     for (index, function) in fields.array("functionDeclarations")?.into_iter().enumerate() {
@@ -112,7 +112,7 @@ pub(super) fn read_tool(tool: Value, path: &Path, tools: &mut Vec<Tool>) -> Resu
     Ok(())
 }
 
-fn read_function(function: Value, path: &Path) -> Result<Function, Malformed> {
+fn read_function(function: Value, path: &Path<'_>) -> Result<Function, Malformed> {
     let mut fields = object(path, function)?;
     let name = fields.need_string("name")?;
     let description = fields.string("description")?;
