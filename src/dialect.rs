@@ -12,6 +12,7 @@ pub mod failure;
 pub mod gemini;
 pub mod habits;
 pub mod id;
+pub mod interpreter;
 pub mod keep;
 pub mod loss;
 pub mod ollama;
@@ -21,6 +22,7 @@ pub mod openai_responses;
 pub mod read;
 pub mod seal;
 pub mod servers;
+pub mod way;
 
 pub use error::{error_body, error_events};
 

@@ -206,6 +206,11 @@ impl Splitter {
         }
     }
 
+    /// The grammar of the stream.
+    pub fn wire(&self) -> Wire {
+        self.wire
+    }
+
     /// Takes the next bytes of the stream.
     pub fn push(&mut self, chunk: Bytes) {
         if !chunk.is_empty() {

@@ -54,6 +54,10 @@ impl Codec for Gemini {
         writer::Chunks::whole(events, stamp, losses)
     }
 
+    fn array(&self) -> bool {
+        self.array
+    }
+
     fn reader(&self, ids: Ids) -> Box<dyn Reader> {
         Box::new(reader::Answer::new(ids))
     }

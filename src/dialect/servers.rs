@@ -90,13 +90,20 @@ const LIKE_OPENAI: Server = Server {
 
 /// All of them. Paths and kinds of keys are those of each maker's API reference. Habits change from month to month: one
 /// that is set here and no longer honoured costs a refused request, one that is not set a loss too many.
-static SERVERS: [Server; 19] = [
+static SERVERS: [Server; 20] = [
     LIKE_OPENAI,
     // A server of which nothing is known but that it speaks OpenAI's chat dialect.
     Server {
         name: "openai-chat",
         native: &[Dialect::OpenAiChat, Dialect::OpenAiModels],
         habits: COMMON,
+        ..LIKE_OPENAI
+    },
+    // OpenAI's Responses alone, so that chats are asked in it.
+    Server {
+        name: "openai-responses",
+        chat: Dialect::OpenAiResponses,
+        native: &[Dialect::OpenAiResponses, Dialect::OpenAiModels],
         ..LIKE_OPENAI
     },
     Server {
