@@ -30,6 +30,7 @@ mod shutdown;
 mod stream;
 mod tls;
 mod traffic;
+mod translate;
 mod traps;
 mod upgrade;
 mod upload;
