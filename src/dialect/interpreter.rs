@@ -54,6 +54,9 @@ struct Passing {
     splitter: Splitter,
     reader: Box<dyn Reader>,
     writer: Box<dyn Writer>,
+    /// The upstream's dialect ended the stream, well or with a failure.
+    over: bool,
+    /// The upstream's wire ended.
     ended: bool,
 }
 
@@ -149,6 +152,7 @@ impl Interpreter {
             splitter: Splitter::new(wire, LONGEST_EVENT),
             reader: self.upstream.codec.reader(self.stamp.ids.clone()),
             writer: self.client.codec.writer(self.stamp.clone()),
+            over: false,
             ended: false,
         });
     }
@@ -188,15 +192,29 @@ impl Interpreter {
         out.freeze()
     }
 
-    /// Ends a stream that broke off, with the client's own last words for it.
+    /// Ends a stream that broke off: with the client's own last words for it, unless its dialect held it for whole.
     pub fn fail(&mut self, failure: Failure) -> Bytes {
         let mut out = BytesMut::new();
         if let Some(mut passing) = self.passing.take().filter(|passing| !passing.ended) {
-            for kind in [EventKind::Failed(failure), EventKind::End] {
-                self.say(&mut passing, Event::first(kind), &mut out);
+            let last = passing.reader.finish();
+            if last.is_empty() || last.iter().any(|event| matches!(event.kind, EventKind::Failed(_))) {
+                for kind in [EventKind::Failed(failure), EventKind::End] {
+                    self.say(&mut passing, Event::first(kind), &mut out);
+                }
+            } else {
+                for event in last {
+                    self.say(&mut passing, event, &mut out);
+                }
+                self.passing = Some(passing);
             }
         }
         out.freeze()
+    }
+
+    /// Whether the client heard the end of the stream, well or with a failure: what befalls the upstream's wire behind it
+    /// concerns nobody.
+    pub fn over(&self) -> bool {
+        self.passing.as_ref().is_some_and(|passing| passing.over)
     }
 
     /// Whether nothing of a stream is left to be said.
@@ -237,6 +255,7 @@ impl Interpreter {
     }
 
     fn say(&mut self, passing: &mut Passing, event: Event, out: &mut BytesMut) {
+        passing.over |= matches!(event.kind, EventKind::Failed(_) | EventKind::End);
         if let Some(event) = self.heed(event) {
             write(&mut *passing.writer, event, &mut self.told.losses, out);
         }

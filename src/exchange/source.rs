@@ -81,6 +81,7 @@ impl<N: Connection> Source<N> {
                 }),
                 Ok(None) if interpreter.ended() => return Ok(None),
                 Ok(None) => Ok(interpreter.end()),
+                Err(_) if interpreter.over() => return Ok(None),
                 Err(error) => Err(error),
             };
             match said {
@@ -88,6 +89,9 @@ impl<N: Connection> Source<N> {
                 Ok(said) => return Ok(Some(said)),
                 Err(error) => {
                     let said = interpreter.fail(Failure::from(&error));
+                    if interpreter.over() {
+                        return Ok(Some(said).filter(|said| !said.is_empty()));
+                    }
                     if said.is_empty() {
                         return Err(error);
                     }

@@ -1,7 +1,9 @@
 //! Clients of one dialect before upstreams of another, over real sockets: what each side says and hears.
 
 mod asked;
+mod breaks;
 mod clients;
+mod errors;
 mod scenes;
 mod streams;
 mod table;

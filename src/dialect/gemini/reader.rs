@@ -94,7 +94,7 @@ impl Answer {
     pub(super) fn whole(mut self, body: Value, ids: &mut Ids) -> Result<Vec<Event>, Malformed> {
         let mut events = Vec::new();
         let chunks = match body {
-            Value::Array(chunks) => chunks,
+            Value::Array(chunks) if !chunks.is_empty() => chunks,
             body => vec![body],
         };
         for chunk in chunks {

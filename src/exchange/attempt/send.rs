@@ -49,6 +49,9 @@ pub async fn attempt<C: Client, D: Dial>(
     let way = translate::way(x, upstream);
     let translating = way != Way::Untouched;
     let upload = upload::prepare(client, x, replay || translating || planned.model.is_some()).await?;
+    if translating && !upload.fits(x.generation.settings.limits.body) {
+        return Err(receive::too_large(x.generation.settings.limits.body));
+    }
     if let Some(body) = translate::here(x, way)? {
         return made_here(upstream, endpoint, body);
     }

@@ -46,6 +46,15 @@ impl Upload {
         }
     }
 
+    /// Whether all of it is in memory, and no more than `most` bytes.
+    pub(super) fn fits(&self, most: usize) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Whole(bytes) => bytes.len() <= most,
+            Self::Streaming(_) => false,
+        }
+    }
+
     /// Whether the answer began before all of it was sent.
     pub(super) fn overtaken(&self) -> bool {
         matches!(self, Self::Streaming(passing) if passing.overtaken)
