@@ -102,7 +102,7 @@ async fn ask(
 
 /// The head that the endpoint is sent: like any other, but for the two headers that ask for the upgrade.
 async fn head(session: &Session, x: &mut Exchange, target: &Target) -> Result<RequestHead, Error> {
-    let copy = Owned::new(Request { head: send::address(x, &target.endpoint)?, body: Body::Empty });
+    let copy = Owned::new(Request { head: send::address(x, &target.endpoint, false)?, body: Body::Empty });
     if x.generation.policies.has(Hook::OnAttempt) {
         let facts = AttemptFacts { planned: &target.planned, number: 1, endpoint: &target.endpoint.name, losses: None };
         x.run.on_attempt(&copy, &facts).await?;

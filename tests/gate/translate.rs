@@ -4,9 +4,15 @@ mod asked;
 mod breaks;
 mod clients;
 mod errors;
+mod failover;
+mod hooks;
+mod keys;
+mod lists;
+mod losses;
 mod scenes;
 mod streams;
 mod table;
+mod thoughts;
 mod upstreams;
 
 use crate::support::bundle::Bundled;

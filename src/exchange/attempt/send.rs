@@ -46,6 +46,8 @@ pub async fn attempt<C: Client, D: Dial>(
     endpoint: &Arc<Endpoint>,
     replay: bool,
 ) -> Result<Committed<D::Connection>, Error> {
+    // What was learnt of another attempt's answer is not this one's.
+    x.translated = None;
     let way = translate::way(x, upstream);
     let translating = way != Way::Untouched;
     let upload = upload::prepare(client, x, replay || translating || planned.model.is_some()).await?;
@@ -123,7 +125,7 @@ async fn prepare<C: Client, D: Dial>(
     endpoint: &Endpoint,
     upload: Upload,
 ) -> Result<(RequestHead, Upload, Option<Hearing>), Error> {
-    let head = address(x, endpoint)?;
+    let head = address(x, endpoint, upstream.server.is_some() && x.dialect.is_some())?;
     let body = match &upload {
         Upload::Nothing => Body::Empty,
         Upload::Whole(bytes) => Body::Whole(bytes.clone()),
@@ -169,11 +171,12 @@ async fn on_attempt<C: Client>(
 }
 
 /// The head for one endpoint: the client's, without what concerned its connection, with the endpoint's address
-/// and headers and the gate's traces.
-pub(crate) fn address(x: &Exchange, endpoint: &Endpoint) -> Result<RequestHead, Error> {
+/// and headers and the gate's traces. Of a `known` operation the URL of the settings may name the first steps.
+pub(crate) fn address(x: &Exchange, endpoint: &Endpoint, known: bool) -> Result<RequestHead, Error> {
     let mut head = x.request.lock().head.clone();
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     if !endpoint.prefix.is_empty() {
+        let target = if known { translate::below(&endpoint.prefix, target) } else { target };
         let path = format!("{}{target}", endpoint.prefix);
         head.set_raw_path(path.as_bytes())
             .map_err(|error| Error::gate("the request target cannot be sent").with_detail(error.to_string()))?;

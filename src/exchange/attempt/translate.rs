@@ -192,10 +192,10 @@ fn send_to(
 }
 
 /// A server's target without what the URL of the settings already says: people write it with and without `/v1`.
-fn below<'a>(prefix: &str, target: &'a str) -> &'a str {
-    let step = |at: usize| target.get(at..).is_some_and(|rest| rest.starts_with('/'));
-    let said = target.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0 && step(*at));
-    let longest = said.filter(|at| target.get(..*at).is_some_and(|start| prefix.ends_with(start))).max();
+pub(super) fn below<'a>(prefix: &str, target: &'a str) -> &'a str {
+    let path = target.split('?').next().unwrap_or_default();
+    let steps = path.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
+    let longest = steps.filter(|at| target.get(..*at).is_some_and(|start| prefix.ends_with(start))).max();
     longest.and_then(|at| target.get(at..)).unwrap_or(target)
 }
 

@@ -4,11 +4,13 @@ use std::io::Read;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::clients::{CLIENTS, Client};
 use super::gate;
 use super::scenes::Scene;
+use super::table::native;
 use super::upstreams::{UPS, Up};
 use crate::support::service::{END, Service, chunk, open, reset, say, stall};
 use crate::support::talk::Said;
@@ -36,7 +38,7 @@ const BREAKS: [Break; 7] =
     [Break::Cut, Break::CutBetween, Break::Short, Break::Stall, Break::Event, Break::EventThenReset, Break::Garbage];
 
 /// The upstream's own event of a failure.
-fn failure(up: Up) -> &'static str {
+pub(super) fn failure(up: Up) -> &'static str {
     match up {
         Up::Chat => {
             "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"finish_reason\":\"error\"}],\"error\":{\"code\":502,\"message\":\"it broke\"}}\n\ndata: [DONE]\n\n"
@@ -108,37 +110,28 @@ fn told(client: Client, said: &Said) -> (usize, bool) {
     (count, is_failure(&items[last]))
 }
 
-/// Whether bytes pass between the two as they are.
-fn untouched(client: Client, up: Up) -> bool {
-    match up {
-        Up::Ollama => !matches!(client, Client::Responses | Client::Anthropic | Client::Gemini | Client::GeminiArray),
-        Up::Chat => client == Client::Chat,
-        Up::Responses => client == Client::Responses,
-        Up::Anthropic => client == Client::Anthropic,
-        Up::Gemini => matches!(client, Client::Gemini | Client::GeminiArray),
-    }
-}
-
 #[test]
 fn a_broken_stream_ends_with_one_error_and_nothing_after() {
-    let mut wrong = Vec::new();
-    for up in UPS {
-        for how in BREAKS {
-            let upstream = start(up, how);
-            let gate = gate(up.setting(), &upstream, "timeouts.idle = \"300ms\"");
-            for client in CLIENTS.into_iter().filter(|client| !untouched(*client, up)) {
-                let said = gate.talk().post(client.path(true), &[], &client.body(true));
-                let body = said.text();
-                let has_text = body.contains("Both") && (how == Break::Cut || body.contains(" at once."));
-                let (count, last) = std::panic::catch_unwind(|| told(client, &said)).unwrap_or((99, false));
-                // The client of Responses is told by an event and by the answer's own end.
-                let once = if client == Client::Responses { count == 1 || count == 2 } else { count == 1 };
-                if said.status != 200 || !has_text || !once || !last {
-                    wrong.push(format!("{client:?} before {up:?}, {how:?}: {count} {last} {body}"));
-                }
+    let wrong = Mutex::new(Vec::new());
+    for (up, how) in UPS.into_iter().flat_map(|up| BREAKS.map(|how| (up, how))) {
+        let upstream = start(up, how);
+        let gate = gate(up.setting(), &upstream, "timeouts.idle = \"300ms\"");
+        std::thread::scope(|clients| {
+            for client in CLIENTS.into_iter().filter(|client| !native(*client, up)) {
+                let (gate, wrong) = (&gate, &wrong);
+                clients.spawn(move || {
+                    let said = gate.talk().post(client.path(true), &[], &client.body(true));
+                    let body = said.text();
+                    let has_text = body.contains("Both") && (how == Break::Cut || body.contains(" at once."));
+                    let (count, last) = std::panic::catch_unwind(|| told(client, &said)).unwrap_or((99, false));
+                    if (said.status, has_text, count, last) != (200, true, 1, true) {
+                        wrong.lock().push(format!("{client:?} before {up:?}, {how:?}: {count} {last} {body}"));
+                    }
+                });
             }
-        }
+        });
     }
+    let wrong = wrong.into_inner();
     assert!(wrong.is_empty(), "{}: {}", wrong.len(), wrong.join("\n----\n"));
 }
 
@@ -151,7 +144,7 @@ fn a_stream_that_breaks_behind_its_end_is_whole() {
             say(out, chunk(&stream)) && reset(out)
         });
         let gate = gate(up.setting(), &upstream, "");
-        for client in CLIENTS.into_iter().filter(|client| !untouched(*client, up)) {
+        for client in CLIENTS.into_iter().filter(|client| !native(*client, up)) {
             let said = gate.talk().post(client.path(true), &[], &client.body(true));
             let (count, _) = told(client, &said);
             assert_eq!(count, 0, "{client:?} before {up:?}: {}", said.text());
@@ -167,7 +160,7 @@ fn a_whole_answer_that_does_not_come_is_a_timeout() {
             stall(out)
         });
         let gate = gate(up.setting(), &upstream, "timeouts.idle = \"200ms\"");
-        for client in CLIENTS.into_iter().filter(|client| !untouched(*client, up)) {
+        for client in CLIENTS.into_iter().filter(|client| !native(*client, up)) {
             let said = gate.talk().post(client.path(false), &[], &client.body(false));
             let code = if matches!(client, Client::Chat | Client::Completions | Client::Responses) {
                 said.json()["error"]["code"].clone()
@@ -208,7 +201,7 @@ fn a_client_that_leaves_lets_the_upstream_go() {
 fn an_event_arrives_before_the_next_one_comes() {
     for up in UPS {
         let (go, wait) = mpsc::channel::<()>();
-        let wait = parking_lot::Mutex::new(wait);
+        let wait = Mutex::new(wait);
         let upstream = Service::start(move |_, out| {
             say(out, open(if up == Up::Ollama { "application/x-ndjson" } else { "text/event-stream" }));
             say(out, chunk(beginning(up)));

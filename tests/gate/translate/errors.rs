@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::clients::{CLIENTS, Client};
 use super::gate;
+use super::table::native;
 use super::upstreams::{UPS, Up};
 use crate::support::service::{Service, answer};
 use crate::support::talk::Said;
@@ -168,17 +169,6 @@ fn status(client: Client, told: [u16; 3]) -> u16 {
     }
 }
 
-/// Whether bytes pass between the two as they are.
-fn untouched(client: Client, up: Up) -> bool {
-    match up {
-        Up::Ollama => !matches!(client, Client::Responses | Client::Anthropic | Client::Gemini | Client::GeminiArray),
-        Up::Chat => client == Client::Chat,
-        Up::Responses => client == Client::Responses,
-        Up::Anthropic => client == Client::Anthropic,
-        Up::Gemini => matches!(client, Client::Gemini | Client::GeminiArray),
-    }
-}
-
 #[test]
 fn every_client_learns_of_a_refusal_in_its_own_shape() {
     for refusal in refusals() {
@@ -186,7 +176,7 @@ fn every_client_learns_of_a_refusal_in_its_own_shape() {
         let upstream = Service::saying(answer(refusal.status, &headers, refusal.body));
         let gate = gate(refusal.up.setting(), &upstream, "");
         let mut talk = gate.talk();
-        for client in CLIENTS.into_iter().filter(|client| !untouched(*client, refusal.up)) {
+        for client in CLIENTS.into_iter().filter(|client| !native(*client, refusal.up)) {
             for stream in [false, true] {
                 let said = talk.post(client.path(stream), &[], &client.body(stream));
                 let what = format!("{client:?} before {:?}: {} {}", refusal.up, said.status, said.text());
@@ -241,7 +231,7 @@ fn a_failure_hidden_in_a_good_status_is_told_as_what_it_is() {
         let upstream = Service::saying(answer(200, &[("Content-Type", "application/json")], body));
         let gate = gate(up.setting(), &upstream, "");
         let mut talk = gate.talk();
-        for client in CLIENTS.into_iter().filter(|client| !untouched(*client, up)) {
+        for client in CLIENTS.into_iter().filter(|client| !native(*client, up)) {
             let said = talk.post(client.path(false), &[], &client.body(false));
             // A server's own failure may be told as one behind a gateway.
             let fits = said.status == status || status == 500 && said.status == 502;
@@ -264,7 +254,7 @@ fn garbage_under_a_good_status_is_a_bad_gateway() {
             let upstream = Service::saying(answer(200, &[("Content-Type", "application/json")], body));
             let gate = gate(up.setting(), &upstream, "");
             let mut talk = gate.talk();
-            for client in CLIENTS.into_iter().filter(|client| !untouched(*client, up)) {
+            for client in CLIENTS.into_iter().filter(|client| !native(*client, up)) {
                 let said = talk.post(client.path(false), &[], &client.body(false));
                 let what = format!("{client:?} before {up:?} that says {body:?}: {} {}", said.status, said.text());
                 assert!(said.status == 502 || said.status == 500, "{what}");

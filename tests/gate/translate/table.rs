@@ -64,7 +64,7 @@ fn cell(client: Client, up: Up, scene: &Scene, play: impl FnOnce()) -> Option<St
 }
 
 /// Whether this upstream knows the client's dialect itself, so that bytes pass as they are.
-fn native(client: Client, up: Up) -> bool {
+pub(super) fn native(client: Client, up: Up) -> bool {
     match up {
         Up::Chat => client == Client::Chat,
         Up::Responses => client == Client::Responses,
