@@ -68,7 +68,7 @@ fn embeddings(server: &Server) -> Option<Dialect> {
 }
 
 /// In which dialect a server lists its models. Anthropic's list is called by its chat's name, see [`catalog`].
-fn list(server: &Server) -> Dialect {
+pub fn list(server: &Server) -> Dialect {
     match server.chat {
         Dialect::Anthropic => Dialect::Anthropic,
         Dialect::Gemini => Dialect::GeminiModels,

@@ -19,7 +19,7 @@ pub(super) async fn hear<C: Client, N: Connection>(
     hearing: Hearing,
     mut response: Committed<N>,
 ) -> Result<Committed<N>, Error> {
-    let Some(dialect) = x.dialect else { return Ok(response) };
+    let Some(dialect) = x.dialect.map(|operation| hearing.client(operation)) else { return Ok(response) };
     let status = response.head.status;
     let wire = wire(&response);
     match hearing {

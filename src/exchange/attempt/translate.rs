@@ -31,8 +31,8 @@ pub(super) enum Hearing {
     Chat(Box<Interpreter>),
     /// Embeddings.
     Embed(Box<Embedding>),
-    /// A list of models; with a name, that model alone.
-    Catalog { upstream: Dialect, model: Option<String> },
+    /// A list of models for a client of a dialect; with a name, that model alone.
+    Catalog { client: Dialect, upstream: Dialect, model: Option<String> },
 }
 
 /// Embeddings that were asked for.
@@ -47,15 +47,18 @@ pub(super) fn way(x: &Exchange, upstream: &Upstream) -> Way {
     let (Some(server), Some(operation)) = (upstream.server, x.dialect) else {
         return Way::Untouched;
     };
-    if operation == Dialect::OpenAiModels && server.chat == Dialect::Anthropic && asks_as_anthropic(x) {
-        return Way::Untouched;
+    match (lister(x, operation), server.chat) {
+        (Dialect::Anthropic, Dialect::Anthropic) if operation == Dialect::OpenAiModels => Way::Untouched,
+        (Dialect::Anthropic, _) if operation == Dialect::OpenAiModels => Way::Catalog(way::list(server)),
+        _ => Way::to(server, operation),
     }
-    Way::to(server, operation)
 }
 
-/// Whether a request for models is one of Anthropic's clients: the path is the same as `OpenAI`'s.
-fn asks_as_anthropic(x: &Exchange) -> bool {
-    x.request.lock().head.headers.contains_key("anthropic-version")
+/// The dialect in which a client reads lists of models and their errors: Anthropic's path is the same as `OpenAI`'s, its
+/// clients name a version.
+fn lister(x: &Exchange, operation: Dialect) -> Dialect {
+    let versioned = x.request.lock().head.headers.contains_key("anthropic-version");
+    if operation == Dialect::OpenAiModels && versioned { Dialect::Anthropic } else { operation }
 }
 
 /// What the gate answers itself, without the upstream.
@@ -118,7 +121,10 @@ pub(super) fn ask(
             refuse_losses(upstream, &told)?;
             (Hearing::Embed(Box::new(Embedding { asked, upstream: to, told })), Some(outgoing))
         }
-        Way::Catalog(to) => (Hearing::Catalog { upstream: to, model: model_of(client, &x.target, &body) }, None),
+        Way::Catalog(upstream) => {
+            let model = model_of(client, &x.target, &body);
+            (Hearing::Catalog { client: lister(x, client), upstream, model }, None)
+        }
         Way::Untouched | Way::Here | Way::Never(_) => return Ok(None),
     };
     let model = planned.model.as_deref().unwrap_or_default();
@@ -226,6 +232,14 @@ fn malformed(error: &Malformed) -> Error {
 // === impl Hearing ===
 
 impl Hearing {
+    /// The dialect in which the client of this operation is answered.
+    pub(super) fn client(&self, operation: Dialect) -> Dialect {
+        match self {
+            Self::Catalog { client, .. } => *client,
+            _ => operation,
+        }
+    }
+
     /// What could not be carried of the request.
     pub(super) fn told(&self) -> Option<&Told> {
         match self {
@@ -246,7 +260,7 @@ impl Hearing {
                 let written = vectors.write(client, asked, &mut told.losses);
                 written.map(Bytes::from).map_err(|error| garbage(&error))
             }
-            Self::Catalog { upstream, model } => {
+            Self::Catalog { upstream, model, .. } => {
                 let value =
                     serde_json::from_slice(body).map_err(|error| garbage(&Malformed::at("body", error.to_string())))?;
                 let models = catalog::read(*upstream, value).map_err(|error| garbage(&error))?;

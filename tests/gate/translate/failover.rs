@@ -22,7 +22,7 @@ fn gate(a: (&Service, Up), b: (&Service, Up)) -> Bundled {
     let lua = r#"return policy { api = 1,
       route = function() return { { upstream = "a", model = "model-a" }, { upstream = "b", model = "model-b" } } end,
       failover = function(attempt) return { retry = attempt.untried > 0 } end,
-      on_log = function(exchange) store:set("seen", json.encode({ usage = exchange.usage, attempts = #exchange.attempts })) end,
+      on_log = function(exchange) if #exchange.attempts > 0 then store:set("seen", json.encode({ usage = exchange.usage, attempts = #exchange.attempts })) end end,
       on_request = function(req) if req.path == "/seen" then return respond { text = store:get("seen") or "" } end end }"#;
     Bundled::serve(&[("tidegate.toml", &settings), ("p.lua", lua)])
 }

@@ -19,7 +19,7 @@ const TRACING: &str = r#"return policy { api = 1,
       body.choices[1].delta.content = string.upper(body.choices[1].delta.content)
     end
     if body and body.delta and body.delta.text then body.delta.text = string.upper(body.delta.text) end
-    if body and body.message and body.message.content then body.message.content = string.upper(body.message.content) end
+    if body and body.message and type(body.message.content) == "string" then body.message.content = string.upper(body.message.content) end
   end }"#;
 
 #[test]
@@ -47,7 +47,7 @@ fn hooks_see_and_edit_the_client_s_dialect() {
         let heard = &upstream.heard()[0];
         assert!(heard.header("x-asked").is_some_and(|asked| asked != "none"), "{}", heard.head);
         assert_eq!(heard.header("x-tried"), heard.target().split('?').next(), "on_attempt sees the translated path");
-        assert!(gate.status()["hook_errors"].as_array().unwrap().is_empty());
+        assert!(gate.status()["hook_errors"].as_array().unwrap().is_empty(), "{:#}", gate.status()["hook_errors"]);
     }
 }
 
@@ -62,18 +62,6 @@ fn on_response_reads_a_translated_answer_whole() {
     let gate = gate_with("anthropic", &upstream, lua);
     let said = gate.talk().post("/v1/chat/completions", &[("X-Scene", "parallel")], &Client::Chat.body(false));
     assert_eq!((said.header("x-read"), Client::Chat.hear(&said).text.as_str()), (Some("Both at once."), "edited"));
-}
-
-#[test]
-fn on_response_may_read_a_translated_stream_to_its_end() {
-    let lua = r#"return policy { api = 1, on_response = function(res) res.headers:set("x-length", tostring(#res:text())) end }"#;
-    for client in [Client::Chat, Client::Gemini, Client::GeminiArray, Client::Ollama] {
-        let upstream = Up::Anthropic.start();
-        let gate = gate_with("anthropic", &upstream, lua);
-        let said = gate.talk().post(client.path(true), &[("X-Scene", "text")], &client.body(true));
-        assert_eq!(said.header("x-length"), Some(said.body.len().to_string().as_str()), "{client:?}");
-        assert_eq!(client.hear_stream(&said).text, Scene::named("text").all());
-    }
 }
 
 /// The shipped cache before an upstream.
@@ -92,7 +80,9 @@ fn a_stored_answer_is_served_again_in_the_client_s_dialect() {
         let gate = cached(up, &upstream);
         let mut talk = gate.talk();
         for client in CLIENTS.into_iter().filter(|client| !native(*client, up)) {
-            for stream in [false, true] {
+            // An array of chunks is not stored.
+            let streams: &[bool] = if client == Client::GeminiArray { &[] } else { &[false, true] };
+            for &stream in streams {
                 let before = upstream.count();
                 let mut ask = || talk.post(client.path(stream), &[("X-Scene", "text")], &client.body(stream));
                 let (first, second) = (ask(), ask());
