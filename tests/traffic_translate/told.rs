@@ -1,0 +1,133 @@
+//! What an answer or a request says, in a form that can be compared across dialects.
+
+use serde_json::Value;
+use tidegate::dialect::Dialect;
+use tidegate::dialect::chat::{Chat, Part, Role, Tool};
+use tidegate::dialect::event::{Event, EventKind, Stop};
+
+/// What the first answer says.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Told {
+    /// Its text, and what it says instead when it declines.
+    pub(crate) text: String,
+    /// Names and arguments of calls.
+    pub(crate) calls: Vec<(String, Value)>,
+    /// Why it ended.
+    pub(crate) stop: Option<&'static str>,
+    /// Tokens read and written.
+    pub(crate) usage: Option<(u64, u64)>,
+    /// Whether it failed.
+    pub(crate) failed: bool,
+}
+
+/// What is asked.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Asked {
+    /// The model.
+    pub(crate) model: String,
+    /// The instructions.
+    system: String,
+    /// The person's words.
+    user: String,
+    /// The model's words.
+    assistant: String,
+    /// Names and arguments of calls.
+    calls: Vec<(String, Value)>,
+    /// What tools gave, as text.
+    results: Vec<String>,
+    /// Names of functions.
+    tools: Vec<String>,
+    /// Pictures, documents and sounds.
+    media: usize,
+}
+
+// === impl Told ===
+
+impl Told {
+    pub(crate) fn of(events: &[Event]) -> Self {
+        let mut told = Self::default();
+        let mut blocks: Vec<(u32, String, String)> = Vec::new();
+        for event in events.iter().filter(|event| event.choice == 0) {
+            match &event.kind {
+                EventKind::Text { text, .. } | EventKind::Refusal { text, .. } => told.text += text,
+                EventKind::ToolStart { block, name, .. } => blocks.push((*block, name.clone(), String::new())),
+                EventKind::ToolArgs { block, json } => {
+                    blocks.iter_mut().find(|(known, ..)| known == block).unwrap().2 += json;
+                }
+                EventKind::Stop(stop) => told.stop = Some(word(stop)),
+                EventKind::Usage(usage) => told.usage = Some((usage.input, usage.output)),
+                EventKind::Failed(_) => told.failed = true,
+                _ => {}
+            }
+        }
+        told.calls = blocks.into_iter().map(|(_, name, arguments)| (name, arguments_of(&arguments))).collect();
+        told
+    }
+
+    /// What other dialects must say too.
+    pub(crate) fn comparable(&self) -> (&str, &[(String, Value)], Option<&'static str>, Option<(u64, u64)>, bool) {
+        let usage = self.usage.filter(|usage| *usage != (0, 0) && !self.failed);
+        (&self.text, &self.calls, self.stop.filter(|_| !self.failed), usage, self.failed)
+    }
+}
+
+/// Reasons that some dialects have no word for count as the one they are told by.
+fn word(stop: &Stop) -> &'static str {
+    match stop {
+        Stop::End | Stop::Sequence(_) | Stop::Pause | Stop::Other(_) => "end",
+        Stop::Length => "length",
+        Stop::Tool => "tool",
+        Stop::Filter | Stop::Refusal => "filter",
+    }
+}
+
+/// Arguments as JSON; what is none, such as one that was cut off, as the text it is.
+fn arguments_of(text: &str) -> Value {
+    let text = if text.is_empty() { "{}" } else { text };
+    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+}
+
+// === impl Asked ===
+
+impl Asked {
+    pub(crate) fn of(chat: &Chat) -> Self {
+        let words = |roles: &[Role]| {
+            let messages = chat.messages.iter().filter(|message| roles.contains(&message.role));
+            messages.map(tidegate::dialect::chat::Message::text).collect()
+        };
+        let parts = || chat.messages.iter().flat_map(|message| &message.parts);
+        let mut asked = Self {
+            model: chat.model.clone(),
+            system: words(&[Role::System, Role::Developer]),
+            user: words(&[Role::User]),
+            assistant: words(&[Role::Assistant]),
+            calls: Vec::new(),
+            results: Vec::new(),
+            tools: Vec::new(),
+            media: 0,
+        };
+        for part in parts() {
+            match part {
+                Part::ToolCall(call) => asked.calls.push((call.name.clone(), arguments_of(&call.arguments))),
+                Part::ToolResult(result) => asked.results.push(result.parts.iter().filter_map(Part::text).collect()),
+                Part::Image(_) | Part::Document(_) | Part::Audio(_) => asked.media += 1,
+                _ => {}
+            }
+        }
+        asked.tools.extend(chat.tools.iter().filter_map(|tool| match tool {
+            Tool::Function(function) => Some(function.name.clone()),
+            Tool::Server(_) => None,
+        }));
+        asked
+    }
+
+    /// As far as a dialect has words for it.
+    pub(crate) fn in_words_of(mut self, dialect: Dialect) -> Self {
+        // Media have forms and places that only some dialects know; the codecs' own tests look at them.
+        self.media = 0;
+        if dialect == Dialect::Gemini {
+            self.model = self.model.trim_start_matches("models/").to_owned();
+        }
+        self
+    }
+}
