@@ -122,9 +122,10 @@ fn same_everywhere(one: &Recorded, events: &[Event]) {
         }
         for streamed in [false, true].into_iter().filter(|streamed| *streamed || !said.failed) {
             let left = through(events, dialect, target, streamed);
+            let said = said.clone().in_words_of(dialect);
             assert_eq!(
-                said.comparable(),
-                left.comparable(),
+                said,
+                left.in_words_of(dialect),
                 "{} through {}, streamed: {streamed}",
                 one.id,
                 dialect.as_str()
@@ -250,11 +251,9 @@ fn requests_ask_the_same_in_every_dialect() {
             let back = other.read_request(&outgoing.target, outgoing.body.clone());
             let back = back
                 .unwrap_or_else(|error| panic!("{} through {}: {error}\n{}", one.id, dialect.as_str(), outgoing.body));
-            let (asked, left) = (Asked::of(&chat).in_words_of(dialect), Asked::of(&back).in_words_of(dialect));
-            if dialect == Dialect::OpenAiCompletions || dialect == Dialect::OllamaGenerate {
-                assert_eq!(asked.model, left.model, "{} through {}", one.id, dialect.as_str());
-            } else {
-                assert_eq!(asked, left, "{} through {}; {losses}", one.id, dialect.as_str());
+            if !matches!(dialect, Dialect::OpenAiCompletions | Dialect::OllamaGenerate) {
+                let what = format!("{} through {}; {losses}", one.id, dialect.as_str());
+                Asked::of(&chat).is_in(&Asked::of(&back), dialect, &what);
             }
         }
     });

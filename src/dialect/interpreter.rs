@@ -195,18 +195,17 @@ impl Interpreter {
     /// Ends a stream that broke off: with the client's own last words for it, unless its dialect held it for whole.
     pub fn fail(&mut self, failure: Failure) -> Bytes {
         let mut out = BytesMut::new();
+        if self.over() {
+            return Bytes::new();
+        }
         if let Some(mut passing) = self.passing.take().filter(|passing| !passing.ended) {
             let last = passing.reader.finish();
-            if last.is_empty() || last.iter().any(|event| matches!(event.kind, EventKind::Failed(_))) {
-                for kind in [EventKind::Failed(failure), EventKind::End] {
-                    self.say(&mut passing, Event::first(kind), &mut out);
-                }
-            } else {
-                for event in last {
-                    self.say(&mut passing, event, &mut out);
-                }
-                self.passing = Some(passing);
+            let whole = !last.is_empty() && !last.iter().any(|event| matches!(event.kind, EventKind::Failed(_)));
+            let cut = || [EventKind::Failed(failure), EventKind::End].map(Event::first).to_vec();
+            for event in if whole { last } else { cut() } {
+                self.say(&mut passing, event, &mut out);
             }
+            self.passing = whole.then_some(passing);
         }
         out.freeze()
     }

@@ -6,7 +6,7 @@ use tidegate::dialect::chat::{Chat, Part, Role, Tool};
 use tidegate::dialect::event::{Event, EventKind, Stop};
 
 /// What the first answer says.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Told {
     /// Its text, and what it says instead when it declines.
     pub(crate) text: String,
@@ -21,7 +21,7 @@ pub(crate) struct Told {
 }
 
 /// What is asked.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Asked {
     /// The model.
     pub(crate) model: String,
@@ -37,8 +37,6 @@ pub(crate) struct Asked {
     results: Vec<String>,
     /// Names of functions.
     tools: Vec<String>,
-    /// Pictures, documents and sounds.
-    media: usize,
 }
 
 // === impl Told ===
@@ -64,10 +62,24 @@ impl Told {
         told
     }
 
-    /// What other dialects must say too.
-    pub(crate) fn comparable(&self) -> (&str, &[(String, Value)], Option<&'static str>, Option<(u64, u64)>, bool) {
-        let usage = self.usage.filter(|usage| *usage != (0, 0) && !self.failed);
-        (&self.text, &self.calls, self.stop.filter(|_| !self.failed), usage, self.failed)
+    /// What another dialect must say too.
+    pub(crate) fn in_words_of(mut self, dialect: Dialect) -> Self {
+        self.usage = self.usage.filter(|usage| *usage != (0, 0) && !self.failed);
+        self.stop = self.stop.filter(|_| !self.failed);
+        // Ollama has no word for what was held back, completions none for who declines.
+        let wordless = [Dialect::OpenAiCompletions, Dialect::OllamaChat, Dialect::OllamaGenerate];
+        if wordless.contains(&dialect) && self.stop == Some("filter") {
+            self.stop = Some("end");
+        }
+        // Arguments that were cut off are no object, as some dialects demand.
+        let broken = |arguments: &Value| {
+            arguments.is_string()
+                || ["_raw", "arguments"].iter().any(|name| arguments.get(name).is_some_and(Value::is_string))
+        };
+        for (_, arguments) in self.calls.iter_mut().filter(|(_, arguments)| broken(arguments)) {
+            *arguments = Value::Null;
+        }
+        self
     }
 }
 
@@ -104,13 +116,11 @@ impl Asked {
             calls: Vec::new(),
             results: Vec::new(),
             tools: Vec::new(),
-            media: 0,
         };
         for part in parts() {
             match part {
                 Part::ToolCall(call) => asked.calls.push((call.name.clone(), arguments_of(&call.arguments))),
                 Part::ToolResult(result) => asked.results.push(result.parts.iter().filter_map(Part::text).collect()),
-                Part::Image(_) | Part::Document(_) | Part::Audio(_) => asked.media += 1,
                 _ => {}
             }
         }
@@ -121,13 +131,23 @@ impl Asked {
         asked
     }
 
-    /// As far as a dialect has words for it.
-    pub(crate) fn in_words_of(mut self, dialect: Dialect) -> Self {
-        // Media have forms and places that only some dialects know; the codecs' own tests look at them.
-        self.media = 0;
-        if dialect == Dialect::Gemini {
-            self.model = self.model.trim_start_matches("models/").to_owned();
+    /// Asserts that another dialect asks the same. It may add to the instructions what it has no field for, and words where
+    /// it demands them; lines between texts that it joins are its own.
+    pub(crate) fn is_in(&self, left: &Self, dialect: Dialect, what: &str) {
+        let squeezed = |text: &str| text.split_whitespace().collect::<String>();
+        // Where nobody but the system speaks, Gemini takes its words for the person's.
+        let system = if left.system.is_empty() { &left.user } else { &left.system };
+        for (ours, theirs) in [(&self.system, system), (&self.user, &left.user)] {
+            assert!(squeezed(theirs).starts_with(&squeezed(ours)), "{what}: {ours} became {theirs}");
         }
-        self
+        let model = if dialect == Dialect::Gemini { self.model.trim_start_matches("models/") } else { &self.model };
+        assert_eq!(model, left.model, "{what}");
+        assert_eq!((&self.assistant, &self.calls, &self.tools), (&left.assistant, &left.calls, &left.tools), "{what}");
+        assert_eq!(self.results.len(), left.results.len(), "{what}");
+        for (ours, theirs) in self.results.iter().zip(&left.results) {
+            // Gemini carries results as objects.
+            let same = squeezed(ours) == squeezed(theirs) || arguments_of(ours) == arguments_of(theirs);
+            assert!(same, "{what}: {ours} became {theirs}");
+        }
     }
 }

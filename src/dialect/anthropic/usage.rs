@@ -57,13 +57,16 @@ impl Tally {
 
 /// Writes a usage object.
 pub(super) fn write(usage: &Usage, losses: &mut Losses) -> Map<String, Value> {
-    let cached = usage.cache_read.unwrap_or_default().saturating_add(usage.cache_write.unwrap_or_default());
+    // Some servers tell of more cached tokens than of tokens read; the sum must stay what was read.
+    let cache_write = usage.cache_write.map(|count| count.min(usage.input));
+    let cache_read = usage.cache_read.map(|count| count.min(usage.input - cache_write.unwrap_or_default()));
+    let cached = cache_read.unwrap_or_default() + cache_write.unwrap_or_default();
     let mut object = Map::new();
-    object.insert("input_tokens".to_owned(), json!(usage.input.saturating_sub(cached)));
-    if let Some(count) = usage.cache_write {
+    object.insert("input_tokens".to_owned(), json!(usage.input - cached));
+    if let Some(count) = cache_write {
         object.insert("cache_creation_input_tokens".to_owned(), json!(count));
     }
-    if let Some(count) = usage.cache_read {
+    if let Some(count) = cache_read {
         object.insert("cache_read_input_tokens".to_owned(), json!(count));
     }
     object.insert("output_tokens".to_owned(), json!(usage.output));

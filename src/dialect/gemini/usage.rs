@@ -29,6 +29,8 @@ pub(super) fn read(mut fields: Map<String, Value>) -> Option<Usage> {
 pub(super) fn write(usage: Usage, losses: &mut Losses) -> Value {
     let Usage { input, output, cache_read, cache_write, reasoning, estimated: _, extra } = usage;
     let tools = extra.get("toolUsePromptTokenCount").and_then(Value::as_u64).unwrap_or_default();
+    // Some servers count thoughts apart from the output that they are part of elsewhere.
+    let reasoning = reasoning.map(|count| count.min(output));
     let mut out = Map::new();
     out.insert("promptTokenCount".to_owned(), json!(input.saturating_sub(tools)));
     out.insert("candidatesTokenCount".to_owned(), json!(output.saturating_sub(reasoning.unwrap_or_default())));

@@ -230,6 +230,8 @@ fn merge(
             if let Some(delta) = fields.shift_remove("delta") {
                 lost_fields(&delta, losses);
             }
+            // Some servers say the text of a chat twice, so that it does for completions too.
+            fields.shift_remove("text");
             of(choices, index.unwrap_or(0)).extend(fields);
         }
     }

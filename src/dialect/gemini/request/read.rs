@@ -16,6 +16,10 @@ pub(in crate::dialect::gemini) fn read(target: &str, body: Value) -> Result<Chat
     let Target { model, stream } = Target::read(target);
     let root = Path::Root;
     let mut fields = object(&root, body)?;
+    // Counting takes a whole request under this name, too (Gemini API reference, `countTokens`).
+    if let Some(whole) = fields.take("generateContentRequest") {
+        fields = object(&root, whole)?;
+    }
     let model = model_name(model, &mut fields)?;
     // Gemini counts in every stream, asked or not.
     let mut chat = Chat { model, stream, stream_usage: stream, origin: Some(Dialect::Gemini), ..Chat::default() };

@@ -50,10 +50,12 @@ pub(in crate::dialect::ollama::request) fn said(chat: &Chat, losses: &mut Losses
 // === impl Said ===
 
 impl Said {
-    /// Takes the text of the message; Ollama has only one.
+    /// Takes the text of the message; Ollama has only one. What a model said in several was one text, cut where
+    /// citations were.
     pub(in crate::dialect::ollama::request) fn content(&mut self) -> String {
         match self.texts.as_mut_slice() {
             [one] => std::mem::take(one),
+            several if self.role == "assistant" => several.concat(),
             several => several.join("\n\n"),
         }
     }
