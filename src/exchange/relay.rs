@@ -230,6 +230,9 @@ fn framed(
 pub(super) fn marked(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
     let generation = x.generation.short_hash();
     x.generation.forwarding.mark_response(&mut head, &x.id, generation);
+    if let Some(translated) = &x.translated {
+        x.generation.forwarding.mark_losses(&mut head, &translated.told.losses);
+    }
     if x.intake.expects_continue {
         // The client may or may not send its body now: only a new connection is unambiguous.
         let _ = head.insert_header("Connection", "close");
@@ -350,7 +353,7 @@ async fn settle<C: Client, D: Dial, N: Connection>(
     result: Result<(), Error>,
     bodied: bool,
 ) -> Result<End, Error> {
-    if let (Some(interpreter), None) = (source.take_interpreter(), &x.translated) {
+    if let Some(interpreter) = source.take_interpreter() {
         x.translated = Some(attempt::heard(x, *interpreter));
     }
     let clean = result.is_ok() && (source.done() || !bodied);

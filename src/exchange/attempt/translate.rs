@@ -283,8 +283,13 @@ impl Hearing {
             Self::Embed(embedding) => embedding.told,
             Self::Catalog { .. } => Told::default(),
         };
-        Translated { holder: holder(x), told }
+        translated(x, told)
     }
+}
+
+/// What an exchange keeps of a translation.
+pub(super) fn translated(x: &Exchange, told: Told) -> Translated {
+    Translated { holder: holder(x), told }
 }
 
 /// A failure in the client's dialect.
