@@ -11,6 +11,7 @@ use crate::settings;
 
 /// Which traces the gate leaves on the messages it forwards, and whose it believes.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent switches of the settings")]
 pub struct Forwarding {
     /// Whether `X-Forwarded-For`, `-Proto` and `-Host` are added.
     pub x_forwarded: bool,
