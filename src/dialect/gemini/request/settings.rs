@@ -61,7 +61,7 @@ fn format(fields: &mut Fields<'_>) -> Result<Option<Format>, Malformed> {
 }
 
 /// Reads `toolConfig`.
-pub(super) fn read_tool_config(choice: Value, path: &Path<'_>, chat: &mut Chat) -> Result<(), Malformed> {
+pub(super) fn read_tool_choice(choice: Value, path: &Path<'_>, chat: &mut Chat) -> Result<(), Malformed> {
     let mut fields = object(path, choice)?;
     if let Some(calling) = fields.take("functionCallingConfig") {
         let path = path.field("functionCallingConfig");

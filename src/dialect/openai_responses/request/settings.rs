@@ -29,7 +29,7 @@ pub(super) struct Home {
 // === impl Home ===
 
 impl Home {
-    /// The origin of a request.
+    /// Where a request came from.
     pub(super) fn of(chat: &Chat) -> Self {
         let own = chat.origin == Some(Dialect::OpenAiResponses);
         let system = matches!(chat.origin, Some(Dialect::Anthropic | Dialect::AnthropicCount | Dialect::Gemini));
