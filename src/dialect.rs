@@ -13,6 +13,7 @@ pub mod failure;
 pub mod id;
 pub mod loss;
 pub mod seal;
+pub mod view;
 
 /// A wire format, by the operation that a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
