@@ -1,8 +1,8 @@
 //! Where the typed things of an answer stand in its JSON, so that a policy can read and edit text, reasoning and tool
 //! calls the same way whatever the dialect, and each edit is a splice into bytes that otherwise stay.
 //!
-//! One event of the wire, or a whole answer, is seen as a list of [`Part`]s. A part holds at most one of each thing: an
-//! event of most dialects is one part, a chunk with two tool calls is two.
+//! One event of the wire, or a whole answer, is seen as a list of [`Part`]s. A part says at most one thing of the answer:
+//! an event of most dialects is one part, a chunk with a text and two tool calls is three.
 
 use super::Dialect;
 use super::event::Stop;
@@ -110,9 +110,7 @@ pub struct Failed {
 
 /// Whether answers of a dialect hold typed things.
 pub fn speaks(dialect: Dialect) -> bool {
-    use Dialect::{
-        Anthropic, Gemini, OllamaChat, OllamaGenerate, OpenAiChat, OpenAiCompletions, OpenAiResponses,
-    };
+    use Dialect::{Anthropic, Gemini, OllamaChat, OllamaGenerate, OpenAiChat, OpenAiCompletions, OpenAiResponses};
     matches!(
         dialect,
         OpenAiChat | OpenAiCompletions | OpenAiResponses | Anthropic | OllamaChat | OllamaGenerate | Gemini

@@ -217,11 +217,11 @@ fn one_hook_has_the_same_effect_in_every_dialect_streamed_or_whole() {
 #[test]
 fn a_hook_that_only_reads_changes_no_byte() {
     let upstream = speaking();
-    let lua = r#"return policy { api = 1, on_event = function(ev)
+    let lua = r"return policy { api = 1, on_event = function(ev)
       local _ = { ev.kind, ev.text, ev.reasoning, ev.tool and ev.tool.args, ev.usage, ev.stop, ev.error, ev.choice, ev.raw }
       if ev.text then ev.text = ev.text end
       if ev.tool and ev.tool.args then ev.tool.args = ev.tool.args end
-    end }"#;
+    end }";
     let gate = Bundled::policy(&upstream.url(), "", lua);
     for spoken in &ALL {
         let mut talk = gate.talk();
@@ -241,14 +241,23 @@ fn dropping_and_adding_is_the_same_for_whole_answers() {
     let gate = Bundled::policy(&upstream.url(), "", lua);
     let said = |spoken: &Spoken| gate.talk().post(&format!("{}?whole", spoken.path), &[], "{}").json();
     let chat = said(&CHAT);
-    assert_eq!(chat["choices"][0]["message"], json!({"role": "assistant", "content": "<the secret cove>", "refusal": null}));
+    assert_eq!(
+        chat["choices"][0]["message"],
+        json!({"role": "assistant", "content": "<the secret cove>", "refusal": null})
+    );
     let anthropic = said(&ANTHROPIC);
     assert_eq!(anthropic["content"], json!([{"type": "text", "text": "<the secret cove>"}]));
     let responses = said(&RESPONSES);
-    assert_eq!((&responses["output_text"], responses["output"].as_array().unwrap().len()), (&json!("<the secret cove>"), 1));
+    assert_eq!(
+        (&responses["output_text"], responses["output"].as_array().unwrap().len()),
+        (&json!("<the secret cove>"), 1)
+    );
     let streamed = |spoken: &Spoken| gate.talk().post(&format!("{}?s", spoken.path), &[], "{}").text();
     let chat = streamed(&CHAT);
-    assert!(chat.contains(r#""content":"<"},"#) && chat.contains(r#""content":" cove"}"#) && !chat.contains("tide"), "{chat}");
+    assert!(
+        chat.contains(r#""content":"<"},"#) && chat.contains(r#""content":" cove"}"#) && !chat.contains("tide"),
+        "{chat}"
+    );
     let responses = streamed(&RESPONSES);
     assert!(responses.contains(r#""text":"<the secret>< cove>""#) && !responses.contains("tide"), "{responses}");
     let ollama = streamed(&OLLAMA_GENERATE);
@@ -263,7 +272,12 @@ fn dropping_and_adding_is_the_same_for_whole_answers() {
 #[test]
 fn a_failing_hook_lets_the_piece_of_a_whole_answer_pass() {
     let upstream = speaking();
-    for fault in ["ev.text = 'x' error('no')", "ev:json().id = 'x' ev.text = 'x' error('no')", "ev.data = 'x'", "ev.tool.args = 'x'"] {
+    for fault in [
+        "ev.text = 'x' error('no')",
+        "ev:json().id = 'x' ev.text = 'x' error('no')",
+        "ev.data = 'x'",
+        "ev.tool.args = 'x'",
+    ] {
         let lua = format!(
             "return policy {{ api = 1, on_event = function(ev)\n if ev.kind == 'text' then {fault} end\n if ev.tool then ev.tool.name = 'ebb' end end }}"
         );

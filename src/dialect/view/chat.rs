@@ -43,7 +43,10 @@ fn said(n: &mut Notes<'_>, choice: u32, node: NodeId) {
             pieces(n, choice, item);
         }
     } else {
-        n.text(choice, Kind::Text, Place { node: message, key: "content" }, Vec::new(), None);
+        // Together says a delta's text again where completions have it.
+        let again = walk::blank(n.doc, node, "text").map(|_| Place { node, key: "text" });
+        let copies = again.into_iter().collect();
+        n.text(choice, Kind::Text, Place { node: message, key: "content" }, copies, None);
     }
     n.text(choice, Kind::Refusal, Place { node: message, key: "refusal" }, Vec::new(), None);
     tools(n, choice, message);
@@ -52,7 +55,7 @@ fn said(n: &mut Notes<'_>, choice: u32, node: NodeId) {
     }
 }
 
-/// Reads thoughts: two names for one thing, and OpenRouter's list that says it again.
+/// Reads thoughts: two names for one thing, and a list of `OpenRouter`'s that says it again.
 fn reasoning(n: &mut Notes<'_>, choice: u32, message: NodeId) {
     let mut places: Vec<Place> = ["reasoning_content", "reasoning"]
         .into_iter()

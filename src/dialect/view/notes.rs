@@ -44,16 +44,18 @@ impl<'d> Notes<'d> {
         let gone = gone.unwrap_or_else(|| Gone::Emptied([&[place], &copies[..]].concat()));
         let text = Some(Text { place, copies, gone });
         if kind == Kind::Reasoning {
-            self.put(Some(choice), |part| part.reasoning.is_some(), |part| part.name(kind, blank).reasoning = text);
+            let taken = |part: &Part| part.reasoning.is_some() || part.speaks() && !blank;
+            self.put(Some(choice), taken, |part| part.name(kind, blank).reasoning = text);
         } else {
-            self.put(Some(choice), |part| part.text.is_some(), |part| part.name(kind, blank).text = text);
+            let taken = |part: &Part| part.text.is_some() || part.speaks() && !blank;
+            self.put(Some(choice), taken, |part| part.name(kind, blank).text = text);
         }
     }
 
     /// Notes a tool call, or a piece of one.
     pub(super) fn tool(&mut self, choice: u32, tool: Tool) {
         let put = |part: &mut Part| part.name(Kind::Tool, false).tool = Some(tool);
-        self.put(Some(choice), |part| part.tool.is_some(), put);
+        self.put(Some(choice), Part::speaks, put);
     }
 
     /// Notes what was used, if the object says anything of it. `strip` is what says so.
@@ -79,9 +81,13 @@ impl<'d> Notes<'d> {
     /// Notes something that has no field of its own. Whole answers have only parts with fields.
     pub(super) fn only(&mut self, choice: Option<u32>, kind: Kind) {
         if !self.whole {
-            self.put(choice, |_| false, |part| {
-                part.name(kind, false);
-            });
+            self.put(
+                choice,
+                |_| false,
+                |part| {
+                    part.name(kind, false);
+                },
+            );
         }
     }
 
@@ -132,6 +138,11 @@ impl<'d> Notes<'d> {
 // === impl Part ===
 
 impl Part {
+    /// Whether it says something of the answer: then what else is said is another part, as it can be left out alone.
+    fn speaks(&self) -> bool {
+        self.weight >= Kind::Tool as u8 + 2
+    }
+
     /// Notes what else the part is; something that says nothing is what it is least.
     fn name(&mut self, kind: Kind, blank: bool) -> &mut Self {
         let weight = if blank { 1 } else { kind as u8 + 2 };

@@ -19,7 +19,8 @@ pub(super) async fn on_event<C: Client, N: Connection>(
     source: &mut Source<N>,
     tape: &mut Option<Recorder>,
 ) -> Result<(), Error> {
-    let Some(dialect) = x.dialect.filter(|_| x.generation.policies.has(Hook::OnEvent)).filter(|d| view::speaks(*d)) else {
+    let Some(dialect) = x.dialect.filter(|_| x.generation.policies.has(Hook::OnEvent)).filter(|d| view::speaks(*d))
+    else {
         return Ok(());
     };
     {

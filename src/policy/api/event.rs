@@ -64,9 +64,8 @@ pub(in crate::policy) struct Pieces {
 }
 
 /// The fields and methods.
-pub(in crate::policy) const FIELDS: [&str; 13] = [
-    "event", "data", "json", "kind", "text", "reasoning", "tool", "usage", "stop", "error", "choice", "whole", "raw",
-];
+pub(in crate::policy) const FIELDS: [&str; 13] =
+    ["event", "data", "json", "kind", "text", "reasoning", "tool", "usage", "stop", "error", "choice", "whole", "raw"];
 
 // === impl Ev ===
 

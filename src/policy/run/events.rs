@@ -24,8 +24,10 @@ mod pieces;
 pub(super) struct Stream {
     /// By policy; the call counts the time of all events together.
     policies: Vec<(usize, PerPolicy)>,
-    /// What keeps its repeats in step with edits, from the first event on where the dialect repeats itself.
-    echo: Option<Option<Echo>>,
+    /// Whether an event came.
+    begun: bool,
+    /// What keeps its repeats in step with edits, where its dialect repeats itself.
+    echo: Option<Echo>,
 }
 
 /// One policy on a stream.
@@ -45,18 +47,14 @@ impl Run {
     /// Lets policies edit an event, bottom to top; returns what to send in its place. Where a policy fails, the event passes
     /// as it came to it.
     pub fn on_event(&mut self, event: Event) -> Vec<Event> {
-        let (limits, dialect) = (self.set.limits.json, self.state.facts.dialect);
-        let mut echo =
-            self.stream.echo.take().unwrap_or_else(|| dialect.and_then(|dialect| Echo::of(dialect, limits)));
-        let mut events = Vec::with_capacity(1);
-        match &mut echo {
-            None => events = self.through(event),
-            Some(echo) => {
-                if let Some(event) = echo.before(event) {
-                    events = self.through(event.clone());
-                    echo.after(&event, &mut events);
-                }
-            }
+        if !std::mem::replace(&mut self.stream.begun, true) {
+            self.stream.echo = self.state.facts.dialect.and_then(|dialect| Echo::of(dialect, self.set.limits.json));
+        }
+        let Some(mut echo) = self.stream.echo.take() else { return self.through(event) };
+        let mut events = Vec::new();
+        if let Some(event) = echo.before(event) {
+            events = self.through(event.clone());
+            echo.after(&event, &mut events);
         }
         self.stream.echo = Some(echo);
         events
@@ -156,13 +154,7 @@ impl Run {
     }
 
     /// What the hook made of an event that is one part.
-    fn edit(
-        &mut self,
-        mount: usize,
-        wire: Wire,
-        object: &AnyUserData,
-        value: Value,
-    ) -> Result<Vec<Event>, Failure> {
+    fn edit(&mut self, mount: usize, wire: Wire, object: &AnyUserData, value: Value) -> Result<Vec<Event>, Failure> {
         match value {
             Value::Nil => with(object, |ev| Ok(vec![ev.finished()])),
             Value::UserData(answer) if answer.is::<DropEvent>() => {

@@ -79,7 +79,7 @@ impl Items {
                 }
                 return true;
             }
-            _ if !kind.ends_with(".done") => return true,
+            _ if kind.strip_suffix(".done").is_none() => return true,
             _ if self.gone.contains(&outer) => return false,
             "response.output_item.done" => {
                 if let Some(item) = walk::object(doc, root, "item") {

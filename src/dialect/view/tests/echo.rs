@@ -48,8 +48,12 @@ fn without_an_edit_nothing_changes() {
 #[test]
 fn later_repeats_say_what_was_sent() {
     let out = pass(Dialect::OpenAiResponses, &STREAM, deltas(|text| vec![text.replace("secret", "***")]));
-    let expected: Vec<String> =
-        STREAM.iter().map(|text| if text.contains("\"output_index\":1") { (*text).to_owned() } else { text.replace("secret", "***") }).collect();
+    let expected: Vec<String> = STREAM
+        .iter()
+        .map(
+            |text| if text.contains("\"output_index\":1") { (*text).to_owned() } else { text.replace("secret", "***") },
+        )
+        .collect();
     assert_eq!(out, expected);
 }
 
@@ -64,7 +68,9 @@ fn what_was_dropped_or_doubled_is_so_in_repeats() {
     let doubled = pass(
         Dialect::OpenAiResponses,
         &STREAM,
-        deltas(|text| if text.contains("secret") { vec![text.to_owned(), text.to_owned()] } else { vec![text.to_owned()] }),
+        deltas(
+            |text| if text.contains("secret") { vec![text.to_owned(), text.to_owned()] } else { vec![text.to_owned()] },
+        ),
     );
     assert!(doubled.last().unwrap().contains("the secret secret cove"), "{doubled:?}");
 }

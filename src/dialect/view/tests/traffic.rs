@@ -61,11 +61,13 @@ fn json(bytes: &Bytes) -> Option<Doc> {
 fn said(parts: &[Part], doc: &mut Doc) -> String {
     let mut all = String::new();
     for part in parts {
-        for tool in &part.tool {
+        if let Some(tool) = &part.tool {
             let _ = (tool.name.and_then(|name| name.text(doc).map(|_| ())), tool.args.and_then(|args| args.read(doc)));
         }
         let _ = part.reasoning.as_ref().and_then(|text| text.read(doc).map(|_| ()));
-        all.push_str(&part.text.as_ref().and_then(|text| text.read(doc).map(|text| text.into_owned())).unwrap_or_default());
+        all.push_str(
+            &part.text.as_ref().and_then(|text| text.read(doc).map(std::borrow::Cow::into_owned)).unwrap_or_default(),
+        );
     }
     all
 }
@@ -78,9 +80,11 @@ fn told(dialect: Dialect, streamed: bool, json: &Value) -> String {
     match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => {
             let choice = |choice: &Value| {
-                let holder = if streamed && choice["delta"].is_object() { &choice["delta"] } else { &choice["message"] };
+                let holder =
+                    if streamed && choice["delta"].is_object() { &choice["delta"] } else { &choice["message"] };
                 let listed: String = list(&holder["content"]).iter().map(|item| word(&item["text"])).collect();
-                word(&choice["text"]) + &word(&holder["content"]) + &listed + &word(&holder["refusal"])
+                let plain = if holder.is_object() { word(&holder["content"]) } else { word(&choice["text"]) };
+                plain + &listed + &word(&holder["refusal"])
             };
             list(&json["choices"]).iter().map(choice).collect()
         }

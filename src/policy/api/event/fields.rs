@@ -103,13 +103,13 @@ impl Ev {
     /// What a slot says.
     pub(super) fn get(&mut self, lua: &Lua, slot: Slot) -> mlua::Result<Value> {
         let parts = self.parts();
-        let Some(spot) = parts.get(self.at).and_then(|part| slot.spot(part)) else { return Ok(Value::Nil) };
+        let Some(found) = parts.get(self.at).and_then(|part| slot.spot(part)) else { return Ok(Value::Nil) };
         if let Some((_, text)) = self.pending.iter().find(|(pending, _)| *pending == slot) {
             return lua.create_string(text).map(Value::String);
         }
         let Ok(doc) = self.doc() else { return Ok(Value::Nil) };
         let mut doc = doc.lock();
-        match spot {
+        match found {
             Spot::Text(text) => text.read(&mut doc).map(|text| lua.create_string(text.as_bytes())),
             Spot::Name(place) => match place.item(&mut doc) {
                 Some(Item::String(name)) => Some(lua.create_string(name.as_bytes())),
@@ -133,16 +133,16 @@ impl Ev {
     pub(in crate::policy) fn assign(&mut self, slot: Slot, text: String) -> mlua::Result<()> {
         let parts = self.parts();
         let part = parts.get(self.at);
-        let Some(spot) = part.and_then(|part| slot.spot(part)) else {
+        let Some(found) = part.and_then(|part| slot.spot(part)) else {
             let is = part.map_or("raw", |part| part.kind.as_str());
             let of = slot.field().rsplit('.').next().unwrap_or_default();
             return Err(mlua::Error::runtime(format!("{}: this event is \"{is}\", it has no {of}", slot.field())));
         };
         if !self.shared() || self.before.is_some() {
             let doc = self.doc().map_err(Unfit::Json)?;
-            return Ok(spot.write(&mut doc.lock(), &text)?);
+            return Ok(found.write(&mut doc.lock(), &text)?);
         }
-        if let Spot::Args(args) = spot {
+        if let Spot::Args(args) = found {
             value(args, &text)?;
         }
         match self.pending.iter_mut().find(|(pending, _)| *pending == slot) {
@@ -200,9 +200,7 @@ pub(super) fn add<F: UserDataFields<Ev>>(registry: &mut F) {
         registry.add_field_function_get(name, move |lua, this| this.borrow_mut::<Ev>()?.get(lua, slot));
         registry.add_field_method_set(name, move |_, this, text: Value| this.set(slot, &text));
     }
-    registry.add_field_function_get("kind", |_, this| {
-        Ok(this.borrow_mut::<Ev>()?.look(|part| part.kind.as_str()))
-    });
+    registry.add_field_function_get("kind", |_, this| Ok(this.borrow_mut::<Ev>()?.look(|part| part.kind.as_str())));
     registry.add_field_function_get("choice", |_, this| Ok(this.borrow_mut::<Ev>()?.look(|part| part.choice)));
     registry.add_field_function_get("stop", |lua, this| -> mlua::Result<Option<LuaString>> {
         let stop = this.borrow_mut::<Ev>()?.look(|part| part.stop.clone());

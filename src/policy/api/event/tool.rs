@@ -36,9 +36,8 @@ impl UserData for ToolOf {
         registry.add_field_method_get("whole", |_, this| this.look(|tool| tool.whole));
         for (name, slot) in [("name", Slot::Name), ("args", Slot::Args)] {
             registry.add_field_method_get(name, move |lua, this| this.ev.borrow_mut::<Ev>()?.get(lua, slot));
-            registry.add_field_method_set(name, move |_, this, text: Value| {
-                this.ev.borrow_mut::<Ev>()?.set(slot, &text)
-            });
+            registry
+                .add_field_method_set(name, move |_, this, text: Value| this.ev.borrow_mut::<Ev>()?.set(slot, &text));
         }
     }
 
