@@ -260,6 +260,9 @@ fn dropping_and_adding_is_the_same_for_whole_answers() {
     );
     let responses = streamed(&RESPONSES);
     assert!(responses.contains(r#""text":"<the secret>< cove>""#) && !responses.contains("tide"), "{responses}");
+    let anthropic = streamed(&ANTHROPIC);
+    assert!(anthropic.contains("< cove>") || anthropic.contains("\"text\":\">\""), "{anthropic}");
+    assert!(!anthropic.contains("tide") && !anthropic.contains("\"index\":1"), "{anthropic}");
     let ollama = streamed(&OLLAMA_GENERATE);
     assert_eq!(ollama.matches("\"done\":true").count(), 1, "copies of the last line end nothing: {ollama}");
     assert!(ollama.ends_with("}\n") && ollama.lines().count() == 6, "{ollama}");
@@ -324,6 +327,23 @@ fn an_answer_larger_than_the_limit_never_passes_hooks_unseen() {
     let gate = Bundled::policy(&upstream.url(), "[limits]\nresponse_body = \"16KiB\"", lua);
     let said = gate.talk().post("/v1/chat/completions", &[], "{}");
     assert!(said.status == 502 && !said.text().contains("secret"), "{said:?}");
+}
+
+#[test]
+fn stored_answers_are_stored_as_they_came_and_shown_again() {
+    let upstream = speaking();
+    let lua = r#"return policy { api = 1,
+      cache = function(req) return { key = { target = req.target }, ttl = 60 } end,
+      on_event = function(ev) if ev.text then ev.text = string.gsub(ev.text, "secret", tostring(store:incr("n", 1))) end end }"#;
+    let gate = Bundled::policy(&upstream.url(), "", lua);
+    for target in ["?whole", "?s"] {
+        let path = format!("{}{target}", CHAT.path);
+        let mut talk = gate.talk();
+        let [first, second] = [0, 1].map(|_| talk.post(&path, &[], "{}").text());
+        assert!(first != second && !second.contains("secret") && second.contains("cove"), "{second}");
+        assert_eq!(first.len(), second.len(), "{second}");
+    }
+    assert_eq!(upstream.count(), 2, "the second of each came from the cache");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Responses: `….delta`, then `….done`, the part's, the item's and the answer's end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
-use super::{Key, Tail, mend, read};
+use super::{Key, Tail, mend, read, renumber};
 use crate::dialect::view::{responses::CALLS, walk};
 use crate::json::{Doc, Fragment, Limits, NodeId};
 use crate::stream::Event;
@@ -24,7 +24,7 @@ const FAMILIES: [(&str, &str); 8] = [
 #[derive(Debug, Default)]
 pub(super) struct Items {
     /// Those whose beginning was not sent.
-    gone: HashSet<u64>,
+    gone: BTreeSet<u64>,
     /// Tools that were given another name.
     names: HashMap<u64, String>,
 }
@@ -41,7 +41,7 @@ enum About {
 
 impl Items {
     /// Takes note of an event and of what was sent for it.
-    pub(super) fn follow(&mut self, tails: &mut HashMap<Key, Tail>, came: &Event, sent: &[Event], limits: Limits) {
+    pub(super) fn follow(&mut self, tails: &mut HashMap<Key, Tail>, came: &Event, sent: &mut [Event], limits: Limits) {
         let begun = match about(came, limits) {
             None => None,
             Some(About::Delta(key, text)) => {
@@ -51,7 +51,7 @@ impl Items {
             Some(About::Added(item, name)) => Some((item, name)),
         };
         let mut added = false;
-        for event in sent {
+        for event in sent.iter() {
             match (about(event, limits), &begun) {
                 (Some(About::Delta(key, text)), _) => tails.entry(key).or_default().sent.push_str(&text),
                 (Some(About::Added(item, name)), Some((same, before))) if item == *same => {
@@ -65,6 +65,9 @@ impl Items {
         }
         if let Some((item, _)) = begun.filter(|_| !added) {
             self.gone.insert(item);
+        }
+        for event in sent {
+            renumber(event, "output_index", &self.gone, limits);
         }
     }
 

@@ -99,6 +99,40 @@ fn a_call_that_was_not_sent_or_renamed_is_so_in_repeats() {
 }
 
 #[test]
+fn a_block_that_was_not_sent_leaves_neither_its_end_nor_a_gap() {
+    let stream = [
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","input":{}}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":""}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}"#,
+        r#"{"type":"content_block_stop","index":1}"#,
+        r#"{"type":"message_stop"}"#,
+    ];
+    let out =
+        pass(
+            Dialect::Anthropic,
+            &stream,
+            |text| {
+                if text.contains("tool_use") { Vec::new() } else { vec![text.to_owned()] }
+            },
+        );
+    let expected: Vec<String> = stream[3..].iter().map(|text| text.replace(r#""index":1"#, r#""index":0"#)).collect();
+    assert_eq!(out, expected);
+    let items = [
+        r#"{"type":"response.output_item.added","output_index":0,"item":{"type":"function_call","name":"a"}}"#,
+        r#"{"type":"response.output_item.done","output_index":0,"item":{"type":"function_call","name":"a"}}"#,
+        r#"{"type":"response.output_item.added","output_index":1,"item":{"type":"message"}}"#,
+        r#"{"type":"response.output_text.delta","output_index":1,"content_index":0,"delta":"x"}"#,
+        r#"{"type":"response.output_text.done","output_index":1,"content_index":0,"text":"x"}"#,
+    ];
+    let out = pass(Dialect::OpenAiResponses, &items, |text| {
+        if text.contains("added") && text.contains("call") { Vec::new() } else { vec![text.to_owned()] }
+    });
+    let expected: Vec<String> = items[2..].iter().map(|text| text.replace(r#"index":1"#, r#"index":0"#)).collect();
+    assert_eq!(out, expected);
+}
+
+#[test]
 fn a_message_beside_its_delta_says_what_was_sent() {
     let stream = [
         r#"{"choices":[{"index":0,"delta":{"content":"the "},"message":{"content":"the "}}]}"#,
