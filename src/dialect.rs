@@ -22,6 +22,7 @@ pub mod openai_responses;
 pub mod read;
 pub mod seal;
 pub mod servers;
+pub mod view;
 pub mod way;
 
 pub use error::{error_body, error_events};

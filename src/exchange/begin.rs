@@ -49,7 +49,7 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         id: id.clone(),
         client_ip,
         tls: peer.tls,
-        dialect: dialect.map(Dialect::as_str),
+        dialect,
         started,
         deadline,
         generation: generation.short_hash().to_owned(),

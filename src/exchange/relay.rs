@@ -1,6 +1,7 @@
 //! Sends the response to the client: the head, then the body as it comes, through the hooks, recorded on the side.
 
 pub mod events;
+mod whole;
 
 use std::future::Future;
 use std::pin::pin;
@@ -123,7 +124,11 @@ async fn send<C: Client, D: Dial, N: Connection>(
         streaming: wire.is_some(),
         served_by,
     });
-    if let Err(error) = on_response(client, x, &response, &mut source, &mut tape).await {
+    let shaped = match on_response(client, x, &response, &mut source, &mut tape).await {
+        Ok(()) if wire.is_none() => whole::on_event(client, x, &response, &mut source, &mut tape).await,
+        shaped => shaped,
+    };
+    if let Err(error) = shaped {
         source.release(false).await;
         return Err(error);
     }
