@@ -74,6 +74,8 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         cache: CacheState::default(),
         attempts: Vec::new(),
         translated: None,
+        meter: None,
+        used: None,
         sent: Sent::default(),
         intake,
         upgrade,

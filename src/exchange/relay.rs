@@ -19,6 +19,7 @@ use super::wire::{Client, Connection, Dial};
 use super::{CacheVerdict, End, Exchange, Reason, fail, receive};
 use crate::cache::{Entry, Recorder, Recording, Refusal};
 use crate::dialect::Dialect;
+use crate::dialect::meter::Meter;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
 use crate::gate::memory::Share;
@@ -138,6 +139,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
     let shown = x.generation.policies.has(Hook::OnResponse);
     let (head, whole) = framed(&response, events.as_ref(), bodied, shown);
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
+    x.meter = if bodied { meter(x, &head, wire) } else { None };
     x.sent.status = Some(head.status.as_u16());
     let sent = client.send_head(marked(x, head), end).await;
     x.sent.head_after = Some(x.elapsed());
@@ -257,8 +259,7 @@ async fn send_whole<C: Client>(client: &mut C, x: &mut Exchange, bytes: Bytes, e
     if end {
         return Ok(());
     }
-    x.sent.bytes += bytes.len() as u64;
-    client.send_body(bytes).await?;
+    write(client, x, bytes).await?;
     client.end_body(None).await
 }
 
@@ -328,6 +329,9 @@ async fn heed<C: Client>(client: &mut C, uploading: bool) -> Result<Option<Bytes
 
 async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: Bytes) -> Result<(), Error> {
     x.sent.bytes += piece.len() as u64;
+    if let Some(meter) = &mut x.meter {
+        meter.read(&piece);
+    }
     client.send_body(piece).await
 }
 
@@ -361,6 +365,10 @@ async fn settle<C: Client, D: Dial, N: Connection>(
     if let Some(interpreter) = source.take_interpreter() {
         x.translated = Some(attempt::heard(x, *interpreter));
     }
+    if let Some(meter) = x.meter.take() {
+        let asked = heads::content_length(&x.request.lock().head.headers);
+        x.used = meter.usage(asked);
+    }
     let clean = result.is_ok() && (source.done() || !bodied);
     source.release(clean).await;
     match result {
@@ -380,6 +388,15 @@ async fn settle<C: Client, D: Dial, N: Connection>(
             Ok(End::Broken)
         }
     }
+}
+
+/// Counts the tokens of an answer that was not translated, whether it is compressed or not.
+fn meter(x: &Exchange, head: &ResponseHead, wire: Option<Wire>) -> Option<Meter> {
+    let dialect = x.dialect.filter(|_| x.translated.is_none() && head.status.is_success())?;
+    let said = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let coding = said("content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity"));
+    let wire = wire.or_else(|| Wire::of(said("content-type")?));
+    Meter::new(dialect, wire, coding)
 }
 
 /// Keeps the sealed thoughts of an answer whose client cannot carry them.
