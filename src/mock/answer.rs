@@ -109,9 +109,9 @@ fn document(ask: &Ask) -> Option<Value> {
         "/format",
     ];
     let any = ["/response_format/type", "/text/format/type", "/generationConfig/responseMimeType"];
-    let wanted = |place: &&str| matches!(ask.text(place), Some("json_object" | "application/json"));
+    let wanted = |place: &str| matches!(ask.text(place), Some("json_object" | "application/json"));
     let schema = schema.iter().find_map(|place| ask.get(place).cloned());
-    schema.or_else(|| any.iter().any(|place| wanted(&place)).then_some(Value::Bool(true)))
+    schema.or_else(|| any.iter().any(|place| wanted(place)).then_some(Value::Bool(true)))
 }
 
 /// Whether the client wants to see what the model thought, as each dialect lets it say.

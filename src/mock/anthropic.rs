@@ -28,8 +28,8 @@ pub(super) fn messages(call: &mut Call<'_>) -> Result<Reply, Refusal> {
     if ask.is_set("/stream") {
         return Ok(Reply::events(events(call, &ask.model, &answer, &blocks)));
     }
-    let content = blocks.iter().map(Block::whole).collect();
-    let mut message = message(&call.id, &ask.model, content, usage(&answer, answer.output()));
+    let content: Vec<Value> = blocks.iter().map(Block::whole).collect();
+    let mut message = message(&call.id, &ask.model, &content, &usage(&answer, answer.output()));
     message["stop_reason"] = json!(stop_reason(&answer));
     Ok(Reply::json(&message))
 }
@@ -56,7 +56,7 @@ fn blocks<'a>(answer: &'a Answer, id: &str) -> Vec<Block<'a>> {
 
 fn events(call: &Call<'_>, model: &str, answer: &Answer, blocks: &[Block<'_>]) -> Stream {
     let mut stream = Stream::new(Dialect::Anthropic, &call.faults);
-    let begun = message(&call.id, model, Value::Array(Vec::new()), usage(answer, 1));
+    let begun = message(&call.id, model, &[], &usage(answer, 1));
     stream.event("message_start", &json!({ "type": "message_start", "message": begun }));
     for (index, block) in blocks.iter().enumerate() {
         let start = json!({ "type": "content_block_start", "index": index, "content_block": block.empty() });
@@ -78,7 +78,7 @@ fn events(call: &Call<'_>, model: &str, answer: &Answer, blocks: &[Block<'_>]) -
     stream
 }
 
-fn message(id: &str, model: &str, content: Value, usage: Value) -> Value {
+fn message(id: &str, model: &str, content: &[Value], usage: &Value) -> Value {
     json!({
         "model": model,
         "id": format!("msg_{id}"),

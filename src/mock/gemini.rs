@@ -14,7 +14,7 @@ pub(super) fn generate(call: &mut Call<'_>) -> Result<Reply, Refusal> {
     let (model, answer) = answered(call)?;
     let parts = Parts::of(&answer, &call.id);
     let chunk = Chunk { id: &call.id, model: &model, answer: &answer };
-    Ok(Reply::indented(&chunk.render(parts.whole(), true)))
+    Ok(Reply::indented(&chunk.render(&parts.whole(), true)))
 }
 
 /// `POST /v1beta/models/…:streamGenerateContent`, in events with `alt=sse`, else as one array.
@@ -25,9 +25,9 @@ pub(super) fn stream(call: &mut Call<'_>) -> Result<Reply, Refusal> {
     let mut stream = make(Dialect::Gemini, &call.faults);
     let chunk = Chunk { id: &call.id, model: &model, answer: &answer };
     for parts in Parts::of(&answer, &call.id).pieces() {
-        stream.event("", &chunk.render(parts, false));
+        stream.event("", &chunk.render(&parts, false));
     }
-    stream.finish("", &chunk.render(vec![json!({ "text": "" })], true));
+    stream.finish("", &chunk.render(&[json!({ "text": "" })], true));
     Ok(Reply::events(stream))
 }
 
@@ -157,7 +157,7 @@ impl<'a> Parts<'a> {
 
 impl Chunk<'_> {
     /// One response object; the last one tells why the answer ended.
-    fn render(&self, parts: Vec<Value>, last: bool) -> Value {
+    fn render(&self, parts: &[Value], last: bool) -> Value {
         let mut candidate = Map::new();
         candidate.insert("content".to_owned(), json!({ "parts": parts, "role": "model" }));
         if last {

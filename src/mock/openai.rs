@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{self, CREATED, CREATED_AT, MODELS};
 use super::ask::{self, Ask};
 use super::embedding;
+use super::gemini;
 use super::reply::{Dialect, Reply};
 use super::route::{Call, Refusal};
 use super::stream::Stream;
@@ -72,18 +73,24 @@ pub(super) fn embeddings(call: &mut Call<'_>) -> Result<Reply, Refusal> {
     })))
 }
 
-/// `GET /v1/models`, in Anthropic's form for those who name a version of its API.
+/// `GET /v1/models`, in Anthropic's form for those who name a version of its API, in Gemini's for those with its key.
 pub(super) fn models(call: &Call<'_>) -> Reply {
     if speaks_anthropic(call) {
         let [first, .., last] = MODELS;
         let data = MODELS.map(anthropic_model);
         return Reply::json(&json!({ "data": data, "has_more": false, "first_id": first, "last_id": last }));
     }
+    if speaks_gemini(call) {
+        return gemini::models(call);
+    }
     Reply::json(&json!({ "object": "list", "data": MODELS.map(openai_model) }))
 }
 
 /// `GET /v1/models/…`: any model there is a name for.
 pub(super) fn model(call: &Call<'_>) -> Reply {
+    if speaks_gemini(call) {
+        return gemini::model(call);
+    }
     let name = call.request.model();
     Reply::json(&if speaks_anthropic(call) { anthropic_model(&name) } else { openai_model(&name) })
 }
@@ -109,6 +116,10 @@ pub(super) fn lm_studio_models(_: &Call<'_>) -> Reply {
 
 fn speaks_anthropic(call: &Call<'_>) -> bool {
     call.request.header("anthropic-version").is_some()
+}
+
+fn speaks_gemini(call: &Call<'_>) -> bool {
+    call.request.header("x-goog-api-key").is_some()
 }
 
 fn openai_model(id: &str) -> Value {

@@ -10,7 +10,7 @@ use super::{anthropic, chat, control, gemini, ollama, openai, responses};
 
 /// One path and who answers it.
 pub(super) struct Route {
-    /// The path, as statistics show it; one `*` stands for the name of a model.
+    /// The path, as statistics show it; one `*` stands for anything, such as the name of a model.
     pub(super) path: &'static str,
     /// Whether paths that only begin so are meant too.
     prefix: bool,
@@ -64,7 +64,7 @@ pub(super) struct Refusal {
     message: String,
 }
 
-/// Every path, those asked most often first.
+/// Every path, those asked most often first. Gemini has several versions, which all clients of it choose among.
 pub(super) static ROUTES: [Route; 30] = [
     Route::post("/v1/chat/completions", Dialect::OpenAi, chat::chat),
     Route::post("/v1/messages", Dialect::Anthropic, anthropic::messages),
@@ -73,11 +73,11 @@ pub(super) static ROUTES: [Route; 30] = [
     Route::post("/api/generate", Dialect::Ollama, ollama::generate),
     Route::post("/v1/completions", Dialect::OpenAi, openai::completions),
     Route::post("/v1/embeddings", Dialect::OpenAi, openai::embeddings),
-    Route::post("/v1beta/models/*:generateContent", Dialect::Gemini, gemini::generate),
-    Route::post("/v1beta/models/*:streamGenerateContent", Dialect::Gemini, gemini::stream),
-    Route::post("/v1beta/models/*:countTokens", Dialect::Gemini, gemini::count_tokens),
-    Route::post("/v1beta/models/*:embedContent", Dialect::Gemini, gemini::embed),
-    Route::post("/v1beta/models/*:batchEmbedContents", Dialect::Gemini, gemini::embed_batch),
+    Route::post("/v1*:generateContent", Dialect::Gemini, gemini::generate),
+    Route::post("/v1*:streamGenerateContent", Dialect::Gemini, gemini::stream),
+    Route::post("/v1*:countTokens", Dialect::Gemini, gemini::count_tokens),
+    Route::post("/v1*:embedContent", Dialect::Gemini, gemini::embed),
+    Route::post("/v1*:batchEmbedContents", Dialect::Gemini, gemini::embed_batch),
     Route::get("/v1beta/models", Dialect::Gemini, gemini::models),
     Route::get("/v1beta/models/*", Dialect::Gemini, gemini::model),
     Route::get("/v1/models", Dialect::OpenAi, openai::models),

@@ -28,6 +28,9 @@ enum Choice {
 /// How long the fragments of arguments are in a stream, in characters.
 const FRAGMENT: usize = 8;
 
+/// Where the dialects put a tool's schema; Google's Python client names its field as the protocol buffer does.
+const SCHEMAS: [&str; 4] = ["parameters", "input_schema", "parametersJsonSchema", "parameters_json_schema"];
+
 // === impl ToolCall ===
 
 impl ToolCall {
@@ -85,7 +88,7 @@ fn offered(ask: &Ask) -> Vec<&Value> {
 /// The call of a declared tool; those that the upstream itself runs have no schema.
 fn called(tool: &Value) -> Option<ToolCall> {
     let name = tool.get("name").and_then(Value::as_str).filter(|_| !is_hosted(tool))?;
-    let schema = ["parameters", "input_schema", "parametersJsonSchema"].iter().find_map(|field| tool.get(*field));
+    let schema = SCHEMAS.iter().find_map(|field| tool.get(*field));
     let arguments = schema.filter(|schema| schema.get("properties").is_some()).map_or_else(|| json!({}), sample);
     Some(ToolCall { name: name.to_owned(), arguments: arguments.to_string() })
 }

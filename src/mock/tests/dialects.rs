@@ -232,10 +232,12 @@ async fn lists_and_greetings_answer_get_and_head() {
 }
 
 #[tokio::test]
-async fn models_are_listed_for_anthropic_when_its_version_is_named() {
+async fn models_are_listed_as_the_client_lists_them() {
     let request = get("/v1/models").replace("host: m", "host: m\r\nAnthropic-Version: 2023-06-01");
     let body = ask(start().await, &request).await.json();
     assert_eq!((&body["data"][1]["type"], &body["first_id"]), (&json!("model"), &json!("mock-small")));
+    let gemini = ask(start().await, &request.replace("Anthropic-Version", "x-goog-api-key")).await.json();
+    assert_eq!(gemini["models"][0]["name"], "models/mock-small");
 }
 
 #[tokio::test]

@@ -13,6 +13,14 @@ async fn an_answer_is_indented() {
     assert!(answer.text().starts_with("{\n  \"candidates\": [\n"), "{}", answer.text());
     assert_eq!(body["candidates"][0]["content"]["parts"], json!([{"text": "You said: hello there"}]));
     assert_eq!(body["candidates"][0]["finishReason"], "STOP");
+    for path in ["/v1/models/any", "/v1beta1/projects/p/locations/l/publishers/google/models/any"] {
+        let other = ask_once(&format!("{path}:generateContent"), CONTENTS).await.json();
+        assert_eq!(
+            (&other["candidates"], &other["modelVersion"]),
+            (&body["candidates"], &body["modelVersion"]),
+            "{path}"
+        );
+    }
     assert_eq!((&body["modelVersion"], &body["usageMetadata"]["totalTokenCount"]), (&json!("any"), &json!(16)));
 }
 
