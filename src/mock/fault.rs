@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::failure::Failure;
+use super::reply::Dialect;
 
 /// Everything that goes wrong, on request, with one answer. The default is an answer without faults.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,6 +16,8 @@ pub(super) struct Faults {
     /// `error=context-length`: this error, in the dialect's words and with its status, in place of the answer. The
     /// errors that pass say so with `retry-after: 1` unless told otherwise.
     pub(super) error: Option<Failure>,
+    /// `only=anthropic`: a model asked in another dialect does not exist, as with a real upstream.
+    pub(super) only: Option<Dialect>,
     /// `retry-after=2`: sent as it is, whatever the status.
     pub(super) retry_after: Option<String>,
     /// `early=413`: this error is sent before the body of the request is read.
@@ -94,9 +97,10 @@ pub(super) enum FaultError {
 }
 
 /// Every fault, as an error message lists them.
-pub(super) const WORDS: [&str; 21] = [
+pub(super) const WORDS: [&str; 22] = [
     "status",
     "error",
+    "only",
     "retry-after",
     "delay",
     "pause",
@@ -162,6 +166,7 @@ impl Faults {
         match word {
             "status" => self.status = Some(given.error_status()?),
             "error" => self.error = Some(given.failure()?),
+            "only" => self.only = Some(given.dialect()?),
             "retry-after" => self.retry_after = Some(given.header_value()?),
             "early" => self.early = Some(given.error_status()?),
             "delay" => self.delay = given.duration()?,
@@ -228,6 +233,11 @@ impl Given<'_> {
         Failure::named(self.text()).ok_or_else(|| {
             self.wrong("one of auth, permission, not-found, invalid, context-length, content-policy, rate-limit, quota, overloaded")
         })
+    }
+
+    fn dialect(&self) -> Result<Dialect, FaultError> {
+        let takes = "one of openai-chat, openai-responses, anthropic, gemini, ollama";
+        Dialect::named(self.text()).ok_or_else(|| self.wrong(takes))
     }
 
     fn header_value(&self) -> Result<String, FaultError> {

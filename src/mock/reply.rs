@@ -118,3 +118,19 @@ impl Body {
         Some(piece).filter(|piece| !piece.is_empty())
     }
 }
+
+// === impl Dialect ===
+
+impl Dialect {
+    /// The dialect that the settings of an upstream call so.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "openai-chat" => Self::OpenAi,
+            "openai-responses" => Self::Responses,
+            "anthropic" => Self::Anthropic,
+            "gemini" => Self::Gemini,
+            "ollama" => Self::Ollama,
+            _ => return None,
+        })
+    }
+}

@@ -83,6 +83,15 @@ async fn an_error_comes_in_the_dialects_own_words() {
 }
 
 #[tokio::test]
+async fn a_mock_of_one_dialect_has_no_other() {
+    let address = start().await;
+    let asked = async |path: &str| ask(address, &post(path, "x-mock-fault: only=anthropic\r\n", PLAIN)).await;
+    assert_eq!(asked("/v1/messages").await.status(), 200);
+    let other = asked("/v1/chat/completions").await;
+    assert_eq!((other.status(), &other.json()["error"]["type"]), (404, &json!("not_found_error")));
+}
+
+#[tokio::test]
 async fn an_unknown_fault_is_refused_and_nothing_else_happens() {
     let answer = suffer("reset;stal=3", PLAIN).await.answer().await;
     let message = answer.json()["error"]["message"].to_string();
