@@ -26,9 +26,9 @@ impl Ask {
         Ok(ask)
     }
 
-    /// Reads a body whose model is named by the path.
-    pub(super) fn read_for(model: String, body: &[u8]) -> Result<Self, Refusal> {
-        Ok(Self { model, body: object(body)? })
+    /// Reads a body of Gemini, whose model is named by the path.
+    pub(super) fn read_gemini(model: String, body: &[u8]) -> Result<Self, Refusal> {
+        Ok(Self { model, body: in_camel_case(object(body)?) })
     }
 
     /// What stands at a JSON pointer (RFC 6901), unless it is null.
@@ -72,6 +72,38 @@ fn object(body: &[u8]) -> Result<Value, Refusal> {
     let body: Value = serde_json::from_slice(body)
         .map_err(|error| Refusal::new(400, format!("The body is not the JSON expected here: {error}.")))?;
     if body.is_object() { Ok(body) } else { Err(Refusal::new(400, "The body must be a JSON object.")) }
+}
+
+/// Fields that hold what is the client's own: names in it are left as they are.
+const FREE: [&str; 6] =
+    ["args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema"];
+
+/// The body with the names that JSON has for Gemini's fields. Those of the protocol buffers are taken as well, and
+/// Google's own Python client mixes the two ("JSON Mapping", Protocol Buffers).
+fn in_camel_case(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let renamed = fields.into_iter().map(|(name, value)| {
+                let name = camel_case(&name);
+                let value = if FREE.contains(&name.as_str()) { value } else { in_camel_case(value) };
+                (name, value)
+            });
+            Value::Object(renamed.collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(in_camel_case).collect()),
+        other => other,
+    }
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |mut name, word| {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        name.push_str(letters.as_str());
+        name
+    })
 }
 
 /// A text, or the texts of a list, one by one.

@@ -237,9 +237,9 @@ impl Call<'_> {
         Ok(ask)
     }
 
-    /// The same when the path names the model.
+    /// The same in Gemini's dialect, where the path names the model.
     pub(super) fn ask_by_path(&mut self) -> Result<Ask, Refusal> {
-        let ask = Ask::read_for(self.request.model(), self.request.body)?;
+        let ask = Ask::read_gemini(self.request.model(), self.request.body)?;
         self.suffer(&ask.model)?;
         Ok(ask)
     }

@@ -28,8 +28,8 @@ enum Choice {
 /// How long the fragments of arguments are in a stream, in characters.
 const FRAGMENT: usize = 8;
 
-/// Where the dialects put a tool's schema; Google's Python client names its field as the protocol buffer does.
-const SCHEMAS: [&str; 4] = ["parameters", "input_schema", "parametersJsonSchema", "parameters_json_schema"];
+/// Where the dialects put a tool's schema.
+const SCHEMAS: [&str; 3] = ["parameters", "input_schema", "parametersJsonSchema"];
 
 // === impl ToolCall ===
 

@@ -65,6 +65,9 @@ async fn gemini_marks_them_and_seals_what_follows() {
     assert!(parts[0].get("thoughtSignature").is_none() && parts[1]["thoughtSignature"].is_string());
     let usage = &plain["usageMetadata"];
     assert_eq!((&usage["candidatesTokenCount"], &usage["thoughtsTokenCount"]), (&json!(3), &json!(4)));
+    let snakes = body.replace("thinkingConfig", "thinking_config").replace("includeThoughts", "include_thoughts");
+    let other = ask_once("/v1beta/models/any:generateContent", &snakes).await.json();
+    assert_eq!(other["candidates"][0]["content"]["parts"][0], parts[0]);
     let streamed = stream("/v1beta/models/any:streamGenerateContent?alt=sse", body).await;
     let seals =
         streamed.iter().filter(|event| event.pointer("/candidates/0/content/parts/0/thoughtSignature").is_some());
