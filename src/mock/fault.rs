@@ -16,7 +16,8 @@ pub(super) struct Faults {
     /// `error=context-length`: this error, in the dialect's words and with its status, in place of the answer. The
     /// errors that pass say so with `retry-after: 1` unless told otherwise.
     pub(super) error: Option<Failure>,
-    /// `only=anthropic`: a model asked in another dialect does not exist, as with a real upstream.
+    /// `only=anthropic`: a model asked in another dialect does not exist, as with a real upstream. Ollama speaks
+    /// `OpenAI`'s chat as well.
     pub(super) only: Option<Dialect>,
     /// `retry-after=2`: sent as it is, whatever the status.
     pub(super) retry_after: Option<String>,

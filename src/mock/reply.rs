@@ -133,4 +133,9 @@ impl Dialect {
             _ => return None,
         })
     }
+
+    /// Whether a server of this dialect answers in the other as well ("OpenAI compatibility", Ollama's documentation).
+    pub(super) fn understands(self, other: Self) -> bool {
+        self == other || (self == Self::Ollama && other == Self::OpenAi)
+    }
 }

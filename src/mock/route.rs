@@ -111,7 +111,8 @@ pub(super) fn at(index: usize) -> Option<&'static Route> {
 /// The answer to a request, and the faults that it suffers on its way out.
 pub(super) fn answer(mock: &Mock, route: Option<&Route>, request: &Request<'_>, faults: Faults) -> (Reply, Faults) {
     let dialect = route.map_or(Dialect::OpenAi, |route| route.dialect);
-    if let Some(only) = faults.only.filter(|only| *only != dialect && route.is_some_and(Route::asks_a_model)) {
+    if let Some(only) = faults.only.filter(|only| !only.understands(dialect) && route.is_some_and(Route::asks_a_model))
+    {
         let message = format!("The mock upstream was asked not to serve {}.", request.path);
         return (only.error(404, &message, ""), faults);
     }

@@ -198,7 +198,8 @@ class GoogleGenAi:
         make = models.generate_content_stream if stream else models.generate_content
         answer = make(model=model, contents=contents, config=config)
         chunks = list(answer) if stream else [answer]
-        parts = [part for chunk in chunks for part in chunk.candidates[0].content.parts or []]
+        contents = [chunk.candidates[0].content for chunk in chunks]
+        parts = [part for content in contents if content for part in content.parts or []]
         texts = [part.text for part in parts if part.text and not part.thought]
         calls = [part.function_call for part in parts if part.function_call]
         assert chunks[-1].candidates[0].finish_reason == types.FinishReason.STOP, chunks[-1]

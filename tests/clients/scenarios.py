@@ -84,7 +84,8 @@ def parallel(client):
 
 
 def document(client):
-    told = client.ask([("user", "the tide as JSON")], schema=SCHEMA)
+    # Some clients offer a tool for it, which not every upstream can be made to call; asked so, the mock calls it.
+    told = client.ask([("user", "the tide as JSON, by a tool if need be")], schema=SCHEMA)
     same(json.loads(told.text), {"place": "mock", "days": 7, "rising": True})
 
 
