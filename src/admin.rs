@@ -138,7 +138,7 @@ impl Admin {
             .iter()
             .map(|upstream| {
                 let endpoints: Vec<&str> = upstream.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
-                json!({"name": upstream.name, "dialect": upstream.dialect, "endpoints": endpoints})
+                json!({"name": upstream.name, "dialect": upstream.server.map(|server| server.name), "endpoints": endpoints})
             })
             .collect();
         status.insert("upstreams".into(), json!(upstreams));

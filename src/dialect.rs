@@ -1,19 +1,31 @@
-//! The wire formats that clients and upstreams speak: which one a path belongs to, and its shape of an error.
+//! The wire formats that clients and upstreams speak: which one a path belongs to.
 
-use bytes::Bytes;
-use serde_json::{Value, json};
-
-use crate::error::{Error, Kind};
-use crate::stream::{Event, Wire};
-
+pub mod anthropic;
+pub mod catalog;
 pub mod chat;
 pub mod codec;
+pub mod count;
+pub mod embedding;
+pub mod error;
 pub mod event;
 pub mod failure;
+pub mod gemini;
+pub mod habits;
 pub mod id;
+pub mod interpreter;
+pub mod keep;
 pub mod loss;
+pub mod ollama;
+pub mod openai_chat;
+pub mod openai_completions;
+pub mod openai_responses;
+pub mod read;
 pub mod seal;
+pub mod servers;
 pub mod view;
+pub mod way;
+
+pub use error::{error_body, error_events};
 
 /// A wire format, by the operation that a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,7 +38,8 @@ pub enum Dialect {
     OpenAiResponses,
     /// `POST …/embeddings` of OpenAI.
     OpenAiEmbeddings,
-    /// `GET …/models` of OpenAI.
+    /// `GET …/models` of OpenAI. Anthropic's list has the same path: a request for it has the header
+    /// `anthropic-version`.
     OpenAiModels,
     /// `POST /v1/messages` of Anthropic.
     Anthropic,
@@ -36,20 +49,26 @@ pub enum Dialect {
     OllamaChat,
     /// `POST /api/generate` of Ollama.
     OllamaGenerate,
-    /// Ollama's other calls: tags, show, embed, version.
-    Ollama,
+    /// `POST /api/embed` of Ollama.
+    OllamaEmbed,
+    /// `POST /api/embeddings` of Ollama, the older form: one prompt.
+    OllamaEmbeddings,
+    /// `GET /api/tags` of Ollama: its models.
+    OllamaTags,
+    /// `POST /api/show` of Ollama: one model.
+    OllamaShow,
+    /// `GET /api/ps` of Ollama: the models in memory.
+    OllamaPs,
+    /// `GET /api/version` of Ollama.
+    OllamaVersion,
     /// Gemini's `…:generateContent` and `…:streamGenerateContent`.
     Gemini,
-}
-
-/// The families whose errors have a shape of their own.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Family {
-    OpenAi,
-    OpenAiResponses,
-    Anthropic,
-    Ollama,
-    Gemini,
+    /// Gemini's `…:embedContent` and `…:batchEmbedContents`.
+    GeminiEmbed,
+    /// `GET /v1beta/models` and `GET /v1beta/models/{model}` of Gemini. `/v1/models` is taken for `OpenAI`'s.
+    GeminiModels,
+    /// Gemini's `…:countTokens`.
+    GeminiCount,
 }
 
 // === impl Dialect ===
@@ -68,11 +87,11 @@ impl Dialect {
             () if ends("/completions") => Self::OpenAiCompletions,
             () if ends("/api/chat") => Self::OllamaChat,
             () if ends("/api/generate") => Self::OllamaGenerate,
-            () if ollama(path) => Self::Ollama,
+            () if let Some(call) = ollama(path) => call,
             () if ends("/embeddings") => Self::OpenAiEmbeddings,
+            () if ends("/v1beta/models") => Self::GeminiModels,
             () if ends("/models") => Self::OpenAiModels,
-            () if path.contains(":generateContent") || path.contains(":streamGenerateContent") => Self::Gemini,
-            () => return None,
+            () => return gemini(path),
         })
     }
 
@@ -88,114 +107,58 @@ impl Dialect {
             Self::AnthropicCount => "anthropic.count_tokens",
             Self::OllamaChat => "ollama.chat",
             Self::OllamaGenerate => "ollama.generate",
-            Self::Ollama => "ollama",
+            // One name, which policies and caches know these calls by.
+            Self::OllamaEmbed
+            | Self::OllamaEmbeddings
+            | Self::OllamaTags
+            | Self::OllamaShow
+            | Self::OllamaPs
+            | Self::OllamaVersion => "ollama",
             Self::Gemini => "gemini",
-        }
-    }
-
-    fn family(self) -> Family {
-        match self {
-            Self::OpenAiResponses => Family::OpenAiResponses,
-            Self::Anthropic | Self::AnthropicCount => Family::Anthropic,
-            Self::OllamaChat | Self::OllamaGenerate | Self::Ollama => Family::Ollama,
-            Self::Gemini => Family::Gemini,
-            _ => Family::OpenAi,
+            Self::GeminiEmbed => "gemini.embed",
+            Self::GeminiModels => "gemini.models",
+            Self::GeminiCount => "gemini.count_tokens",
         }
     }
 }
 
 /// Ollama's own paths besides chat and generate.
-fn ollama(path: &str) -> bool {
-    const CALLS: [&str; 6] = ["tags", "show", "ps", "embed", "embeddings", "version"];
-    path.rsplit_once("/api/").is_some_and(|(_, call)| CALLS.contains(&call))
+fn ollama(path: &str) -> Option<Dialect> {
+    let (_, call) = path.rsplit_once("/api/")?;
+    Some(match call {
+        "embed" => Dialect::OllamaEmbed,
+        "embeddings" => Dialect::OllamaEmbeddings,
+        "tags" => Dialect::OllamaTags,
+        "show" => Dialect::OllamaShow,
+        "ps" => Dialect::OllamaPs,
+        "version" => Dialect::OllamaVersion,
+        _ => return None,
+    })
 }
 
-/// The body of an error response in a dialect; of no dialect, in OpenAI's, which most clients read.
-pub fn error_body(dialect: Option<Dialect>, error: &Error, request_id: &str) -> Vec<u8> {
-    let family = dialect.map_or(Family::OpenAi, Dialect::family);
-    shape(family, error, request_id).to_string().into_bytes()
-}
-
-/// The events that end a stream after an error, in the client's dialect (Anthropic and OpenAI document an `error`
-/// event; Ollama a line with `error`; OpenAI chat clients read an `error` object in a chunk).
-pub fn error_events(dialect: Option<Dialect>, wire: Wire, error: &Error, request_id: &str) -> Vec<Event> {
-    let family = dialect.map_or(Family::OpenAi, Dialect::family);
-    let body = match family {
-        Family::OpenAiResponses => json!({
-            "type": "error", "code": error.code(), "message": error.message(), "param": null,
-        }),
-        _ => shape(family, error, request_id),
-    };
-    let name = match family {
-        Family::Anthropic | Family::OpenAiResponses => Some("error"),
-        _ => None,
-    };
-    vec![Event::new(wire, name, Bytes::from(body.to_string()))]
-}
-
-fn shape(family: Family, error: &Error, request_id: &str) -> Value {
-    let message = error.message();
-    match family {
-        Family::OpenAi | Family::OpenAiResponses => json!({"error": {
-            "message": message, "type": openai_type(error), "param": null,
-            "code": error.code(), "request_id": request_id,
-        }}),
-        Family::Anthropic => json!({
-            "type": "error",
-            "error": {"type": anthropic_type(error), "message": message},
-            "request_id": request_id,
-        }),
-        Family::Ollama => json!({"error": message}),
-        Family::Gemini => json!({"error": {
-            "code": error.status(), "message": message, "status": gemini_status(error),
-        }}),
-    }
-}
-
-/// The `type` that OpenAI's SDKs know, by status.
-fn openai_type(error: &Error) -> &'static str {
-    match error.status() {
-        401 => "authentication_error",
-        403 => "permission_error",
-        429 => "rate_limit_error",
-        400..=499 => "invalid_request_error",
-        _ if error.kind() == Kind::PolicyError => "policy_error",
-        _ => "server_error",
-    }
-}
-
-/// The `error.type` that Anthropic documents, by status.
-fn anthropic_type(error: &Error) -> &'static str {
-    match error.status() {
-        401 => "authentication_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        413 => "request_too_large",
-        429 => "rate_limit_error",
-        400..=499 => "invalid_request_error",
-        504 => "timeout_error",
-        503 | 529 => "overloaded_error",
-        _ => "api_error",
-    }
-}
-
-/// The canonical status name of Google APIs, by status.
-fn gemini_status(error: &Error) -> &'static str {
-    match error.status() {
-        401 => "UNAUTHENTICATED",
-        403 => "PERMISSION_DENIED",
-        404 => "NOT_FOUND",
-        429 => "RESOURCE_EXHAUSTED",
-        400..=499 => "INVALID_ARGUMENT",
-        504 => "DEADLINE_EXCEEDED",
-        502 | 503 => "UNAVAILABLE",
-        _ => "INTERNAL",
-    }
+/// Gemini's paths: the model and the method stand in the last step.
+fn gemini(path: &str) -> Option<Dialect> {
+    let (before, last) = path.rsplit_once("/models/")?;
+    Some(match last.rsplit_once(':').map(|(_, method)| method) {
+        Some("generateContent" | "streamGenerateContent") => Dialect::Gemini,
+        Some("embedContent" | "batchEmbedContents") => Dialect::GeminiEmbed,
+        Some("countTokens") => Dialect::GeminiCount,
+        None if before.ends_with("/v1beta") => Dialect::GeminiModels,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ollama_s_lesser_calls_share_the_name_that_policies_know() {
+        for call in ["tags", "show", "ps", "embed", "embeddings", "version"] {
+            let dialect = Dialect::of_path(&format!("/api/{call}")).unwrap();
+            assert_eq!(dialect.as_str(), "ollama", "{call}");
+        }
+    }
 
     #[test]
     fn paths_name_their_dialect() {
@@ -205,24 +168,21 @@ mod tests {
             ("/v1/messages", Some(Dialect::Anthropic)),
             ("/v1/messages/count_tokens", Some(Dialect::AnthropicCount)),
             ("/api/chat", Some(Dialect::OllamaChat)),
-            ("/api/embeddings", Some(Dialect::Ollama)),
+            ("/api/embeddings", Some(Dialect::OllamaEmbeddings)),
+            ("/api/embed", Some(Dialect::OllamaEmbed)),
+            ("/api/v0/embeddings", Some(Dialect::OpenAiEmbeddings)),
             ("/v1/embeddings", Some(Dialect::OpenAiEmbeddings)),
             ("/v1beta/models/g:streamGenerateContent", Some(Dialect::Gemini)),
+            ("/v1/projects/p/publishers/google/models/g:countTokens", Some(Dialect::GeminiCount)),
+            ("/v1beta/models/g:batchEmbedContents", Some(Dialect::GeminiEmbed)),
+            ("/v1beta/models/g", Some(Dialect::GeminiModels)),
+            ("/v1beta/models", Some(Dialect::GeminiModels)),
+            ("/v1beta/models/g:predict", None),
             ("/", None),
             ("/v1/files", None),
         ];
         for (path, dialect) in cases {
             assert_eq!(Dialect::of_path(path), dialect, "{path}");
         }
-    }
-
-    #[test]
-    fn an_error_has_the_shape_of_its_dialect() {
-        let error = Error::upstream(Kind::Timeout, "too slow");
-        let anthropic: Value = serde_json::from_slice(&error_body(Some(Dialect::Anthropic), &error, "r1")).unwrap();
-        assert_eq!(anthropic["error"]["type"], "timeout_error");
-        assert_eq!(anthropic["request_id"], "r1");
-        let openai: Value = serde_json::from_slice(&error_body(None, &error, "r1")).unwrap();
-        assert_eq!(openai["error"]["code"], "timeout");
     }
 }

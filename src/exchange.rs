@@ -40,6 +40,8 @@ use tokio::time::Instant;
 
 use crate::cache::Key;
 use crate::dialect::Dialect;
+use crate::dialect::event::Usage;
+use crate::dialect::interpreter::Told;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
 use crate::gate::memory::Share;
@@ -83,6 +85,8 @@ pub struct Exchange {
     pub cache: CacheState,
     /// Every attempt made.
     pub attempts: Vec<AttemptRecord>,
+    /// What was learnt while the answer was translated, if it was.
+    pub translated: Option<Translated>,
     /// What the client was sent.
     pub sent: Sent,
     /// What concerns the reading of its body.
@@ -134,6 +138,15 @@ pub enum CacheVerdict {
     Stored,
     /// There was none, or it was not to be read; the response was not stored, and why.
     Miss(&'static str),
+}
+
+/// What was learnt while an answer was translated between dialects.
+#[derive(Debug)]
+pub struct Translated {
+    /// For whom the answer's sealed thoughts are kept.
+    pub holder: String,
+    /// What was lost, used and thought.
+    pub told: Told,
 }
 
 /// What is kept of an attempt.
@@ -253,6 +266,11 @@ impl Exchange {
     /// How long it has been going on.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Tokens used, as the client was told.
+    pub fn usage(&self) -> Option<&Usage> {
+        self.translated.as_ref().and_then(|translated| translated.told.usage.as_ref())
     }
 
     /// What is left until its deadline.

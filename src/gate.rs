@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 
 use crate::cache::MemoryCache;
 use crate::clock::Clock;
+use crate::dialect::keep::Keep;
 use crate::exchange::wire::Dial;
 use crate::generation::Generation;
 use crate::metrics::Metrics;
@@ -32,6 +33,8 @@ pub struct Gate<D: Dial> {
     pub dial: D,
     /// Stored responses.
     pub cache: MemoryCache,
+    /// Sealed thoughts that clients cannot carry.
+    pub keep: Keep,
     /// What policies keep.
     pub state: State,
     /// The time.

@@ -24,7 +24,7 @@ mod vm;
 
 pub use hook::{Deadlines, Hook, HostLimits};
 pub use load::{Compiled, compile};
-pub use run::{Decision, Facts, Run};
+pub use run::{AttemptFacts, Decision, Facts, Run};
 pub use services::{CallError, CallRequest, CallResponse, Called, HookReport, LogLevel, LogLine, Services};
 pub use set::{BackgroundJob, EndpointMatch, MountInfo, PolicySet};
 pub use source::{Mount, OnError, Secrets, Sources};

@@ -28,7 +28,7 @@ pub use parse::Lookup;
 pub use reference::reference;
 pub use reload::reload_notes;
 pub use secret::{Headers, Place, Secret};
-pub use upstream::{Dialect, Endpoint, Http, Timeouts, Upstream, Upstreams};
+pub use upstream::{Dialect, Endpoint, Http, OnLoss, Timeouts, Upstream, Upstreams};
 pub use url::Url;
 
 use std::collections::BTreeMap;

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+pub mod decode;
+mod json_array;
 mod meaning;
 mod ndjson;
 mod sse;
@@ -19,6 +21,9 @@ pub enum Wire {
     Sse,
     /// One JSON value a line.
     Ndjson,
+    /// The elements of one JSON array (Gemini without `alt=sse`). No media type announces it: `application/json` is
+    /// also a whole answer.
+    JsonArray,
 }
 
 /// One item of a stream: the bytes as they came, and what they say. Cloning it copies no bytes.
@@ -62,6 +67,8 @@ pub struct Splitter {
     begun: BytesMut,
     /// Where in a block the last byte looked at stands.
     scan: sse::Scan,
+    /// Where in an array it stands.
+    array: json_array::Scan,
     /// Whether the next event is the first, before which a byte order mark may stand.
     at_start: bool,
     /// Whether an event was too long; no more events come after it.
@@ -118,6 +125,7 @@ impl Event {
         let parts = match wire {
             Wire::Sse => sse::parse(&raw, skip),
             Wire::Ndjson => ndjson::parse(&raw, skip),
+            Wire::JsonArray => json_array::parse(&raw),
         };
         Self { wire, raw, parts, changed: false }
     }
@@ -171,6 +179,7 @@ impl Event {
             _ if !self.changed => self.raw.clone(),
             Wire::Sse => sse::render(&self.raw, &self.parts),
             Wire::Ndjson => ndjson::render(&self.raw, &self.parts),
+            Wire::JsonArray => json_array::render(&self.raw, &self.parts),
         }
     }
 
@@ -192,9 +201,15 @@ impl Splitter {
             chunks: VecDeque::new(),
             begun: BytesMut::new(),
             scan: sse::Scan::default(),
+            array: json_array::Scan::default(),
             at_start: true,
             failed: false,
         }
+    }
+
+    /// The grammar of the stream.
+    pub fn wire(&self) -> Wire {
+        self.wire
     }
 
     /// Takes the next bytes of the stream.
@@ -211,6 +226,7 @@ impl Splitter {
             let end = match self.wire {
                 Wire::Sse => self.scan.end_of_event(chunk),
                 Wire::Ndjson => ndjson::end_of_event(chunk),
+                Wire::JsonArray => self.array.end_of_event(chunk),
             };
             let piece = chunk.split_to(end.unwrap_or(chunk.len()));
             if chunk.is_empty() {

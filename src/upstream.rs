@@ -22,6 +22,8 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::uri::Scheme;
 
+use crate::dialect::servers::Server;
+
 /// All upstreams of a generation, by name.
 #[derive(Debug, Default)]
 pub struct Upstreams {
@@ -36,8 +38,10 @@ pub struct Upstreams {
 pub struct Upstream {
     /// Its name in the settings.
     pub name: String,
-    /// The dialect it speaks, if the settings say.
-    pub dialect: Option<String>,
+    /// What it is and speaks, if the settings say.
+    pub server: Option<&'static Server>,
+    /// Whether requests that cannot be translated without a loss are refused.
+    pub refuses_losses: bool,
     /// Its addresses.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// How long each step may take.

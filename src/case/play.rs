@@ -20,6 +20,7 @@ use super::{Answer, Call, Case};
 use crate::bundle::Bundle;
 use crate::cache::MemoryCache;
 use crate::clock::Clock;
+use crate::dialect::keep::Keep;
 use crate::exchange::decision::{Identity, Plan};
 use crate::exchange::{self, AttemptRecord, CacheState, End, Exchange, Peer, Reason, Sent, finish};
 use crate::fault::Fault;
@@ -182,11 +183,13 @@ fn gate(candidate: Candidate, case: &Case, notes: Arc<Notes>) -> Result<Gate<Scr
         fetch_allow: candidate.settings.fetch.allow.clone(),
         sink: Arc::clone(&notes) as Arc<dyn Sink>,
     });
+    let thoughts = candidate.settings.limits.thoughts;
     let generation = candidate.build(1, services, 1, clock.wall())?;
     Ok(Gate {
         live: ArcSwap::from_pointee(generation),
         dial,
         cache,
+        keep: Keep::new(thoughts),
         state,
         clock,
         metrics: Arc::new(Metrics::new()),

@@ -26,6 +26,11 @@ pub trait Codec: Send + Sync {
     /// Writes a whole answer from all its events.
     fn write_answer(&self, events: Vec<Event>, stamp: &Stamp, losses: &mut Losses) -> Value;
 
+    /// Whether a client of this codec streams as one JSON array.
+    fn array(&self) -> bool {
+        false
+    }
+
     /// A reader at the start of a stream.
     fn reader(&self, ids: Ids) -> Box<dyn Reader>;
 

@@ -84,6 +84,16 @@ impl Losses {
     }
 }
 
+impl fmt::Display for Losses {
+    /// All of them in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, loss) in self.0.iter().enumerate() {
+            write!(f, "{}{loss}", if at == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
 // === impl Loss ===
 
 impl fmt::Display for Loss {

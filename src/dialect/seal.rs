@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::Dialect;
+
 /// A seal, opaque to everyone but its maker. A codec writes only the seals of its own maker; for others it reports a
 /// loss, and the gate's keep puts the sealed part back when the turn returns to its maker.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,4 +23,27 @@ pub enum Seal {
     Gemini(String),
     /// `OpenRouter`'s `reasoning_details`, the array as it came.
     OpenRouter(Value),
+}
+
+// === impl Seal ===
+
+impl Seal {
+    /// Whether requests and answers of this dialect have room for it, which only its maker's have.
+    pub fn fits(&self, dialect: Dialect) -> bool {
+        match self {
+            Self::Anthropic(_) | Self::AnthropicRedacted(_) => dialect == Dialect::Anthropic,
+            Self::OpenAi { .. } => dialect == Dialect::OpenAiResponses,
+            Self::Gemini(_) => dialect == Dialect::Gemini,
+            Self::OpenRouter(_) => dialect == Dialect::OpenAiChat,
+        }
+    }
+
+    /// Its size in memory, roughly.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Anthropic(text) | Self::AnthropicRedacted(text) | Self::Gemini(text) => text.len(),
+            Self::OpenAi { id, encrypted } => id.len() + encrypted.as_ref().map_or(0, String::len),
+            Self::OpenRouter(details) => details.to_string().len(),
+        }
+    }
 }

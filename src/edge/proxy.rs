@@ -54,7 +54,8 @@ impl Edge {
     /// The whole exchange.
     async fn serve(&self, session: &mut Session, exchange: &mut Exchange) -> End {
         let end = exchange::serve(&*self.gate, &mut WireClient::new(session), exchange).await;
-        if end == End::Upgrade { upgrade::serve(&self.gate, session, exchange).await } else { end }
+        // Boxed: every exchange would carry room for it.
+        if end == End::Upgrade { Box::pin(upgrade::serve(&self.gate, session, exchange)).await } else { end }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::exchange::wire::{Client, Connection};
 use crate::exchange::{AttemptRecord, End, Exchange, Reason, fail, heads, receive, relay};
 use crate::gate::Gate;
 use crate::message::{Body, Owned, Request, RequestHead, ResponseHead};
-use crate::policy::Hook;
+use crate::policy::{AttemptFacts, Hook};
 use crate::upstream::dial::{Dialer, PingoraConnection};
 use crate::upstream::{Endpoint, Upstream, balance};
 
@@ -71,14 +71,7 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return switch(session, x, head, connection, idle).await;
     }
-    let source = Source::Live {
-        connection: Some(connection),
-        pending: std::collections::VecDeque::new(),
-        idle,
-        uploading: false,
-        until: x.deadline,
-        failed: None,
-    };
+    let source = Source::live(connection, idle, x.deadline);
     let head = heads::check_response(head)?;
     let Target { upstream, endpoint, .. } = target;
     let committed = Committed { head, source, upstream, endpoint, early_error: None };
@@ -111,7 +104,8 @@ async fn ask(
 async fn head(session: &Session, x: &mut Exchange, target: &Target) -> Result<RequestHead, Error> {
     let copy = Owned::new(Request { head: send::address(x, &target.endpoint)?, body: Body::Empty });
     if x.generation.policies.has(Hook::OnAttempt) {
-        x.run.on_attempt(&copy, &target.planned, 1, &target.endpoint.name).await?;
+        let facts = AttemptFacts { planned: &target.planned, number: 1, endpoint: &target.endpoint.name, losses: None };
+        x.run.on_attempt(&copy, &facts).await?;
     }
     let mut head = copy.lock().head.clone();
     let asked = session.req_header();

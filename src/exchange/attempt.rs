@@ -2,9 +2,15 @@
 
 pub mod first;
 
+mod headers;
+
+mod hear;
+
 mod patience;
 
 pub mod send;
+
+mod translate;
 
 mod upload;
 
@@ -17,12 +23,14 @@ use tokio::time::Instant;
 use super::decision::{Failover, Outcome, Place, Plan, PlannedAttempt};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
-use super::{AttemptRecord, Exchange, receive};
+use super::{AttemptRecord, Exchange, Translated, receive};
+use crate::dialect::interpreter::Interpreter;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
 use crate::message::{Body, ResponseHead};
 use crate::policy::Hook;
 use crate::upstream::{Endpoint, Upstream, balance, retry_after};
+use translate::Hearing;
 
 /// More attempts than any plan needs: a policy that always says "again" ends here.
 const MOST_ATTEMPTS: usize = 16;
@@ -101,7 +109,7 @@ pub async fn run<C: Client, D: Dial>(
                 break;
             }
             (Ended::Response(response), Some(again)) => {
-                best = Some(better(best.take(), keep(*response).await));
+                best = Some(better(best.take(), Box::pin(keep(*response)).await));
                 waited = progress.turn(x, &next, again);
             }
             (Ended::Failed(error), Some(again)) => {
@@ -232,6 +240,11 @@ async fn wait<C: Client>(client: &mut C, x: &Exchange, after: Duration) -> Resul
         () = tokio::time::sleep(after) => Ok(()), // paced: the back-off that failover asked for
         () = client.gone(), if client_idle(x) => Err(receive::gone()),
     }
+}
+
+/// What an exchange keeps of a translated stream at its end.
+pub(super) fn heard(x: &Exchange, interpreter: Interpreter) -> Translated {
+    Hearing::Chat(Box::new(interpreter)).into_translated(x)
 }
 
 /// Whether the request body is off the wire, so that the client can be watched.

@@ -73,6 +73,7 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         plan: None,
         cache: CacheState::default(),
         attempts: Vec::new(),
+        translated: None,
         sent: Sent::default(),
         intake,
         upgrade,

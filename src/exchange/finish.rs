@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::wire::Dial;
 use super::{AttemptRecord, CacheVerdict, Exchange, Reason};
 use crate::dialect::Dialect;
+use crate::dialect::event::Usage;
 use crate::gate::Gate;
 use crate::policy::Hook;
 
@@ -49,11 +50,29 @@ pub fn summary(x: &Exchange) -> Value {
         line.insert("route".into(), json!(plan.decided_by.0));
     }
     line.insert("attempts".into(), x.attempts.iter().map(attempt).collect());
+    if let Some(translated) = &x.translated {
+        line.insert("losses".into(), translated.told.losses.iter().map(|loss| json!(loss.to_string())).collect());
+    }
+    if let Some(usage) = x.usage() {
+        line.insert("usage".into(), tokens(usage));
+    }
     if let Some(error) = &x.sent.error {
         line.insert("error".into(), json!(error.to_string()));
         line.insert("error_kind".into(), json!(error.kind().as_str()));
     }
     Value::Object(line)
+}
+
+/// Tokens used, as logs and `on_log` show them.
+pub fn tokens(usage: &Usage) -> Value {
+    json!({
+        "input": usage.input,
+        "output": usage.output,
+        "cache_read": usage.cache_read,
+        "cache_write": usage.cache_write,
+        "reasoning": usage.reasoning,
+        "estimated": usage.estimated,
+    })
 }
 
 fn identity(x: &Exchange, line: &mut Map<String, Value>) {

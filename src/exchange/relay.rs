@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::attempt::Committed;
+use super::attempt::{self, Committed};
 use super::decision::Answer;
 use super::heads::{self, Framing};
 use super::source::Source;
@@ -235,6 +235,9 @@ fn framed(
 pub(super) fn marked(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
     let generation = x.generation.short_hash();
     x.generation.forwarding.mark_response(&mut head, &x.id, generation);
+    if let Some(translated) = &x.translated {
+        x.generation.forwarding.mark_losses(&mut head, &translated.told.losses);
+    }
     if x.intake.expects_continue {
         // The client may or may not send its body now: only a new connection is unambiguous.
         let _ = head.insert_header("Connection", "close");
@@ -283,7 +286,7 @@ async fn pump<C: Client, N: Connection>(
         let piece = match piece {
             Ok(Some(piece)) => source.with_what_is_there(piece).await,
             Ok(None) => break,
-            Err(error) => return broken(client, x, events, error).await,
+            Err(error) => return broken(client, x, events, error, source.told()).await,
         };
         if let Some(tape) = tape {
             tape.push(&piece);
@@ -299,7 +302,7 @@ async fn pump<C: Client, N: Connection>(
             write(client, x, events::joined(out)).await?;
         }
         if let Err(error) = passed {
-            return broken(client, x, events, error).await;
+            return broken(client, x, events, error, source.told()).await;
         }
     }
     if let Some(events) = events {
@@ -328,14 +331,16 @@ async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: Bytes) -> Res
     client.send_body(piece).await
 }
 
-/// After the commit point a failure of the upstream becomes the stream's own last event, in the client's dialect.
+/// After the commit point a failure of the upstream becomes the stream's own last event, in the client's dialect, unless
+/// the client was `told` already.
 async fn broken<C: Client>(
     client: &mut C,
     x: &mut Exchange,
     events: Option<Events>,
     error: Error,
+    told: bool,
 ) -> Result<(), Error> {
-    if let Some(events) = events.filter(|_| error.kind() != Kind::ClientGone) {
+    if let Some(events) = events.filter(|_| error.kind() != Kind::ClientGone && !told) {
         for piece in events.fail(x, &error) {
             write(client, x, piece).await?;
         }
@@ -353,11 +358,15 @@ async fn settle<C: Client, D: Dial, N: Connection>(
     result: Result<(), Error>,
     bodied: bool,
 ) -> Result<End, Error> {
+    if let Some(interpreter) = source.take_interpreter() {
+        x.translated = Some(attempt::heard(x, *interpreter));
+    }
     let clean = result.is_ok() && (source.done() || !bodied);
     source.release(clean).await;
     match result {
         Ok(()) => {
             x.sent.reason = Some(Reason::Done);
+            remember(gate, x);
             store(gate, x, tape);
             Ok(End::Answered)
         }
@@ -370,6 +379,13 @@ async fn settle<C: Client, D: Dial, N: Connection>(
             client.break_off().await;
             Ok(End::Broken)
         }
+    }
+}
+
+/// Keeps the sealed thoughts of an answer whose client cannot carry them.
+fn remember<D: Dial>(gate: &Gate<D>, x: &mut Exchange) {
+    if let (Some(translated), Some(client)) = (&mut x.translated, x.dialect) {
+        gate.keep.put(&translated.holder, client, std::mem::take(&mut translated.told.answer));
     }
 }
 

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 
 use super::wire::Connection;
 use crate::cache::Entry;
+use crate::dialect::failure::Failure;
+use crate::dialect::interpreter::Interpreter;
 use crate::error::{Error, Kind};
 use crate::gate::memory::Share;
 
@@ -29,6 +31,10 @@ pub enum Source<N: Connection> {
         until: Option<Instant>,
         /// What went wrong behind a piece that was still to be given out.
         failed: Option<Error>,
+        /// Stands between the two dialects of a stream, when they differ.
+        interpreter: Option<Box<Interpreter>>,
+        /// Whether the client was told what went wrong, in the stream itself.
+        told: bool,
     },
     /// From the cache.
     Stored {
@@ -47,8 +53,53 @@ const MOST_AT_ONCE: usize = 32 * 1024;
 // === impl Source ===
 
 impl<N: Connection> Source<N> {
-    /// The next piece; `None` at the clean end. Safe to drop before it is ready.
+    /// A response that comes from a connection, with pauses of at most `idle`.
+    pub fn live(connection: N, idle: Duration, until: Option<Instant>) -> Self {
+        Self::Live {
+            connection: Some(connection),
+            pending: VecDeque::new(),
+            idle,
+            uploading: false,
+            until,
+            failed: None,
+            interpreter: None,
+            told: false,
+        }
+    }
+
+    /// The next piece, in the client's dialect; `None` at the clean end. Safe to drop before it is ready.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            let piece = self.raw().await;
+            let Self::Live { interpreter: Some(interpreter), failed, told, .. } = self else {
+                return piece;
+            };
+            let said = match piece {
+                Ok(Some(piece)) => interpreter.pass(piece).map_err(|unreadable| {
+                    Error::upstream(Kind::Garbage, "the upstream's stream cannot be read")
+                        .with_detail(unreadable.to_string())
+                }),
+                Ok(None) if interpreter.ended() => return Ok(None),
+                Ok(None) => Ok(interpreter.end()),
+                Err(error) => Err(error),
+            };
+            match said {
+                Ok(said) if said.is_empty() => {}
+                Ok(said) => return Ok(Some(said)),
+                Err(error) => {
+                    let said = interpreter.fail(Failure::from(&error));
+                    if said.is_empty() {
+                        return Err(error);
+                    }
+                    (*failed, *told) = (Some(error), true);
+                    return Ok(Some(said));
+                }
+            }
+        }
+    }
+
+    /// The next piece as the upstream sent it.
+    async fn raw(&mut self) -> Result<Option<Bytes>, Error> {
         match self {
             Self::Whole(bytes) => Ok(bytes.take().filter(|bytes| !bytes.is_empty())),
             Self::Stored { entry, next } => {
@@ -80,6 +131,13 @@ impl<N: Connection> Source<N> {
                     Err(_) => Err(Error::upstream(Kind::Timeout, "the upstream stopped sending")),
                 }
             }
+        }
+    }
+
+    /// Says that the request's body goes on while the response is read.
+    pub fn go_on_uploading(&mut self) {
+        if let Self::Live { uploading, .. } = self {
+            *uploading = true;
         }
     }
 
@@ -156,9 +214,23 @@ impl<N: Connection> Source<N> {
         match self {
             Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Self::Stored { entry, next } => *next >= entry.chunks.len(),
+            Self::Live { interpreter: Some(interpreter), .. } if !interpreter.ended() => false,
             Self::Live { connection, pending, .. } => {
                 pending.is_empty() && connection.as_mut().is_none_or(Connection::response_done)
             }
+        }
+    }
+
+    /// Whether the client was told of a failure in the stream itself.
+    pub fn told(&self) -> bool {
+        matches!(self, Self::Live { told: true, .. })
+    }
+
+    /// Takes out what stood between two dialects.
+    pub fn take_interpreter(&mut self) -> Option<Box<Interpreter>> {
+        match self {
+            Self::Live { interpreter, .. } => interpreter.take(),
+            _ => None,
         }
     }
 
@@ -175,7 +247,8 @@ impl<N: Connection> Source<N> {
         if let Self::Live { connection, .. } = self
             && let Some(connection) = connection.take()
         {
-            connection.release(clean).await;
+            // Boxed: every exchange would carry room for it to its end.
+            Box::pin(connection.release(clean)).await;
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::admin::Board;
 use crate::cache::MemoryCache;
 use crate::clock::Clock;
 use crate::dialect::Dialect;
+use crate::dialect::keep::Keep;
 use crate::exchange::{Exchange, Reason, finish};
 use crate::fault::Fault;
 use crate::generation::Candidate;
@@ -41,6 +42,7 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
     };
     let dial = Dialer::new(POOL);
     let cache = MemoryCache::new(clock, candidate.settings.cache.memory, candidate.settings.cache.entry);
+    let candidate_thoughts = candidate.settings.limits.thoughts;
     let services = services(&candidate, &dial, &state, clock, &sink);
     let generation = candidate.build(1, services, workers, clock.wall())?;
     metrics.generation("live");
@@ -48,6 +50,7 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
         live: ArcSwap::from_pointee(generation),
         dial,
         cache,
+        keep: Keep::new(candidate_thoughts),
         state,
         clock,
         metrics,
@@ -102,6 +105,9 @@ impl Sink for LiveSink {
             cache = x.cache.verdict.as_str(),
             route = x.plan.as_ref().map(|plan| plan.decided_by.0.as_str()),
             attempts,
+            losses = x.translated.as_ref().map(|translated| translated.told.losses.to_string()).filter(|all| !all.is_empty()),
+            input_tokens = x.usage().map(|usage| usage.input),
+            output_tokens = x.usage().map(|usage| usage.output),
             generation = x.generation.short_hash(),
             error = x.sent.error.as_ref().map(tracing::field::display),
         );

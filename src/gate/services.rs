@@ -149,14 +149,7 @@ async fn exchange<D: Dial>(
         answered = asked(&mut connection, &head, &body).await;
     }
     let head = answered?;
-    let mut source = Source::Live {
-        uploading: false,
-        connection: Some(connection),
-        pending: std::collections::VecDeque::new(),
-        idle: upstream.timeouts.idle,
-        until: None,
-        failed: None,
-    };
+    let mut source = Source::live(connection, upstream.timeouts.idle, None);
     let body = source.read_all(MOST_BYTES, None).await;
     source.release(body.is_ok()).await;
     Ok(CallResponse {

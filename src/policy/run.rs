@@ -16,6 +16,7 @@ use super::hook::Hook;
 use super::set::{EndpointMatch, Inner};
 use super::vm::Vm;
 use crate::dialect::Dialect;
+use crate::dialect::loss::Losses;
 use crate::error::Error;
 use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Outcome, Place, PlannedAttempt, Route};
 use crate::message::{Request, Response, Shared};
@@ -44,6 +45,18 @@ pub struct Facts {
     pub generation: String,
     /// The request.
     pub request: Shared<Request>,
+}
+
+/// What `on_attempt` is told of an attempt.
+pub struct AttemptFacts<'a> {
+    /// The plan's entry.
+    pub planned: &'a PlannedAttempt,
+    /// 1 for the first attempt.
+    pub number: u32,
+    /// The endpoint's name.
+    pub endpoint: &'a str,
+    /// What the request lost when it was translated for this upstream.
+    pub losses: Option<&'a Losses>,
 }
 
 /// A hook that was called, for logs and snapshots.
@@ -162,16 +175,10 @@ impl Run {
     }
 
     /// Lets policies edit what one attempt sends: a fresh copy of the request.
-    pub async fn on_attempt(
-        &mut self,
-        request: &Shared<Request>,
-        attempt: &PlannedAttempt,
-        number: u32,
-        endpoint: &str,
-    ) -> Result<(), Error> {
+    pub async fn on_attempt(&mut self, request: &Shared<Request>, attempt: &AttemptFacts<'_>) -> Result<(), Error> {
         let mut copy = None;
         for mount in self.mounts(Hook::OnAttempt) {
-            let args = self.attempt_args(&mut copy, request, attempt, number, endpoint);
+            let args = self.attempt_args(&mut copy, request, attempt);
             self.act(Hook::OnAttempt, mount, args).await?;
         }
         Ok(())
@@ -181,9 +188,7 @@ impl Run {
         &mut self,
         copy: &mut Option<AnyUserData>,
         request: &Shared<Request>,
-        attempt: &PlannedAttempt,
-        number: u32,
-        endpoint: &str,
+        attempt: &AttemptFacts<'_>,
     ) -> mlua::Result<Vec<Value>> {
         let vm = self.vm()?;
         let object = match copy {
@@ -191,10 +196,17 @@ impl Run {
             None => copy.insert(vm.lua.create_any_userdata(Req::new(request, &self.state, true))?).clone(),
         };
         let table = vm.lua.create_table()?;
-        table.raw_set("upstream", attempt.upstream.as_str())?;
-        table.raw_set("endpoint", endpoint)?;
-        table.raw_set("model", attempt.model.as_deref())?;
-        table.raw_set("number", number)?;
+        table.raw_set("upstream", attempt.planned.upstream.as_str())?;
+        table.raw_set("endpoint", attempt.endpoint)?;
+        table.raw_set("model", attempt.planned.model.as_deref())?;
+        table.raw_set("number", attempt.number)?;
+        let losses = vm.lua.create_table()?;
+        for loss in attempt.losses.into_iter().flat_map(Losses::iter) {
+            let entry = [("path", loss.path.as_str()), ("verdict", loss.verdict.as_str()), ("why", &loss.why)];
+            losses.raw_push(vm.lua.create_table_from(entry)?)?;
+        }
+        losses.set_readonly(true);
+        table.raw_set("losses", losses)?;
         table.set_readonly(true);
         Ok(vec![Value::UserData(object), Value::Table(table)])
     }

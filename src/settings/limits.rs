@@ -30,6 +30,8 @@ section! {
         buffered_total: usize = 256 * MIB => reload;
         /// Largest response body held for hooks.
         response_body: usize = 64 * MIB => reload;
+        /// Largest sum of sealed thoughts kept for clients whose dialect cannot carry them.
+        thoughts: usize = 16 * MIB => restart;
         /// Largest event of a stream.
         event: usize = MIB => reload;
         /// Deepest nesting of JSON that hooks read.

@@ -18,8 +18,11 @@ section! {
         endpoints: Vec<Placed<Endpoint>> = Vec::new() => reload;
         /// Whether requests go here when no policy routes them; a single upstream is its own default.
         default: bool = false => reload;
-        /// The dialect it speaks.
+        /// The dialect it speaks, or the server it is. Requests of other dialects are translated; without it, all pass
+        /// as they are.
         dialect: Option<Dialect> = None => reload;
+        /// Whether a request goes there that cannot be translated without a loss: `refuse` tells the client instead.
+        losses: OnLoss = OnLoss::Allow => reload;
         /// The HTTP it speaks: `auto` is HTTP/2 or 1.1 as a TLS endpoint prefers, and 1.1 without TLS.
         http: Http = Http::Auto => reload;
         /// Headers set on each attempt in place of the client's. Values may hold secrets: `env:NAME`, `file:path`,
@@ -69,16 +72,58 @@ section! {
 }
 
 choice! {
-    /// A family of wire formats.
+    /// What a server speaks. The names after `gemini` are servers that speak as `OpenAI` does but for habits of their own.
     pub enum Dialect {
-        /// `OpenAI`'s chat, Responses and embeddings, and what imitates them.
+        /// `OpenAI`'s chat, Responses and embeddings.
         OpenAi = "openai",
+        /// `OpenAI`'s chat and nothing else for certain.
+        OpenAiChat = "openai-chat",
+        /// `OpenAI`'s Responses and nothing else.
+        OpenAiResponses = "openai-responses",
         /// Anthropic's Messages.
         Anthropic = "anthropic",
-        /// Ollama's own.
+        /// Ollama's own, and its chat as `OpenAI`'s.
         Ollama = "ollama",
         /// Gemini's own.
         Gemini = "gemini",
+        /// Azure `OpenAI`.
+        Azure = "azure",
+        /// Groq.
+        Groq = "groq",
+        /// Mistral.
+        Mistral = "mistral",
+        /// `DeepSeek`.
+        DeepSeek = "deepseek",
+        /// `OpenRouter`.
+        OpenRouter = "openrouter",
+        /// Together.
+        Together = "together",
+        /// xAI.
+        Xai = "xai",
+        /// Perplexity.
+        Perplexity = "perplexity",
+        /// vLLM.
+        Vllm = "vllm",
+        /// llama.cpp's server.
+        LlamaCpp = "llama.cpp",
+        /// LM Studio.
+        LmStudio = "lmstudio",
+        /// `mlx_lm.server`.
+        Mlx = "mlx",
+        /// Fireworks.
+        Fireworks = "fireworks",
+        /// Cerebras.
+        Cerebras = "cerebras",
+    }
+}
+
+choice! {
+    /// What becomes of a request that cannot be translated without a loss.
+    pub enum OnLoss {
+        /// It goes on; the loss is logged.
+        Allow = "allow",
+        /// The client is told what is in the way, with 400.
+        Refuse = "refuse",
     }
 }
 
@@ -107,6 +152,7 @@ impl Upstream {
             endpoints: Vec::new(),
             default: false,
             dialect: None,
+            losses: OnLoss::Allow,
             http: Http::Auto,
             headers: Headers::default(),
             preserve_host: false,

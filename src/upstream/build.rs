@@ -6,7 +6,10 @@ use http::HeaderValue;
 
 use super::peers::Peers;
 use super::{Endpoint, HttpVersion, Timeouts, Trust, Upstream, Upstreams};
-use crate::settings::{Endpoint as EndpointSettings, Headers, Http, Settings, Upstream as UpstreamSettings, Url};
+use crate::dialect::servers::Server;
+use crate::settings::{
+    Endpoint as EndpointSettings, Headers, Http, OnLoss, Settings, Upstream as UpstreamSettings, Url,
+};
 
 /// All upstreams of the settings.
 pub fn upstreams(settings: &Settings) -> Upstreams {
@@ -19,7 +22,8 @@ fn upstream(name: &str, settings: &UpstreamSettings) -> Upstream {
     let addresses = settings.addresses();
     Upstream {
         name: name.to_owned(),
-        dialect: settings.dialect.map(|dialect| dialect.as_str().to_owned()),
+        server: settings.dialect.and_then(|dialect| Server::named(dialect.as_str())),
+        refuses_losses: settings.losses == OnLoss::Refuse,
         endpoints: addresses.iter().map(|address| endpoint(settings, address).into()).collect(),
         timeouts: Timeouts {
             head: settings.timeouts.head,

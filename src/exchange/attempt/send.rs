@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
 
 use super::first;
+use super::hear;
 use super::patience::Patience;
+use super::translate::{self, Hearing};
 use super::upload::{self, Passing, Upload};
 use super::{Committed, receive};
+use crate::dialect::way::Way;
 use crate::error::{Error, Kind};
 use crate::exchange::decision::PlannedAttempt;
 use crate::exchange::heads::{self, Framing};
@@ -19,7 +23,7 @@ use crate::exchange::{Exchange, receive::with_body};
 use crate::gate::Gate;
 use crate::json::{self, Fragment, Item};
 use crate::message::{Body, Owned, Request, RequestHead, ResponseHead};
-use crate::policy::Hook;
+use crate::policy::{AttemptFacts, Hook};
 use crate::upstream::{Endpoint, Upstream};
 
 /// How long a client that waits for leave to send is kept waiting for the upstream's word.
@@ -42,8 +46,13 @@ pub async fn attempt<C: Client, D: Dial>(
     endpoint: &Arc<Endpoint>,
     replay: bool,
 ) -> Result<Committed<D::Connection>, Error> {
-    let upload = upload::prepare(client, x, replay || planned.model.is_some()).await?;
-    let (head, mut upload) = prepare(client, x, planned, endpoint, upload).await?;
+    let way = translate::way(x, upstream);
+    let translating = way != Way::Untouched;
+    let upload = upload::prepare(client, x, replay || translating || planned.model.is_some()).await?;
+    if let Some(body) = translate::here(x, way)? {
+        return made_here(upstream, endpoint, body);
+    }
+    let (head, mut upload, hearing) = prepare(gate, client, x, planned, upstream, endpoint, upload).await?;
     let mut patience = Patience::new(x, planned, upstream);
     let mut fresh = false;
     loop {
@@ -55,14 +64,10 @@ pub async fn attempt<C: Client, D: Dial>(
         let sent = transfer(client, x, &mut connection, copy, &mut upload, &mut patience).await;
         match sent.and_then(heads::check_response) {
             Ok(head) => {
-                let source = Source::Live {
-                    connection: Some(connection),
-                    pending: std::collections::VecDeque::new(),
-                    idle: upstream.timeouts.idle,
-                    uploading: upload.overtaken() && head.status.as_u16() < 400 && !x.intake.expects_continue,
-                    until: patience.end,
-                    failed: None,
-                };
+                let mut source = Source::live(connection, upstream.timeouts.idle, patience.end);
+                if upload.overtaken() && head.status.as_u16() < 400 && !x.intake.expects_continue {
+                    source.go_on_uploading();
+                }
                 let mut response = Committed {
                     head,
                     source,
@@ -73,7 +78,10 @@ pub async fn attempt<C: Client, D: Dial>(
                 if replay {
                     first::meaningful(client, x, &mut response, patience.until).await?;
                 }
-                return Ok(response);
+                return match hearing {
+                    Some(hearing) => Box::pin(hear::hear(client, x, hearing, response)).await,
+                    None => Ok(response),
+                };
             }
             Err(error) => {
                 let soon = began.elapsed() < STALE_WITHIN || x.method.is_idempotent();
@@ -88,14 +96,30 @@ pub async fn attempt<C: Client, D: Dial>(
     }
 }
 
-/// Makes the fresh copy of the request that this endpoint is sent, and runs `on_attempt` on it.
-async fn prepare<C: Client>(
+/// An answer that the gate gives itself in an upstream's place.
+fn made_here<N: Connection>(
+    upstream: &Arc<Upstream>,
+    endpoint: &Arc<Endpoint>,
+    body: Bytes,
+) -> Result<Committed<N>, Error> {
+    let mut head = ResponseHead::build(StatusCode::OK, Some(2))
+        .map_err(|error| Error::gate("an answer made here cannot be sent").with_detail(error.to_string()))?;
+    translate::reword(&mut head, "application/json")?;
+    let (upstream, endpoint) = (Arc::clone(upstream), Arc::clone(endpoint));
+    Ok(Committed { head, source: Source::Whole(Some(body)), upstream, endpoint, early_error: None })
+}
+
+/// Makes the fresh copy of the request that this endpoint is sent, in the dialect of its upstream, and runs
+/// `on_attempt` on it.
+async fn prepare<C: Client, D: Dial>(
+    gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
     planned: &PlannedAttempt,
+    upstream: &Upstream,
     endpoint: &Endpoint,
     upload: Upload,
-) -> Result<(RequestHead, Upload), Error> {
+) -> Result<(RequestHead, Upload, Option<Hearing>), Error> {
     let head = address(x, endpoint)?;
     let body = match &upload {
         Upload::Nothing => Body::Empty,
@@ -107,11 +131,15 @@ async fn prepare<C: Client>(
         Upload::Streaming(_) => Body::Unread,
     };
     let mut request = Request { head, body };
-    if let Some(model) = &planned.model {
+    let hearing = translate::ask(x, &gate.keep, &gate.clock, planned, upstream, endpoint, &mut request)?;
+    if let Some(model) = planned.model.as_ref().filter(|_| hearing.is_none()) {
         set_model(&mut request, model, x.generation.settings.limits.json())?;
     }
     if x.generation.policies.has(Hook::OnAttempt) {
-        request = on_attempt(client, x, planned, endpoint, request).await?;
+        let losses = hearing.as_ref().and_then(Hearing::told).map(|told| &told.losses);
+        let number = u32::try_from(x.attempts.len() + 1).unwrap_or(u32::MAX);
+        let facts = AttemptFacts { planned, number, endpoint: &endpoint.name, losses };
+        request = on_attempt(client, x, &facts, request).await?;
     }
     let upload = match (request.body.bytes(), upload) {
         (Some(bytes), _) if bytes.is_empty() => Upload::Nothing,
@@ -119,21 +147,19 @@ async fn prepare<C: Client>(
         (None, upload) => upload,
     };
     frame(&mut request.head, &upload);
-    Ok((request.head, upload))
+    Ok((request.head, upload, hearing))
 }
 
 /// Runs `on_attempt` on the copy of the request.
 async fn on_attempt<C: Client>(
     client: &mut C,
     x: &mut Exchange,
-    planned: &PlannedAttempt,
-    endpoint: &Endpoint,
+    facts: &AttemptFacts<'_>,
     request: Request,
 ) -> Result<Request, Error> {
     let copy = Owned::new(request);
-    let number = u32::try_from(x.attempts.len() + 1).unwrap_or(u32::MAX);
     let limits = &x.generation.settings.limits;
-    let hook = x.run.on_attempt(&copy, planned, number, &endpoint.name);
+    let hook = x.run.on_attempt(&copy, facts);
     with_body(client, &x.request, Some(&copy), limits, &mut x.intake, hook).await??;
     let mut edited = copy.lock();
     Ok(std::mem::take(&mut *edited))

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::support::{Gate, begin, body_of, hook, load, load_with, request, response, sources, with_on_error};
 use crate::error::{Error, Fault, Kind};
 use crate::exchange::decision::{Answer, Outcome, Place, PlannedAttempt, Route, Scope};
+use crate::policy::run::AttemptFacts;
 use crate::policy::{Hook, HostLimits, OnError};
 
 pub(super) fn outcome() -> Outcome {
@@ -21,6 +22,10 @@ pub(super) fn outcome() -> Outcome {
         remaining: None,
         untried: 1,
     }
+}
+
+fn attempt<'a>(planned: &'a PlannedAttempt, number: u32, endpoint: &'a str) -> AttemptFacts<'a> {
+    AttemptFacts { planned, number, endpoint, losses: None }
 }
 
 #[tokio::test]
@@ -142,7 +147,7 @@ async fn wrong_answers_are_errors_with_place_and_hint() {
         let error = match name {
             "identify" => run.identify().await.map(|_| ()),
             "route" => run.route().await.map(|_| ()),
-            "on_attempt" => run.on_attempt(&request(&[], ""), &PlannedAttempt::default(), 1, "a").await,
+            "on_attempt" => run.on_attempt(&request(&[], ""), &attempt(&PlannedAttempt::default(), 1, "a")).await,
             _ => run.on_request().await.map(|_| ()),
         }
         .expect_err(body);
@@ -168,7 +173,9 @@ async fn a_failing_hook_has_its_stated_meaning() {
     let draft = Answer { status: 500, headers: vec![], body: Bytes::from_static(b"draft"), made_by: Place::default() };
     assert_eq!(run("on_error").on_error(&Error::gate("x"), draft.clone()), draft);
     run("on_log").on_log(serde_json::json!({})).await;
-    assert!(run("on_attempt").on_attempt(&request(&[], ""), &PlannedAttempt::default(), 1, "a").await.is_err());
+    assert!(
+        run("on_attempt").on_attempt(&request(&[], ""), &attempt(&PlannedAttempt::default(), 1, "a")).await.is_err()
+    );
 }
 
 #[tokio::test]
@@ -265,7 +272,7 @@ async fn on_attempt_edits_its_own_copy() {
     let set = load(&Gate::new(), &[("p.lua", &hook("on_attempt", body))]);
     let (original, copy) = (request(&[], r#"{"model":"m"}"#), request(&[], r#"{"model":"m"}"#));
     let planned = PlannedAttempt { upstream: "mlx".to_owned(), ..PlannedAttempt::default() };
-    begin(&set, &original).on_attempt(&copy, &planned, 2, "e1").await.expect("no error");
+    begin(&set, &original).on_attempt(&copy, &attempt(&planned, 2, "e1")).await.expect("no error");
     assert_eq!((body_of(&original).as_str(), body_of(&copy).as_str()), (r#"{"model":"m"}"#, r#"{"model":"q"}"#));
 }
 

@@ -1,0 +1,284 @@
+//! What an error means: its labels decide, then its words, then its status, since makers use each loosely.
+
+use super::said::Said;
+use crate::dialect::failure::FailureKind;
+
+/// Labels that settle what an error means, in lower case. Sources: the error pages of `OpenAI`, Anthropic, Google,
+/// AWS Bedrock, Cohere, Mistral, Groq, `DeepSeek` and Ollama's, `vLLM`'s and llama.cpp's own code.
+const LABELS: [(FailureKind, &[&str]); 10] = [
+    (
+        FailureKind::ContextLength,
+        &[
+            "context_length_exceeded",
+            "context_window_exceeded",
+            "too_many_tokens",
+            "too_many_prompt_tokens",
+            "prompt_too_long",
+            "exceed_context_size_error",
+            "model_max_prompt_tokens_exceeded",
+        ],
+    ),
+    (
+        FailureKind::ContentPolicy,
+        &[
+            "content_filter",
+            "content_policy_violation",
+            "responsibleaipolicyviolation",
+            "moderation_blocked",
+            "image_content_policy_violation",
+            "cyber_policy_violation",
+            "data_inspection_failed",
+            "safety",
+            "prohibited_content",
+        ],
+    ),
+    (
+        FailureKind::Quota,
+        &[
+            "insufficient_quota",
+            "billing_error",
+            "billing_hard_limit_reached",
+            "billing_not_active",
+            "quota_exceeded",
+            "insufficient_balance",
+            "insufficient_credits",
+            "usage_limit_reached",
+            "payment_required",
+            "servicequotaexceededexception",
+        ],
+    ),
+    (
+        FailureKind::Auth,
+        &[
+            "authentication_error",
+            "authenticationerror",
+            "invalid_authentication",
+            "invalid_api_key",
+            "api_key_invalid",
+            "api_key_expired",
+            "api_key_service_blocked",
+            "missing_api_key",
+            "unauthenticated",
+            "unauthorized",
+            "unauthorizederror",
+            "credentials_missing",
+            "access_token_expired",
+            "access_token_type_unsupported",
+            "account_deactivated",
+            "unrecognizedclientexception",
+            "expiredtokenexception",
+            "invalidsignatureexception",
+            "incompletesignatureexception",
+            "missingauthenticationtokenexception",
+        ],
+    ),
+    (
+        FailureKind::NotFound,
+        &[
+            "not_found_error",
+            "notfounderror",
+            "not_found",
+            "model_not_found",
+            "deploymentnotfound",
+            "resourcenotfoundexception",
+        ],
+    ),
+    (FailureKind::TooLarge, &["request_too_large", "payload_too_large", "requestentitytoolargeexception"]),
+    (
+        FailureKind::RateLimit,
+        &[
+            "rate_limit_error",
+            "rate_limit_exceeded",
+            "ratelimiterror",
+            "ratelimitreached",
+            "rate_limited",
+            "too_many_requests",
+            "toomanyrequests",
+            "throttlingexception",
+            "resource_exhausted",
+        ],
+    ),
+    (
+        FailureKind::Overloaded,
+        &[
+            "overloaded_error",
+            "overloaded",
+            "engine_overloaded",
+            "engine_overloaded_error",
+            "server_is_overloaded",
+            "server_overloaded",
+            "slow_down",
+            "unavailable",
+            "unavailable_error",
+            "service_unavailable",
+            "serviceunavailableexception",
+            "modelnotreadyexception",
+        ],
+    ),
+    (
+        FailureKind::Timeout,
+        &["timeout_error", "timeout", "request_timeout", "deadline_exceeded", "modeltimeoutexception"],
+    ),
+    (
+        FailureKind::Permission,
+        &[
+            "permission_error",
+            "permissiondeniederror",
+            "permission_denied",
+            "accessdeniedexception",
+            "insufficient_permissions",
+            "unsupported_country_region_territory",
+            "forbidden",
+        ],
+    ),
+];
+
+/// Words of messages that settle it where labels are silent: all of a row must occur, in lower case.
+const PHRASES: [(FailureKind, &[&[&str]]); 5] = [
+    (
+        FailureKind::ContextLength,
+        &[
+            &["prompt is too long"],
+            &["prompt too long"],
+            &["maximum context length"],
+            &["maximum model length"],
+            &["exceeds the maximum number of tokens"],
+            &["input tokens exceeded"],
+            &["too many tokens"],
+            &["too many input tokens"],
+            &["context length", "exceed"],
+            &["context size", "exceed"],
+            &["context window", "exceed"],
+            &["exceed context limit"],
+            &["context length", "greater"],
+            &["context length", "longer"],
+            &["input is too long"],
+            &["all messages is too long"],
+            &["`inputs` tokens", "must be <="],
+        ],
+    ),
+    (
+        FailureKind::ContentPolicy,
+        &[
+            &["content management policy"],
+            &["content filtering policy"],
+            &["content policy"],
+            &["safety system"],
+            &["prompt was flagged"],
+            &["input was flagged"],
+        ],
+    ),
+    (
+        FailureKind::Quota,
+        &[
+            &["credit balance is too low"],
+            &["insufficient credits"],
+            &["insufficient balance"],
+            &["requires more credits"],
+            &["exceeded your current quota"],
+            &["used all available credits"],
+        ],
+    ),
+    (
+        FailureKind::Auth,
+        &[
+            &["api key not valid"],
+            &["incorrect api key"],
+            &["invalid api key"],
+            &["invalid api-key"],
+            &["invalid x-api-key"],
+            &["no auth credentials"],
+            &["api key expired"],
+            &["security token"],
+            &["signature expired"],
+            &["signature we calculated"],
+            &["unregistered callers"],
+            &["missing authentication"],
+        ],
+    ),
+    (
+        FailureKind::NotFound,
+        &[
+            &["model identifier is invalid"],
+            &["requested model", "does not exist"],
+            &["model", "does not exist or"],
+            &["model not found"],
+            &["model '", "' not found"],
+            &["model", "is not supported. supported models"],
+        ],
+    ),
+];
+
+/// What an error means that came with this status, or with none that says so.
+pub(super) fn of(status: Option<u16>, said: &Said<'_>) -> FailureKind {
+    let by_label = said.labels.iter().find_map(|label| by_label(label));
+    match by_label {
+        // Who has no key is told that it is not permitted (Google).
+        Some(FailureKind::Permission) | None => {}
+        Some(kind) => return kind,
+    }
+    let message = said.message.to_lowercase();
+    by_words(status, &message).or(by_label).or_else(|| status.map(by_status)).unwrap_or_else(|| vaguely(said))
+}
+
+/// The status that SDKs raise their exception for this kind by. A status that fits the kind stays.
+pub(super) fn status(kind: FailureKind, stated: Option<u16>) -> u16 {
+    let status = stated.unwrap_or(0);
+    let (fits, usual): (&[u16], u16) = match kind {
+        FailureKind::Invalid => return if (400..500).contains(&status) { status } else { 400 },
+        FailureKind::Server => return if status >= 500 { status } else { 500 },
+        FailureKind::ContextLength => (&[400, 413, 422], 400),
+        FailureKind::ContentPolicy => (&[400, 403, 422, 451], 400),
+        FailureKind::Auth => (&[401], 401),
+        FailureKind::Permission => (&[403], 403),
+        FailureKind::NotFound => (&[404], 404),
+        FailureKind::TooLarge => (&[413], 413),
+        FailureKind::RateLimit => (&[429], 429),
+        FailureKind::Quota => (&[400, 402, 403, 429], 429),
+        FailureKind::Overloaded => (&[503, 529], 503),
+        FailureKind::Timeout => (&[408, 504, 524], 504),
+    };
+    if fits.contains(&status) { status } else { usual }
+}
+
+/// What a status means by itself.
+pub(super) fn by_status(status: u16) -> FailureKind {
+    match status {
+        401 | 407 => FailureKind::Auth,
+        402 => FailureKind::Quota,
+        403 => FailureKind::Permission,
+        404 => FailureKind::NotFound,
+        413 => FailureKind::TooLarge,
+        429 => FailureKind::RateLimit,
+        408 | 504 | 524 => FailureKind::Timeout,
+        503 | 529 => FailureKind::Overloaded,
+        500.. => FailureKind::Server,
+        _ => FailureKind::Invalid,
+    }
+}
+
+fn by_label(label: &str) -> Option<FailureKind> {
+    let is = |known: &&str| label.eq_ignore_ascii_case(known);
+    LABELS.iter().find(|(_, labels)| labels.iter().any(is)).map(|(kind, _)| *kind)
+}
+
+/// What a message means, if it may mean that with this status: a rate limit's message may well speak of tokens.
+fn by_words(status: Option<u16>, message: &str) -> Option<FailureKind> {
+    let says = |row: &&[&str]| row.iter().all(|words| message.contains(words));
+    let may = |kind: FailureKind| match (kind, status) {
+        (_, None) | (FailureKind::Quota, _) => true,
+        (FailureKind::Auth, Some(status)) => matches!(status, 400 | 401 | 403),
+        (FailureKind::NotFound, Some(status)) => matches!(status, 400 | 404 | 422),
+        (_, Some(status)) => matches!(status, 400 | 403 | 404 | 413 | 422 | 500),
+    };
+    PHRASES.iter().find(|(kind, rows)| may(*kind) && rows.iter().any(says)).map(|(kind, _)| *kind)
+}
+
+/// What is left without a status: labels that say only whose fault it is.
+fn vaguely(said: &Said<'_>) -> FailureKind {
+    let client = |label: &&str| {
+        let label = label.to_ascii_lowercase();
+        label.starts_with("invalid") || label.starts_with("badrequest") || label == "validationexception"
+    };
+    if said.labels.iter().any(client) { FailureKind::Invalid } else { FailureKind::Server }
+}
