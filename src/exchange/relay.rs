@@ -124,10 +124,10 @@ async fn send<C: Client, D: Dial, N: Connection>(
         streaming: wire.is_some(),
         served_by,
     });
-    let shaped = match on_response(client, x, &response, &mut source, &mut tape).await {
-        Ok(()) if wire.is_none() => whole::on_event(client, x, &response, &mut source, &mut tape).await,
-        shaped => shaped,
-    };
+    let mut shaped = on_response(client, x, &response, &mut source, &mut tape).await;
+    if shaped.is_ok() && wire.is_none() {
+        shaped = whole::on_event(client, x, &response, &mut source, &mut tape).await;
+    }
     if let Err(error) = shaped {
         source.release(false).await;
         return Err(error);
@@ -257,8 +257,7 @@ async fn send_whole<C: Client>(client: &mut C, x: &mut Exchange, bytes: Bytes, e
     if end {
         return Ok(());
     }
-    x.sent.bytes += bytes.len() as u64;
-    client.send_body(bytes).await?;
+    write(client, x, bytes).await?;
     client.end_body(None).await
 }
 
