@@ -1,6 +1,9 @@
 //! Sends the response to the client: the head, then the body as it comes, through the hooks, recorded on the side.
 
 pub mod events;
+
+mod settle;
+
 mod whole;
 
 use std::future::Future;
@@ -16,8 +19,8 @@ use super::decision::Answer;
 use super::heads::{self, Framing};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
-use super::{CacheVerdict, End, Exchange, Reason, fail, receive};
-use crate::cache::{Entry, Recorder, Recording, Refusal};
+use super::{CacheVerdict, End, Exchange, fail, receive};
+use crate::cache::{Entry, Recorder, Recording};
 use crate::dialect::Dialect;
 use crate::dialect::meter::Meter;
 use crate::error::{Error, Kind};
@@ -125,10 +128,10 @@ async fn send<C: Client, D: Dial, N: Connection>(
         streaming: wire.is_some(),
         served_by,
     });
-    let shaped = match on_response(client, x, &response, &mut source, &mut tape).await {
-        Ok(()) if wire.is_none() => whole::on_event(client, x, &response, &mut source, &mut tape).await,
-        shaped => shaped,
-    };
+    let mut shaped = on_response(client, x, &response, &mut source, &mut tape).await;
+    if shaped.is_ok() && wire.is_none() {
+        shaped = whole::on_event(client, x, &response, &mut source, &mut tape).await;
+    }
     if let Err(error) = shaped {
         source.release(false).await;
         return Err(error);
@@ -151,7 +154,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
             None => pump(client, x, &mut source, events, &mut tape).await,
         },
     };
-    settle(gate, client, x, &mut source, tape, result, bodied).await
+    settle::settle(gate, client, x, &mut source, tape, result, bodied).await
 }
 
 /// Runs `on_response`, reading the body when it asks for it.
@@ -352,44 +355,6 @@ async fn broken<C: Client>(
     Err(error)
 }
 
-/// Gives the connection back, stores what may be stored, and says how the exchange ended.
-async fn settle<C: Client, D: Dial, N: Connection>(
-    gate: &Gate<D>,
-    client: &mut C,
-    x: &mut Exchange,
-    source: &mut Source<N>,
-    tape: Option<Recorder>,
-    result: Result<(), Error>,
-    bodied: bool,
-) -> Result<End, Error> {
-    if let Some(interpreter) = source.take_interpreter() {
-        x.translated = Some(attempt::heard(x, *interpreter));
-    }
-    if let Some(meter) = x.meter.take() {
-        let asked = heads::content_length(&x.request.lock().head.headers);
-        x.used = meter.usage(asked);
-    }
-    let clean = result.is_ok() && (source.done() || !bodied);
-    source.release(clean).await;
-    match result {
-        Ok(()) => {
-            x.sent.reason = Some(Reason::Done);
-            remember(gate, x);
-            store(gate, x, tape);
-            Ok(End::Answered)
-        }
-        Err(error) => {
-            if tape.is_some() {
-                x.cache.verdict = CacheVerdict::Miss(Refusal::Incomplete.as_str());
-            }
-            x.sent.reason = Some(fail::reason(&error));
-            x.sent.error = Some(error);
-            client.break_off().await;
-            Ok(End::Broken)
-        }
-    }
-}
-
 /// Counts the tokens of an answer that was not translated, whether it is compressed or not.
 fn meter(x: &Exchange, head: &ResponseHead, wire: Option<Wire>) -> Option<Meter> {
     let dialect = x.dialect.filter(|_| x.translated.is_none() && head.status.is_success())?;
@@ -397,22 +362,4 @@ fn meter(x: &Exchange, head: &ResponseHead, wire: Option<Wire>) -> Option<Meter>
     let coding = said("content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity"));
     let wire = wire.or_else(|| Wire::of(said("content-type")?));
     Meter::new(dialect, wire, coding)
-}
-
-/// Keeps the sealed thoughts of an answer whose client cannot carry them.
-fn remember<D: Dial>(gate: &Gate<D>, x: &mut Exchange) {
-    if let (Some(translated), Some(client)) = (&mut x.translated, x.dialect) {
-        gate.keep.put(&translated.holder, client, std::mem::take(&mut translated.told.answer));
-    }
-}
-
-/// Puts a response that was sent to its clean end into the cache, if it may be there.
-fn store<D: Dial>(gate: &Gate<D>, x: &mut Exchange, tape: Option<Recorder>) {
-    let (Some(tape), Some(key)) = (tape, x.cache.key.clone()) else {
-        return;
-    };
-    x.cache.verdict = match gate.cache.finish(tape, true, key) {
-        Ok(()) => CacheVerdict::Stored,
-        Err(refusal) => CacheVerdict::Miss(refusal.as_str()),
-    };
 }

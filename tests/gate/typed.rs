@@ -330,6 +330,29 @@ fn an_answer_larger_than_the_limit_never_passes_hooks_unseen() {
 }
 
 #[test]
+fn a_translated_answer_is_shown_in_the_dialect_of_its_client() {
+    let upstream = Service::start(|heard, stream| {
+        let streamed = heard.json()["stream"] == true;
+        let pieces = CHAT.stream.as_bytes().chunks(41);
+        say(stream, if streamed { chunked(SSE, pieces) } else { whole(CHAT.whole) })
+    });
+    let settings =
+        format!("[upstreams.up]\ndialect = \"openai\"\nurl = \"{}\"\n[[policies]]\nfile = \"p.lua\"\n", upstream.url());
+    let gate = Bundled::serve(&[("tidegate.toml", &settings), ("p.lua", TYPED)]);
+    for streamed in [true, false] {
+        let ask =
+            json!({"model": "m", "max_tokens": 9, "stream": streamed, "messages": [{"role": "user", "content": "x"}]});
+        let mut talk = gate.talk();
+        let said = talk.post("/v1/messages", &[], &ask.to_string());
+        assert_eq!(said.status, 200, "{}", said.text());
+        assert!(said.text().contains("******") && !said.text().contains("secret"), "{}", said.text());
+        let told = talk.get("/told", &[]).json();
+        assert_eq!((&told["text"], &told["args"]), (&json!("the ****** cove"), &json!("{\"town\":1.0}")), "{told}");
+        assert_eq!((&told["usage"], &told["stop"]), (&json!("20/5/25"), &json!("tool")), "{told}");
+    }
+}
+
+#[test]
 fn stored_answers_are_stored_as_they_came_and_shown_again() {
     let upstream = speaking();
     let lua = r#"return policy { api = 1,

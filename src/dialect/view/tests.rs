@@ -338,6 +338,17 @@ fn what_is_left_out_leaves_a_valid_answer() {
 }
 
 #[test]
+fn absurd_counts_are_no_overflow() {
+    let most = u64::MAX;
+    let usage = format!(
+        r#"{{"type":"message_delta","usage":{{"input_tokens":{most},"cache_read_input_tokens":{most},"output_tokens":1}}}}"#
+    );
+    assert_eq!(seen(Dialect::Anthropic, &usage), [format!("usage usage={most}/1/{most}/-/-/{most}")]);
+    let negative = r#"{"choices":[],"usage":{"prompt_tokens":-1,"completion_tokens":1e3}}"#;
+    assert_eq!(seen(Dialect::OpenAiChat, negative), ["raw"]);
+}
+
+#[test]
 fn a_later_event_is_completed_by_earlier_ones() {
     let mut memory = Memory::default();
     let mut next = |dialect, text: &str| {

@@ -50,7 +50,7 @@ pub(super) fn anthropic(doc: &mut Doc, holder: NodeId) -> Option<Usage> {
     let cache_read = walk::number(doc, node, "cache_read_input_tokens");
     let cache_write = walk::number(doc, node, "cache_creation_input_tokens");
     let input = walk::number(doc, node, "input_tokens");
-    let input = input.map(|input| input + cache_read.unwrap_or_default() + cache_write.unwrap_or_default());
+    let input = sum(sum(input, cache_read), cache_write).filter(|_| input.is_some());
     let output = walk::number(doc, node, "output_tokens");
     let details = walk::object(doc, node, "output_tokens_details");
     let reasoning = details.and_then(|details| walk::number(doc, details, "thinking_tokens"));
@@ -69,13 +69,17 @@ pub(super) fn gemini(doc: &mut Doc, root: NodeId) -> Option<Usage> {
     let node = walk::object(doc, root, "usageMetadata")?;
     let mut figure = |key| walk::number(doc, node, key);
     let reasoning = figure("thoughtsTokenCount");
-    let sum = |one: Option<u64>, more: Option<u64>| one.map_or(more, |one| Some(one + more.unwrap_or_default()));
     let prompt = figure("promptTokenCount");
     let input = sum(prompt, figure("toolUsePromptTokenCount"));
     let output = sum(figure("candidatesTokenCount"), reasoning);
     let cache_read = figure("cachedContentTokenCount");
     let total = figure("totalTokenCount");
     Usage { input, output, cache_read, cache_write: None, reasoning, total }.told()
+}
+
+/// The sum of what is there.
+fn sum(one: Option<u64>, more: Option<u64>) -> Option<u64> {
+    one.map_or(more, |one| Some(one.saturating_add(more.unwrap_or_default())))
 }
 
 fn either(doc: &mut Doc, node: NodeId, keys: [&str; 2]) -> Option<u64> {
@@ -91,7 +95,7 @@ impl Usage {
     }
 
     fn summed(mut self) -> Self {
-        self.total = self.total.or_else(|| Some(self.input? + self.output?));
+        self.total = self.total.or_else(|| Some(self.input?.saturating_add(self.output?)));
         self
     }
 

@@ -28,6 +28,12 @@ enum Spot<'p> {
     Args(Args),
 }
 
+/// Why a text cannot be set.
+enum Unfit {
+    Json(JsonError),
+    Args(&'static str),
+}
+
 // === impl Slot ===
 
 impl Slot {
@@ -63,11 +69,7 @@ impl Spot<'_> {
     }
 }
 
-/// Why a text cannot be set.
-enum Unfit {
-    Json(JsonError),
-    Args(&'static str),
-}
+// === impl Unfit ===
 
 impl From<JsonError> for Unfit {
     fn from(error: JsonError) -> Self {
