@@ -27,7 +27,7 @@ pub(super) async fn hear<C: Client, N: Connection>(
     match hearing {
         Hearing::Chat(mut interpreter) if status.is_success() && wire.is_some() && interpreter.streams() => {
             let decoder = decoder(x, &response)?;
-            translate::reword(&mut response.head, interpreter.content_type())?;
+            translate::reword(&mut response.head, interpreter.content_type(), None)?;
             interpreter.begin(wire.unwrap_or(Wire::Sse), decoder);
             let told = Told { losses: interpreter.told.losses.clone(), ..Told::default() };
             x.translated = Some(translate::translated(x, told));
@@ -64,7 +64,10 @@ async fn whole<C: Client, N: Connection>(
     }
     let (status, body) = match hearing.whole(dialect, &body, wire) {
         Ok(body) => (StatusCode::OK.as_u16(), body),
-        Err(failure) => translate::refused(dialect, &failure, &x.id),
+        Err(failure) => {
+            response.status = failure.status;
+            translate::refused(dialect, &failure, &x.id)
+        }
     };
     let content_type = if status == StatusCode::OK.as_u16() { hearing.content_type() } else { "application/json" };
     x.translated = Some(hearing.into_translated(x));
@@ -96,7 +99,7 @@ fn answered<N: Connection>(
 ) -> Result<Committed<N>, Error> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     let _ = response.head.set_status(status);
-    translate::reword(&mut response.head, content_type)?;
+    translate::reword(&mut response.head, content_type, Some(body.len()))?;
     response.source = Source::Whole(Some(body));
     Ok(response)
 }
