@@ -249,7 +249,7 @@ fn with_the_shipped_policies_answers_are_identical_and_clients_are_known() {
     let upstream = replaying(&all);
     let url = upstream.url();
     let settings = format!(
-        "[upstreams.openai]\ndefault = true\nurl = \"{url}\"\n[upstreams.anthropic]\nurl = \"{url}\"\n[upstreams.local]\nurl = \"{url}\"\n\
+        "[upstreams.openai]\ndefault = true\nurl = \"{url}\"\n[upstreams.anthropic]\nurl = \"{url}\"\n[upstreams.local]\nurl = \"{url}\"\n[upstreams.gemini]\nurl = \"{url}\"\n\
          [[policies]]\nfile = \"show.lua\"\n[[policies]]\nfile = \"identify.lua\"\n[[policies]]\nfile = \"route.lua\"\nparams.fallback = \"openai\"\n\
          [[policies]]\nfile = \"cache.lua\"\nparams.ttl = 300\n[[policies]]\nfile = \"failover.lua\"\nparams.attempts = 1\n"
     );
