@@ -15,6 +15,7 @@ pub mod id;
 pub mod interpreter;
 pub mod keep;
 pub mod loss;
+pub mod meter;
 pub mod ollama;
 pub mod openai_chat;
 pub mod openai_completions;
@@ -22,6 +23,7 @@ pub mod openai_responses;
 pub mod read;
 pub mod seal;
 pub mod servers;
+pub mod view;
 pub mod way;
 
 pub use error::{error_body, error_events};

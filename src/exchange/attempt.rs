@@ -48,6 +48,8 @@ const REFUSAL_TIME: Duration = Duration::from_secs(2);
 pub struct Committed<N: Connection> {
     /// Its head.
     pub head: ResponseHead,
+    /// The status as the endpoint gave it: in another dialect it may be told by another.
+    pub status: u16,
     /// Its body.
     pub source: Source<N>,
     /// The upstream it came from.
@@ -135,7 +137,7 @@ async fn once<C: Client, D: Dial>(
     let started = Instant::now();
     let result = send::attempt(gate, client, x, &next.planned, &next.upstream, &next.endpoint, replay).await;
     let (status, error) = match &result {
-        Ok(response) => (Some(response.head.status.as_u16()), response.early_error.clone()),
+        Ok(response) => (Some(response.status), response.early_error.clone()),
         Err(error) => (None, Some(error.clone())),
     };
     x.attempts.push(AttemptRecord {
@@ -171,7 +173,7 @@ fn judge<D: Dial>(
         return None;
     }
     let retry_after = match ended {
-        Ended::Response(response) if matches!(response.head.status.as_u16(), 429 | 503 | 529) => {
+        Ended::Response(response) if matches!(response.status, 429 | 503 | 529) => {
             retry_after::of(&response.head.headers, gate.clock.wall())
         }
         _ => None,

@@ -32,5 +32,6 @@ mod tls;
 mod traffic;
 mod translate;
 mod traps;
+mod typed;
 mod upgrade;
 mod upload;
