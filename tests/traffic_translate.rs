@@ -164,7 +164,7 @@ fn heard<'a>(one: &Recorded, client: (Dialect, &str), pieces: impl IntoIterator<
     let chat = Chat { stream: true, stream_usage: true, ..Chat::default() };
     let mut interpreter =
         Interpreter::new(client.0, one.dialect, client.1, Habits::OPENAI, chat, "exchange", 7).unwrap();
-    interpreter.begin(one.wire.unwrap());
+    interpreter.begin(one.wire.unwrap(), None);
     let mut out = Vec::new();
     for piece in pieces {
         out.extend_from_slice(&interpreter.pass(piece.to_vec().into()).unwrap());

@@ -93,7 +93,7 @@ fn an_attempt_that_loses_may_give_way_to_one_that_does_not() {
 fn on_log_is_told_of_losses_and_usage() {
     let upstream = told(Up::Anthropic);
     let lua = r#"return policy { api = 1,
-      on_log = function(exchange) store:set("seen", json.encode({ losses = exchange.losses, usage = exchange.usage })) end,
+      on_log = function(exchange) if #exchange.attempts > 0 then store:set("seen", json.encode({ losses = exchange.losses, usage = exchange.usage })) end end,
       on_request = function(req) if req.path == "/seen" then return respond { status = 200, text = store:get("seen") or "" } end end }"#;
     let gate = gate_with("anthropic", &upstream, lua);
     assert_eq!(gate.talk().post(CHAT, &[], LOSSY).status, 200);
