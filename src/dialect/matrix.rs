@@ -74,7 +74,7 @@ pub enum Verdict {
     Carried,
     /// The gate keeps it and puts it back when the conversation goes on.
     Kept,
-    /// Something near arrives, and the loss is told.
+    /// Something near arrives, or most of it, and the loss is told.
     Approximated,
     /// The other dialect demands what was not said: the gate makes it up, and tells.
     Invented,
@@ -163,7 +163,7 @@ impl Verdict {
             Self::Same => "one dialect, passes untouched",
             Self::Carried => "arrives",
             Self::Kept => "the gate keeps it for the next turn",
-            Self::Approximated => "something near arrives",
+            Self::Approximated => "most of it or something near arrives",
             Self::Invented => "made up, because it is demanded",
             Self::Dropped => "does not arrive",
             Self::Absent => "not in the dialect that it would come from",
@@ -171,12 +171,13 @@ impl Verdict {
         }
     }
 
-    /// The worst of what was told; without losses, whether the feature was found on the other side.
+    /// The worst of what was told; without losses, whether the feature was found on the other side. What is found there
+    /// although something of it was dropped is near.
     fn of(losses: &Losses, found: bool) -> Self {
         let has = |verdict| losses.iter().any(|loss| loss.verdict == verdict);
         match () {
-            () if has(loss::Verdict::Dropped) => Self::Dropped,
-            () if has(loss::Verdict::Approximated) => Self::Approximated,
+            () if has(loss::Verdict::Dropped) && !found => Self::Dropped,
+            () if has(loss::Verdict::Dropped) || has(loss::Verdict::Approximated) => Self::Approximated,
             () if has(loss::Verdict::Invented) => Self::Invented,
             () if found => Self::Carried,
             () => Self::Lost,

@@ -42,12 +42,13 @@ fn cell(feature: &Feature, client: &Side, upstream: &Side, stream: bool) -> Outc
     };
     let losses = got.told.losses.without(&usual.told.losses);
     let mut reasons: Vec<String> = losses.iter().map(ToString::to_string).collect();
-    let mut verdict = Verdict::of(&losses, feature.is_in(&got.answer, client));
+    let found = feature.is_in(&got.answer, client);
+    let mut verdict = Verdict::of(&losses, found);
     if verdict == Verdict::Lost {
         reasons.push(format!("not in {}", got.answer));
     }
     if verdict != Verdict::Carried && kept(client, upstream, got) {
-        verdict = Verdict::Kept;
+        verdict = if found { Verdict::Carried } else { Verdict::Kept };
     }
     (verdict, reasons)
 }

@@ -24,7 +24,7 @@ pub(super) fn merge(body: &mut Value, patch: &Value) {
 }
 
 /// Whether a body holds all of a pattern: objects may have more fields, lists more elements between. A text may also be
-/// the one text part of a list. Null stands for nothing.
+/// the one text part of a list. Null stands for nothing, and so does the empty text that a stream begins with.
 pub(super) fn holds(body: &Value, pattern: &Value) -> bool {
     match (body, pattern) {
         (Value::Object(fields), Value::Object(wanted)) => {
@@ -37,6 +37,7 @@ pub(super) fn holds(body: &Value, pattern: &Value) -> bool {
         (Value::Array(list), Value::String(wanted)) => {
             list.iter().any(|part| part.get("text").and_then(Value::as_str) == Some(wanted))
         }
+        (Value::String(text), Value::Null) => text.is_empty(),
         (Value::Number(number), Value::Number(wanted)) => number.as_f64() == wanted.as_f64(),
         _ => body == pattern,
     }
@@ -45,9 +46,18 @@ pub(super) fn holds(body: &Value, pattern: &Value) -> bool {
 fn field(fields: &Map<String, Value>, name: &str, wanted: &Value) -> bool {
     let value = fields.get(name).filter(|value| !value.is_null());
     match value {
-        None => wanted.is_null(),
+        None => nothing(wanted),
         Some(value) if IDS.contains(&name) => value.as_str().is_some_and(|id| !id.is_empty()),
         Some(value) => holds(value, wanted),
+    }
+}
+
+/// Whether a pattern wants nothing but that nothing is there.
+fn nothing(pattern: &Value) -> bool {
+    match pattern {
+        Value::Null => true,
+        Value::Object(fields) => fields.values().all(nothing),
+        _ => false,
     }
 }
 
@@ -65,7 +75,7 @@ mod tests {
             json!({"n": 1}),
             json!({"list": [{"a": 1}, {"a": 2}]}),
             json!({"list": "Hi"}),
-            json!({"gone": null, "never": null}),
+            json!({"gone": null, "never": null, "nor": {"this": null}}),
         ] {
             assert!(holds(&body, &there), "{there}");
         }

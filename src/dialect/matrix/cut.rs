@@ -90,9 +90,7 @@ fn anthropic(answer: &Value) -> Vec<Value> {
         events.push(json!({"type": "content_block_stop", "index": index}));
     }
     let delta = json!({"stop_reason": answer["stop_reason"], "stop_sequence": answer["stop_sequence"]});
-    events.push(
-        json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": answer["usage"]["output_tokens"]}}),
-    );
+    events.push(json!({"type": "message_delta", "delta": delta, "usage": answer["usage"]}));
     events.push(json!({"type": "message_stop"}));
     events
 }

@@ -54,7 +54,7 @@ pub(super) struct Feature {
     pub tool: bool,
     /// What makes a plain request or answer use it (a merge patch, RFC 7396), by dialect.
     pub asks: BTreeMap<String, Value>,
-    /// What the other side then holds, by dialect, where that is not the same.
+    /// What the other side then holds, by dialect, where that is not the same; in a list, one of these.
     #[serde(default)]
     pub finds: BTreeMap<String, Value>,
 }
@@ -124,7 +124,10 @@ impl Side {
 impl Feature {
     /// Whether a body of this dialect holds the feature.
     pub(super) fn is_in(&self, body: &Value, side: &Side) -> bool {
-        let pattern = self.finds.get(&side.name).or_else(|| self.asks.get(&side.name));
-        pattern.is_some_and(|pattern| body::holds(body, pattern))
+        match self.finds.get(&side.name).or_else(|| self.asks.get(&side.name)) {
+            Some(Value::Array(any)) => any.iter().any(|pattern| body::holds(body, pattern)),
+            Some(pattern) => body::holds(body, pattern),
+            None => false,
+        }
     }
 }

@@ -61,15 +61,17 @@ impl Matrix {
     fn pair(&self) -> String {
         let wide = self.rows.iter().map(|row| row.feature.chars().count()).max().unwrap_or_default();
         let mut text = String::new();
-        let mut last = None;
-        for (row, cell) in self.rows.iter().filter_map(|row| Some((row, row.cells.first()?))) {
-            if last.replace(row.way) != Some(row.way) {
-                let gap = if text.is_empty() { "" } else { "\n" };
-                let _ = writeln!(text, "{gap}{}: {} to {}", title(row.way), cell.client, cell.upstream);
-            }
-            let _ = writeln!(text, "  {:wide$}  {}", row.feature, cell.verdict.as_str());
-            for reason in &cell.reasons {
-                let _ = writeln!(text, "    {reason}");
+        for way in [Way::Request, Way::Answer, Way::Stream] {
+            let of_way = self.rows.iter().filter(|row| row.way == way);
+            for (at, (row, cell)) in of_way.filter_map(|row| Some((row, row.cells.first()?))).enumerate() {
+                if at == 0 {
+                    let gap = if text.is_empty() { "" } else { "\n" };
+                    let _ = writeln!(text, "{gap}{}: {} to {}", title(way), cell.client, cell.upstream);
+                }
+                let _ = writeln!(text, "  {:wide$}  {}", row.feature, cell.verdict.as_str());
+                for reason in &cell.reasons {
+                    let _ = writeln!(text, "    {reason}");
+                }
             }
         }
         text
