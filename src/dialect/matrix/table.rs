@@ -41,16 +41,16 @@ impl Matrix {
         text
     }
 
-    /// The same in Markdown.
+    /// The same in Markdown; features that fare alike share a line.
     pub fn markdown(&self) -> String {
         let clients = self.clients();
         let mut text = format!("Each cell has a sign for each upstream: {}.\n{}.\n", self.upstreams(), legend("`"));
         let mut last = None;
-        for line in self.lines() {
+        for line in alike(self.lines()) {
             let part = part(line.way);
             if last.replace(part) != Some(part) {
-                let _ =
-                    writeln!(text, "\n| {part} | {} |\n| ---{} |", clients.join(" | "), " | ---".repeat(clients.len()));
+                let (heads, rule) = (clients.join(" | "), " | ---".repeat(clients.len()));
+                let _ = writeln!(text, "\n| {part} | {heads} |\n| ---{rule} |");
             }
             let _ = writeln!(text, "| {} | `{}` |", line.feature, line.signs.join("` | `"));
         }
@@ -120,6 +120,19 @@ impl Matrix {
 fn signs(row: &Row) -> Vec<String> {
     let by_client = row.cells.chunk_by(|one, other| one.client == other.client);
     by_client.map(|cells| cells.iter().map(|cell| cell.verdict.sign()).collect()).collect()
+}
+
+/// Lines of which those with the same signs are one.
+fn alike(lines: Vec<Line>) -> Vec<Line> {
+    let mut together: Vec<Line> = Vec::new();
+    for line in lines {
+        let same = |other: &&mut Line| part(other.way) == part(line.way) && other.signs == line.signs;
+        match together.iter_mut().find(same) {
+            Some(other) => other.feature.extend([", ", &line.feature]),
+            None => together.push(line),
+        }
+    }
+    together
 }
 
 /// What the signs mean.
