@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::play::PlayedCall;
 use super::{Page, time};
+use crate::dialect::event::Usage;
 use crate::exchange::CacheVerdict;
 use crate::exchange::decision::{Place, PlannedAttempt, Scope};
 
@@ -34,6 +35,12 @@ pub(super) fn after(page: &mut Page<'_>, call: &PlayedCall) {
         Some(error) => page.line(&format!("ended: {reason} ({}: {error})", error.kind().as_str())),
         None => page.line(&format!("ended: {reason}")),
     }
+    for loss in &call.losses {
+        page.line(&format!("loss: {loss}"));
+    }
+    if let Some(usage) = &call.usage {
+        page.line(&format!("usage: {}", tokens(usage)));
+    }
     for line in &call.heard.lines {
         let mut text = format!("log: {} {}: {}", line.level.as_str(), line.policy, line.message);
         if !line.fields.is_empty() {
@@ -49,6 +56,18 @@ pub(super) fn after(page: &mut Page<'_>, call: &PlayedCall) {
         };
         page.line(&format!("failed: {} of {}: {}{place}", report.hook, report.policy, report.message));
     }
+}
+
+/// Tokens used: what was read and written, and how much of it came cheaper or was not shown.
+fn tokens(usage: &Usage) -> String {
+    let parts = |parts: [(Option<u64>, &str); 2]| {
+        let said: Vec<String> = parts.iter().filter_map(|(count, of)| Some(format!("{} {of}", (*count)?))).collect();
+        if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }
+    };
+    let read = parts([(usage.cache_read, "from a cache"), (usage.cache_write, "into a cache")]);
+    let written = parts([(usage.reasoning, "of thoughts"), (None, "")]);
+    let estimated = if usage.estimated { ", estimated" } else { "" };
+    format!("{} tokens read{read}, {} written{written}{estimated}", usage.input, usage.output)
 }
 
 /// What `failover` said after an attempt; empty when it was not asked.
