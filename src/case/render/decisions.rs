@@ -14,6 +14,9 @@ const LONGEST_PART: usize = 160;
 /// The part of a cache key that changes whenever a policy does: a snapshot says what a change does, not that it was made.
 const FINGERPRINT: &str = "gate.policies";
 
+/// The part of a cache key that holds the request's path and query.
+const PATH: &str = "gate.path";
+
 /// The hook whose answers stand with the attempts that it judged.
 const FAILOVER: &str = "failover";
 
@@ -162,6 +165,8 @@ fn cache(page: &mut Page<'_>, call: &PlayedCall) {
     for (name, value) in key.parts().iter().filter(|(name, _)| name != FINGERPRINT) {
         let end = value.floor_char_boundary(LONGEST_PART);
         let shown = value.get(..end).unwrap_or_default();
+        let shown =
+            if name == PATH { format!("\"{}\"", page.mask.target(shown.trim_matches('"'))) } else { shown.to_owned() };
         let more = if end < value.len() { "\u{2026}" } else { "" };
         page.indented(&format!("{name} = {shown}{more}"));
     }
