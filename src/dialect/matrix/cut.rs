@@ -1,6 +1,8 @@
 //! Cuts a whole answer into the stream that an upstream of its dialect would send, by each maker's description of its
 //! streams and without any codec of the gate's: the codecs are what is tried.
 
+use std::fmt::Write;
+
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
@@ -14,7 +16,7 @@ pub(super) fn cut(dialect: Option<Dialect>, answer: &Value) -> (Wire, Bytes) {
         Some(Dialect::OpenAiResponses) => (Wire::Sse, sse(&responses(answer), false)),
         Some(Dialect::Anthropic) => (Wire::Sse, sse(&anthropic(answer), false)),
         Some(Dialect::Gemini) => (Wire::Sse, sse(&gemini(answer), false)),
-        _ => (Wire::Ndjson, Bytes::from(ollama(answer).iter().map(|line| format!("{line}\n")).collect::<String>())),
+        _ => (Wire::Ndjson, lines(&ollama(answer))),
     }
 }
 
@@ -24,10 +26,18 @@ fn sse(events: &[Value], done: bool) -> Bytes {
         if let Some(kind) = event.get("type").and_then(Value::as_str) {
             text.extend(["event: ", kind, "\n"]);
         }
-        text.push_str(&format!("data: {event}\n\n"));
+        let _ = write!(text, "data: {event}\n\n");
     }
     if done {
         text.push_str("data: [DONE]\n\n");
+    }
+    Bytes::from(text)
+}
+
+fn lines(events: &[Value]) -> Bytes {
+    let mut text = String::new();
+    for event in events {
+        let _ = writeln!(text, "{event}");
     }
     Bytes::from(text)
 }

@@ -59,13 +59,24 @@ fn add(whole: &mut Value, name: &str, piece: &Value) {
     }
 }
 
+/// The field of an object, made if it is not there; `None` when the value is no object.
+fn field<'a>(value: &'a mut Value, name: &str) -> Option<&'a mut Value> {
+    value.as_object_mut().map(|fields| fields.entry(name).or_insert(Value::Null))
+}
+
+/// The elements of a list, by its name.
+fn each<'a>(value: &'a mut Value, name: &str) -> impl Iterator<Item = &'a mut Map<String, Value>> {
+    let list = value.get_mut(name).and_then(Value::as_array_mut);
+    list.into_iter().flatten().filter_map(Value::as_object_mut)
+}
+
 fn chat(events: &[Value]) -> Value {
     let mut whole = json!({"choices": []});
     for event in events {
         let mut event = event.clone();
-        for choice in event["choices"].as_array_mut().into_iter().flatten() {
-            if let Some(delta) = choice.as_object_mut().and_then(|fields| fields.shift_remove("delta")) {
-                choice["message"] = delta;
+        for choice in each(&mut event, "choices") {
+            if let Some(delta) = choice.shift_remove("delta") {
+                choice.insert("message".to_owned(), delta);
             }
         }
         add(&mut whole, "", &event);
@@ -74,7 +85,7 @@ fn chat(events: &[Value]) -> Value {
 }
 
 fn ollama(events: &[Value]) -> Value {
-    let mut whole = Value::Object(Map::new());
+    let mut whole = json!({});
     for event in events {
         add(&mut whole, "", event);
     }
@@ -85,8 +96,8 @@ fn gemini(events: &[Value]) -> Value {
     let mut whole = json!({"candidates": []});
     for event in events {
         let mut event = event.clone();
-        for candidate in event["candidates"].as_array_mut().into_iter().flatten() {
-            candidate["index"] = candidate.get("index").cloned().unwrap_or(json!(0));
+        for candidate in each(&mut event, "candidates") {
+            candidate.entry("index").or_insert(json!(0));
         }
         add(&mut whole, "", &event);
     }
@@ -94,37 +105,47 @@ fn gemini(events: &[Value]) -> Value {
 }
 
 fn anthropic(events: &[Value]) -> Value {
-    let mut whole = Value::Null;
+    let mut whole = json!({});
     let mut arguments = String::new();
     for event in events {
-        match event["type"].as_str().unwrap_or_default() {
-            "message_start" => whole = event["message"].clone(),
+        let kind = event["type"].as_str().unwrap_or_default();
+        match kind {
+            "message_start" => add(&mut whole, "", &event["message"]),
             "content_block_start" => {
                 arguments.clear();
-                add(&mut whole["content"], "", &json!([event["content_block"]]));
+                if let Some(content) = field(&mut whole, "content") {
+                    add(content, "", &json!([event["content_block"]]));
+                }
             }
             "content_block_delta" => {
-                let delta = &event["delta"];
-                arguments.push_str(delta["partial_json"].as_str().unwrap_or_default());
-                let block = whole["content"].as_array_mut().and_then(|blocks| blocks.last_mut());
-                if let Some(block) = block {
-                    let cited = delta.get("citation").map(|it| json!([it]));
-                    let piece = json!({"text": delta["text"], "thinking": delta["thinking"], "signature": delta["signature"], "citations": cited});
-                    add(block, "", &piece);
+                arguments.push_str(event["delta"]["partial_json"].as_str().unwrap_or_default());
+                if let Some(block) = last_block(&mut whole) {
+                    add(block, "", &delta(&event["delta"]));
                 }
             }
             "content_block_stop" if !arguments.is_empty() => {
-                let block = whole["content"].as_array_mut().and_then(|blocks| blocks.last_mut());
-                if let Some(block) = block {
-                    block["input"] = serde_json::from_str(&arguments).unwrap_or_default();
+                if let Some(input) = last_block(&mut whole).and_then(|block| field(block, "input")) {
+                    *input = serde_json::from_str(&arguments).unwrap_or_default();
                 }
             }
             "message_delta" => {
                 add(&mut whole, "", &event["delta"]);
-                add(&mut whole["usage"], "", &event["usage"]);
+                add(&mut whole, "", &json!({"usage": event["usage"]}));
             }
             _ => {}
         }
     }
     whole
+}
+
+fn last_block(whole: &mut Value) -> Option<&mut Value> {
+    whole.get_mut("content")?.as_array_mut()?.last_mut()
+}
+
+/// What a delta adds to its block.
+fn delta(delta: &Value) -> Value {
+    let cited = delta.get("citation").map(|citation| json!([citation]));
+    json!({
+        "text": delta["text"], "thinking": delta["thinking"], "signature": delta["signature"], "citations": cited,
+    })
 }

@@ -28,7 +28,7 @@ impl Matrix {
             let part = part(line.way);
             if last.replace(part) != Some(part) {
                 let _ = write!(text, "\n{part:first$}");
-                clients.iter().for_each(|client| text.extend(["  ", client]));
+                text.extend(clients.iter().flat_map(|client| ["  ", client]));
                 text.push('\n');
             }
             let _ = write!(text, "{:first$}", line.feature);
