@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::decision::{Failover, Outcome, Place, Plan, PlannedAttempt};
@@ -48,6 +49,8 @@ const REFUSAL_TIME: Duration = Duration::from_secs(2);
 pub struct Committed<N: Connection> {
     /// Its head.
     pub head: ResponseHead,
+    /// The status that the upstream refused with, where the client's dialect has another for it.
+    pub refused: Option<StatusCode>,
     /// Its body.
     pub source: Source<N>,
     /// The upstream it came from.
@@ -137,7 +140,7 @@ async fn once<C: Client, D: Dial>(
     x.translated = None;
     let result = send::attempt(gate, client, x, &next.planned, &next.upstream, &next.endpoint, replay).await;
     let (status, error) = match &result {
-        Ok(response) => (Some(response.head.status.as_u16()), response.early_error.clone()),
+        Ok(response) => (Some(response.refused.unwrap_or(response.head.status).as_u16()), response.early_error.clone()),
         Err(error) => (None, Some(error.clone())),
     };
     x.attempts.push(AttemptRecord {

@@ -75,6 +75,7 @@ async fn refusal<N: Connection>(
         _ => None,
     };
     response.source.release(body.is_some()).await;
+    response.refused = Some(response.head.status);
     let (status, body) = hearing.refusal(dialect, response.head.status, &body.unwrap_or_default(), &x.id);
     answered(response, status, "application/json", body)
 }

@@ -71,6 +71,7 @@ pub async fn attempt<C: Client, D: Dial>(
                 }
                 let mut response = Committed {
                     head,
+                    refused: None,
                     source,
                     upstream: Arc::clone(upstream),
                     endpoint: Arc::clone(endpoint),
@@ -107,7 +108,7 @@ fn made_here<N: Connection>(
         .map_err(|error| Error::gate("an answer made here cannot be sent").with_detail(error.to_string()))?;
     translate::reword(&mut head, "application/json")?;
     let (upstream, endpoint) = (Arc::clone(upstream), Arc::clone(endpoint));
-    Ok(Committed { head, source: Source::Whole(Some(body)), upstream, endpoint, early_error: None })
+    Ok(Committed { head, refused: None, source: Source::Whole(Some(body)), upstream, endpoint, early_error: None })
 }
 
 /// Makes the fresh copy of the request that this endpoint is sent, in the dialect of its upstream, and runs
