@@ -13,6 +13,7 @@ local p = params {
     { match = "^ft:gpt%-", to = "openai" },
     { match = "^o%d", to = "openai" },
     { match = "^text%-embedding", to = "openai" },
+    { match = "^gemini", to = "gemini" },
     { match = ":", to = "local" },
   }, { doc = "Places by a Lua pattern in small letters that is found in the model; the first rule that fits decides." }),
   dialects = param.table({
@@ -20,9 +21,13 @@ local p = params {
     ["ollama.chat"] = "local",
     ["ollama.generate"] = "local",
     ollama = "local",
+    gemini = "gemini",
+    ["gemini.embed"] = "gemini",
+    ["gemini.models"] = "gemini",
+    ["gemini.count_tokens"] = "gemini",
   }, { doc = "Places for calls by dialect: those without a model, and those whose model no rule fits." }),
   paths = param.list({ { match = "^/api/hello$", to = "anthropic" } }, { doc = "Places by a Lua pattern in the path, for calls of no dialect." }),
-  upstreams = param.list({ "openai", "anthropic", "local" }, { doc = "Names that clients may write before a model, as in `local/qwen3`." }),
+  upstreams = param.list({ "openai", "anthropic", "local", "gemini" }, { doc = "Names that clients may write before a model, as in `local/qwen3`." }),
   fallback = param.string("", { doc = "The place for models that nothing fits; without it they are refused with 404." }),
 }
 

@@ -16,6 +16,7 @@ pub mod interpreter;
 pub mod keep;
 pub mod loss;
 pub mod matrix;
+pub mod meter;
 pub mod ollama;
 pub mod openai_chat;
 pub mod openai_completions;
@@ -23,6 +24,7 @@ pub mod openai_responses;
 pub mod read;
 pub mod seal;
 pub mod servers;
+pub mod view;
 pub mod way;
 
 pub use error::{error_body, error_events};

@@ -42,6 +42,7 @@ use crate::cache::Key;
 use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
+use crate::dialect::meter::Meter;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
 use crate::gate::memory::Share;
@@ -87,6 +88,10 @@ pub struct Exchange {
     pub attempts: Vec<AttemptRecord>,
     /// What was learnt while the answer was translated, if it was.
     pub translated: Option<Translated>,
+    /// Counts the tokens of an answer that passes in its own dialect.
+    pub meter: Option<Meter>,
+    /// Tokens of such an answer, at its end.
+    pub used: Option<Usage>,
     /// What the client was sent.
     pub sent: Sent,
     /// What concerns the reading of its body.
@@ -272,7 +277,7 @@ impl Exchange {
 
     /// Tokens used, as the client was told.
     pub fn usage(&self) -> Option<&Usage> {
-        self.translated.as_ref().and_then(|translated| translated.told.usage.as_ref())
+        self.translated.as_ref().and_then(|translated| translated.told.usage.as_ref()).or(self.used.as_ref())
     }
 
     /// What is left until its deadline.

@@ -21,6 +21,8 @@ pub struct Metrics {
     open_exchanges: Gauge<i64, AtomicI64>,
     open_connections: Gauge<i64, AtomicI64>,
     bytes_out: Counter<u64, AtomicU64>,
+    tokens: Family<TokenLabels, Counter>,
+    losses: Family<LossLabels, Counter>,
     hook_errors: Family<HookLabels, Counter>,
     generations: Family<StateLabels, Counter>,
 }
@@ -40,6 +42,18 @@ struct AttemptLabels {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct CacheLabels {
+    verdict: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TokenLabels {
+    upstream: String,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LossLabels {
+    upstream: String,
     verdict: &'static str,
 }
 
@@ -71,6 +85,8 @@ impl Metrics {
             open_exchanges: Gauge::default(),
             open_connections: Gauge::default(),
             bytes_out: Counter::default(),
+            tokens: Family::default(),
+            losses: Family::default(),
             hook_errors: Family::default(),
             generations: Family::default(),
         };
@@ -87,6 +103,8 @@ impl Metrics {
         registry.register("open_exchanges", "Exchanges under way", self.open_exchanges.clone());
         registry.register("open_connections", "Client connections", self.open_connections.clone());
         registry.register("response_bytes", "Bytes of response bodies", self.bytes_out.clone());
+        registry.register("tokens", "Tokens that upstreams counted", self.tokens.clone());
+        registry.register("losses", "What translations could not carry", self.losses.clone());
         registry.register("hook_errors", "Hooks that failed", self.hook_errors.clone());
         registry.register("generations", "Generations by what became of them", self.generations.clone());
     }
@@ -107,6 +125,22 @@ impl Metrics {
             let labels =
                 AttemptLabels { upstream: attempt.upstream.clone(), endpoint: attempt.endpoint.clone(), outcome };
             self.attempts.get_or_create(&labels).inc();
+        }
+        if let Some(last) = x.attempts.last() {
+            self.translation(x, &last.upstream);
+        }
+    }
+
+    /// Counts the tokens and losses of an exchange that an upstream answered.
+    fn translation(&self, x: &Exchange, upstream: &str) {
+        if let Some(usage) = x.usage().filter(|usage| !usage.estimated) {
+            for (kind, tokens) in [("input", usage.input), ("output", usage.output)] {
+                self.tokens.get_or_create(&TokenLabels { upstream: upstream.to_owned(), kind }).inc_by(tokens);
+            }
+        }
+        for loss in x.translated.iter().flat_map(|translated| translated.told.losses.iter()) {
+            let labels = LossLabels { upstream: upstream.to_owned(), verdict: loss.verdict.as_str() };
+            self.losses.get_or_create(&labels).inc();
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+pub mod decode;
 mod json_array;
 mod meaning;
 mod ndjson;

@@ -224,7 +224,7 @@ async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: 
         got: client.got,
         losses: losses(&x),
         failure: x.translated.as_ref().and_then(|it| it.told.failure.as_ref()).map(|it| it.message.clone()),
-        usage: x.usage().cloned(),
+        usage: x.translated.as_ref().and_then(|it| it.told.usage.clone()),
         sent: Sent { reason: x.sent.reason, error: x.sent.error.clone(), ..Sent::default() },
         id: x.id.clone(),
         heard: Heard::default(),

@@ -87,7 +87,7 @@ enum Kind {
     Space,
     /// Line ends.
     Line,
-    /// Letters of Latin script.
+    /// Letters of the Latin alphabet.
     Letter,
     /// Digits.
     Digit,

@@ -13,6 +13,7 @@ use super::id::Ids;
 use super::keep;
 use super::loss::Losses;
 use super::{error, way};
+use crate::stream::decode::Decoder;
 use crate::stream::{self, Splitter, TooLong, Wire};
 
 #[cfg(test)]
@@ -51,10 +52,23 @@ struct Side {
 
 /// A stream on its way.
 struct Passing {
+    /// Undoes a compression that was not asked for.
+    decoder: Option<Decoder>,
     splitter: Splitter,
     reader: Box<dyn Reader>,
     writer: Box<dyn Writer>,
     ended: bool,
+}
+
+/// Why a stream cannot be read on.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// An event is too long.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+    /// Its compression is broken, or unfolds without end.
+    #[error("its compression cannot be undone: {0}")]
+    Compression(#[from] std::io::Error),
 }
 
 /// The longest event of an upstream's stream, in bytes. The last event of a Responses stream repeats the answer.
@@ -143,9 +157,10 @@ impl Interpreter {
         Ok(out.freeze())
     }
 
-    /// Begins to translate a stream as it comes.
-    pub fn begin(&mut self, wire: Wire) {
+    /// Begins to translate a stream as it comes, compressed if there is a decoder.
+    pub fn begin(&mut self, wire: Wire, decoder: Option<Decoder>) {
         self.passing = Some(Passing {
+            decoder,
             splitter: Splitter::new(wire, LONGEST_EVENT),
             reader: self.upstream.codec.reader(self.stamp.ids.clone()),
             writer: self.client.codec.writer(self.stamp.clone()),
@@ -154,21 +169,26 @@ impl Interpreter {
     }
 
     /// Translates the next piece of a stream; empty when it completes no event.
-    pub fn pass(&mut self, piece: Bytes) -> Result<Bytes, TooLong> {
+    pub fn pass(&mut self, piece: Bytes) -> Result<Bytes, Unreadable> {
         let mut out = BytesMut::new();
         if let Some(mut passing) = self.passing.take() {
-            passing.splitter.push(piece);
-            let cut = loop {
-                match passing.splitter.next() {
-                    Ok(Some(event)) => self.carry(&mut passing, &event, &mut out),
-                    Ok(None) => break Ok(()),
-                    Err(too_long) => break Err(too_long),
-                }
-            };
+            let read = self.pass_on(&mut passing, piece, &mut out);
             self.passing = Some(passing);
-            cut?;
+            read?;
         }
         Ok(out.freeze())
+    }
+
+    fn pass_on(&mut self, passing: &mut Passing, piece: Bytes, out: &mut BytesMut) -> Result<(), Unreadable> {
+        let piece = match &mut passing.decoder {
+            Some(decoder) => decoder.push(&piece)?,
+            None => piece,
+        };
+        passing.splitter.push(piece);
+        while let Some(event) = passing.splitter.next()? {
+            self.carry(passing, &event, out);
+        }
+        Ok(())
     }
 
     /// Ends a stream that ended on the upstream's wire.

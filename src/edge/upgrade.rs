@@ -75,7 +75,7 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
     let source = Source::live(connection, idle, x.deadline);
     let head = heads::check_response(head)?;
     let Target { upstream, endpoint, .. } = target;
-    let committed = Committed { head, refused: None, source, upstream, endpoint, early_error: None };
+    let committed = Committed { status: head.status.as_u16(), head, source, upstream, endpoint, early_error: None };
     relay::response(gate, &mut WireClient::new(session), x, committed).await
 }
 

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use tokio::time::Instant;
 
 use super::decision::{Failover, Outcome, Place, Plan, PlannedAttempt};
@@ -49,8 +48,8 @@ const REFUSAL_TIME: Duration = Duration::from_secs(2);
 pub struct Committed<N: Connection> {
     /// Its head.
     pub head: ResponseHead,
-    /// The status that the upstream refused with, where the client's dialect has another for it.
-    pub refused: Option<StatusCode>,
+    /// The status as the endpoint gave it: in another dialect it may be told by another.
+    pub status: u16,
     /// Its body.
     pub source: Source<N>,
     /// The upstream it came from.
@@ -140,7 +139,7 @@ async fn once<C: Client, D: Dial>(
     x.translated = None;
     let result = send::attempt(gate, client, x, &next.planned, &next.upstream, &next.endpoint, replay).await;
     let (status, error) = match &result {
-        Ok(response) => (Some(response.refused.unwrap_or(response.head.status).as_u16()), response.early_error.clone()),
+        Ok(response) => (Some(response.status), response.early_error.clone()),
         Err(error) => (None, Some(error.clone())),
     };
     x.attempts.push(AttemptRecord {
@@ -177,7 +176,7 @@ fn judge<D: Dial>(
         return None;
     }
     let retry_after = match ended {
-        Ended::Response(response) if matches!(response.head.status.as_u16(), 429 | 503 | 529) => {
+        Ended::Response(response) if matches!(response.status, 429 | 503 | 529) => {
             retry_after::of(&response.head.headers, gate.clock.wall())
         }
         _ => None,

@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use http::HeaderValue;
 use ipnet::IpNet;
 
+use crate::dialect::loss::Losses;
 use crate::message::{RequestHead, ResponseHead};
 use crate::settings;
 
 /// Which traces the gate leaves on the messages it forwards, and whose it believes.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent switches of the settings")]
 pub struct Forwarding {
     /// Whether `X-Forwarded-For`, `-Proto` and `-Host` are added.
     pub x_forwarded: bool,
@@ -21,6 +23,8 @@ pub struct Forwarding {
     pub trusted: Vec<IpNet>,
     /// Whether responses name the generation that served them, in `x-tidegate-generation`.
     pub generation: bool,
+    /// Whether responses name what a translation could not carry, in `x-tidegate-losses`.
+    pub losses: bool,
 }
 
 /// The name the gate gives itself in `Via`.
@@ -37,6 +41,7 @@ impl Forwarding {
             request_id: settings.request_id.0.clone(),
             trusted: settings.trusted.clone(),
             generation: settings.generation_header,
+            losses: settings.losses_header,
         }
     }
 
@@ -110,7 +115,20 @@ impl Forwarding {
             let _ = head.insert_header("x-tidegate-generation", generation);
         }
     }
+
+    /// Tells the client what a translation of its request could not carry, if the settings say so.
+    pub fn mark_losses(&self, head: &mut ResponseHead, losses: &Losses) {
+        if !self.losses || losses.is_empty() {
+            return;
+        }
+        let printable = |letter: char| if letter.is_ascii_graphic() || letter == ' ' { letter } else { '?' };
+        let told: String = losses.to_string().chars().map(printable).take(LOSSES).collect();
+        let _ = head.insert_header("x-tidegate-losses", told);
+    }
 }
+
+/// How much of the losses a header tells.
+const LOSSES: usize = 1024;
 
 /// Appends to a list header: one line, values separated by commas.
 fn append(head: &mut RequestHead, name: &'static str, value: &str) {
@@ -141,6 +159,7 @@ mod tests {
             request_id: Some("x-request-id".into()),
             trusted: vec!["10.0.0.0/8".parse().unwrap()],
             generation: false,
+            losses: false,
         }
     }
 

@@ -2,6 +2,10 @@
 
 pub mod events;
 
+mod settle;
+
+mod whole;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,9 +19,10 @@ use super::decision::Answer;
 use super::heads::{self, Framing};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
-use super::{CacheVerdict, End, Exchange, Reason, fail, receive};
-use crate::cache::{Entry, Recorder, Recording, Refusal};
+use super::{CacheVerdict, End, Exchange, fail, receive};
+use crate::cache::{Entry, Recorder, Recording};
 use crate::dialect::Dialect;
+use crate::dialect::meter::Meter;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
 use crate::gate::memory::Share;
@@ -123,7 +128,11 @@ async fn send<C: Client, D: Dial, N: Connection>(
         streaming: wire.is_some(),
         served_by,
     });
-    if let Err(error) = on_response(client, x, &response, &mut source, &mut tape).await {
+    let mut shaped = on_response(client, x, &response, &mut source, &mut tape).await;
+    if shaped.is_ok() && wire.is_none() {
+        shaped = whole::on_event(client, x, &response, &mut source, &mut tape).await;
+    }
+    if let Err(error) = shaped {
         source.release(false).await;
         return Err(error);
     }
@@ -133,6 +142,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
     let shown = x.generation.policies.has(Hook::OnResponse);
     let (head, whole) = framed(&response, events.as_ref(), bodied, shown);
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
+    x.meter = if bodied { meter(x, &head, wire) } else { None };
     x.sent.status = Some(head.status.as_u16());
     let sent = client.send_head(marked(x, head), end).await;
     x.sent.head_after = Some(x.elapsed());
@@ -144,7 +154,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
             None => pump(client, x, &mut source, events, &mut tape).await,
         },
     };
-    settle(gate, client, x, &mut source, tape, result, bodied).await
+    settle::settle(gate, client, x, &mut source, tape, result, bodied).await
 }
 
 /// Runs `on_response`, reading the body when it asks for it.
@@ -230,6 +240,9 @@ fn framed(
 pub(super) fn marked(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
     let generation = x.generation.short_hash();
     x.generation.forwarding.mark_response(&mut head, &x.id, generation);
+    if let Some(translated) = &x.translated {
+        x.generation.forwarding.mark_losses(&mut head, &translated.told.losses);
+    }
     if x.intake.expects_continue {
         // The client may or may not send its body now: only a new connection is unambiguous.
         let _ = head.insert_header("Connection", "close");
@@ -249,8 +262,7 @@ async fn send_whole<C: Client>(client: &mut C, x: &mut Exchange, bytes: Bytes, e
     if end {
         return Ok(());
     }
-    x.sent.bytes += bytes.len() as u64;
-    client.send_body(bytes).await?;
+    write(client, x, bytes).await?;
     client.end_body(None).await
 }
 
@@ -320,6 +332,9 @@ async fn heed<C: Client>(client: &mut C, uploading: bool) -> Result<Option<Bytes
 
 async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: Bytes) -> Result<(), Error> {
     x.sent.bytes += piece.len() as u64;
+    if let Some(meter) = &mut x.meter {
+        meter.read(&piece);
+    }
     client.send_body(piece).await
 }
 
@@ -340,54 +355,11 @@ async fn broken<C: Client>(
     Err(error)
 }
 
-/// Gives the connection back, stores what may be stored, and says how the exchange ended.
-async fn settle<C: Client, D: Dial, N: Connection>(
-    gate: &Gate<D>,
-    client: &mut C,
-    x: &mut Exchange,
-    source: &mut Source<N>,
-    tape: Option<Recorder>,
-    result: Result<(), Error>,
-    bodied: bool,
-) -> Result<End, Error> {
-    if let (Some(interpreter), None) = (source.take_interpreter(), &x.translated) {
-        x.translated = Some(attempt::heard(x, *interpreter));
-    }
-    let clean = result.is_ok() && (source.done() || !bodied);
-    source.release(clean).await;
-    match result {
-        Ok(()) => {
-            x.sent.reason = Some(Reason::Done);
-            remember(gate, x);
-            store(gate, x, tape);
-            Ok(End::Answered)
-        }
-        Err(error) => {
-            if tape.is_some() {
-                x.cache.verdict = CacheVerdict::Miss(Refusal::Incomplete.as_str());
-            }
-            x.sent.reason = Some(fail::reason(&error));
-            x.sent.error = Some(error);
-            client.break_off().await;
-            Ok(End::Broken)
-        }
-    }
-}
-
-/// Keeps the sealed thoughts of an answer whose client cannot carry them.
-fn remember<D: Dial>(gate: &Gate<D>, x: &mut Exchange) {
-    if let (Some(translated), Some(client)) = (&mut x.translated, x.dialect) {
-        gate.keep.put(&translated.holder, client, std::mem::take(&mut translated.told.answer));
-    }
-}
-
-/// Puts a response that was sent to its clean end into the cache, if it may be there.
-fn store<D: Dial>(gate: &Gate<D>, x: &mut Exchange, tape: Option<Recorder>) {
-    let (Some(tape), Some(key)) = (tape, x.cache.key.clone()) else {
-        return;
-    };
-    x.cache.verdict = match gate.cache.finish(tape, true, key) {
-        Ok(()) => CacheVerdict::Stored,
-        Err(refusal) => CacheVerdict::Miss(refusal.as_str()),
-    };
+/// Counts the tokens of an answer that was not translated, whether it is compressed or not.
+fn meter(x: &Exchange, head: &ResponseHead, wire: Option<Wire>) -> Option<Meter> {
+    let dialect = x.dialect.filter(|_| x.translated.is_none() && head.status.is_success())?;
+    let said = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let coding = said("content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity"));
+    let wire = wire.or_else(|| Wire::of(said("content-type")?));
+    Meter::new(dialect, wire, coding)
 }

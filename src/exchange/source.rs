@@ -75,9 +75,9 @@ impl<N: Connection> Source<N> {
                 return piece;
             };
             let said = match piece {
-                Ok(Some(piece)) => interpreter.pass(piece).map_err(|too_long| {
-                    Error::upstream(Kind::TooLarge, "the upstream's stream cannot be held")
-                        .with_detail(too_long.to_string())
+                Ok(Some(piece)) => interpreter.pass(piece).map_err(|unreadable| {
+                    Error::upstream(Kind::Garbage, "the upstream's stream cannot be read")
+                        .with_detail(unreadable.to_string())
                 }),
                 Ok(None) if interpreter.ended() => return Ok(None),
                 Ok(None) => Ok(interpreter.end()),

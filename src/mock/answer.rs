@@ -1,6 +1,31 @@
-//! What the mock upstream says and how it is identified: the same for equal requests.
+//! What the mock upstream says and how it is identified: the same for equal requests, and the same in every dialect.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::ask::Ask;
 use super::fault::Faults;
+use super::reply::Dialect;
+use super::said::Said;
+use super::sample::sample;
+use super::tool::ToolCall;
+
+/// One answer, before a dialect writes it.
+pub(super) struct Answer {
+    /// What the model thought before, when the client wants to see it.
+    pub(super) thoughts: Option<String>,
+    /// What it says; empty when it calls tools.
+    pub(super) text: String,
+    /// The tools that it calls.
+    pub(super) calls: Vec<ToolCall>,
+    /// Whether the client's limit ended the text.
+    pub(super) cut: bool,
+    /// The tokens of the request.
+    pub(super) input: usize,
+    /// How many of them were read from a cache: half, for a model with `cached` in its name.
+    pub(super) cached: usize,
+}
 
 /// The one moment at which every answer is made: seconds since 1970, 2023-11-14T22:13:20Z.
 pub(super) const CREATED: u64 = 1_700_000_000;
@@ -8,6 +33,106 @@ pub(super) const CREATED: u64 = 1_700_000_000;
 pub(super) const CREATED_AT: &str = "2023-11-14T22:13:20Z";
 /// The models that are listed; any other is served as well.
 pub(super) const MODELS: [&str; 3] = ["mock-small", "mock-large", "mock-embed"];
+/// The tokens of a request besides its words.
+const AROUND: usize = 10;
+/// Where the dialects put the most tokens that an answer may have.
+const LIMITS: [&str; 5] = [
+    "/max_completion_tokens",
+    "/max_tokens",
+    "/max_output_tokens",
+    "/generationConfig/maxOutputTokens",
+    "/options/num_predict",
+];
+
+// === impl Answer ===
+
+impl Answer {
+    /// The answer to a conversation: calls of tools, else a JSON document when one is wanted, else a text.
+    pub(super) fn new(ask: &Ask, said: &Said, dialect: Dialect, faults: &Faults) -> Self {
+        let calls = ToolCall::wanted(ask, said);
+        let whole = if calls.is_empty() { full_text(ask, said, faults) } else { String::new() };
+        let limit = LIMITS.iter().find_map(|place| ask.number(place));
+        let limit = limit.filter(|_| faults.huge.is_none() && faults.events.is_none());
+        let text: String = words(&whole).take(limit.unwrap_or(usize::MAX)).collect();
+        let thoughts = shows_thoughts(ask, dialect).then(|| format!("The user said: {}", said.text));
+        let input = prompt_tokens(&said.text);
+        let cached = if ask.model.contains("cached") { input / 2 } else { 0 };
+        Self { thoughts, cut: text != whole, text, calls, input, cached }
+    }
+
+    /// The tokens of the text and the calls.
+    pub(super) fn visible_tokens(&self) -> usize {
+        tokens(&self.text) + self.calls.iter().map(|call| call.fragments().count()).sum::<usize>()
+    }
+
+    /// The tokens of the thoughts.
+    pub(super) fn thought_tokens(&self) -> usize {
+        self.thoughts.as_deref().map_or(0, tokens)
+    }
+
+    /// The tokens of all that the model wrote.
+    pub(super) fn output(&self) -> usize {
+        self.visible_tokens() + self.thought_tokens()
+    }
+}
+
+fn full_text(ask: &Ask, said: &Said, faults: &Faults) -> String {
+    match document(ask) {
+        Some(Value::Object(schema)) => sample(&Value::Object(schema)).to_string(),
+        Some(_) => json!({ "said": said.text }).to_string(),
+        None => text(&sentence(said), faults),
+    }
+}
+
+/// The one sentence of every text answer.
+fn sentence(said: &Said) -> String {
+    if !said.results.is_empty() {
+        return format!("The tool said: {}", said.results.join(", "));
+    }
+    let images = match said.images {
+        0 => String::new(),
+        1 => " (with 1 image)".to_owned(),
+        count => format!(" (with {count} images)"),
+    };
+    format!("You said: {}{images}", said.text)
+}
+
+/// The schema that the answer must fit, or any other value when any JSON does; `None` when a text is wanted.
+fn document(ask: &Ask) -> Option<Value> {
+    let schema = [
+        "/response_format/json_schema/schema",
+        "/text/format/schema",
+        "/output_config/format/schema",
+        "/output_format/schema",
+        "/generationConfig/responseJsonSchema",
+        "/generationConfig/responseSchema",
+        "/format",
+    ];
+    let any = ["/response_format/type", "/text/format/type", "/generationConfig/responseMimeType"];
+    let wanted = |place: &str| matches!(ask.text(place), Some("json_object" | "application/json"));
+    let schema = schema.iter().find_map(|place| ask.get(place).cloned());
+    schema.or_else(|| any.iter().any(|place| wanted(place)).then_some(Value::Bool(true)))
+}
+
+/// Whether the client wants to see what the model thought, as each dialect lets it say.
+fn shows_thoughts(ask: &Ask, dialect: Dialect) -> bool {
+    let reasons = ask.model.contains("reason");
+    match dialect {
+        Dialect::OpenAi => reasons,
+        Dialect::Responses => {
+            let effort = ask.get("/reasoning").is_some() && ask.text("/reasoning/effort") != Some("none");
+            reasons || effort || includes_sealed_thoughts(ask)
+        }
+        Dialect::Anthropic => matches!(ask.text("/thinking/type"), Some("enabled" | "adaptive")),
+        Dialect::Gemini => ask.is_set("/generationConfig/thinkingConfig/includeThoughts"),
+        Dialect::Ollama => ask.get("/think").is_some_and(|think| *think != Value::Bool(false)),
+    }
+}
+
+/// Whether a client of Responses wants its thoughts sealed, so that it can send them back.
+pub(super) fn includes_sealed_thoughts(ask: &Ask) -> bool {
+    ask.list("/include").unwrap_or_default().iter().any(|item| item == "reasoning.encrypted_content")
+}
 
 /// Hexadecimal digits that are the same for the same path and body.
 pub(super) fn id(path: &str, body: &[u8]) -> String {
@@ -18,12 +143,17 @@ pub(super) fn id(path: &str, body: &[u8]) -> String {
     digits
 }
 
-/// The answer to what the user said, as long as the faults want it.
-pub(super) fn text(said: &str, faults: &Faults) -> String {
+/// What stands for sealed thoughts: opaque to clients, the same for the same answer.
+pub(super) fn seal(id: &str) -> String {
+    STANDARD.encode(format!("sealed thoughts of {id}"))
+}
+
+/// A text as long as the faults want it.
+pub(super) fn text(plain: &str, faults: &Faults) -> String {
     match (faults.huge, faults.events) {
         (Some(length), words) => fill(length, words.unwrap_or(1)),
-        (None, Some(words)) => repeat(&format!("You said: {said}"), words),
-        (None, None) => format!("You said: {said}"),
+        (None, Some(words)) => repeat(plain, words),
+        (None, None) => plain.to_owned(),
     }
 }
 
@@ -44,9 +174,9 @@ pub(super) fn tokens(text: &str) -> usize {
     words(text).count()
 }
 
-/// The tokens of a request: about one for four bytes.
-pub(super) fn prompt_tokens(body: &[u8]) -> usize {
-    (body.len() / 4).max(1)
+/// The tokens of a request: the words that the user said last and a few, so that they are the same in every dialect.
+pub(super) fn prompt_tokens(said: &str) -> usize {
+    AROUND + tokens(said)
 }
 
 /// `length` bytes of text in `words` words, or in as many as fit.

@@ -1,115 +1,124 @@
-//! What a request asks for, read from the body of any dialect and only as far as the answer depends on it.
+//! The body of a request of any dialect, read by pointers and only as far as the answer depends on it.
 
-use std::borrow::Cow;
+use serde_json::Value;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use super::route::Refusal;
 
-/// The fields of all dialects that change an answer; all others are skipped.
-#[derive(Deserialize)]
-pub(super) struct Ask<'a> {
-    /// Any name is served.
-    pub(super) model: Option<String>,
-    /// The conversation, of the chat dialects.
-    #[serde(borrow)]
-    pub(super) messages: Option<Vec<Turn<'a>>>,
-    /// Text, texts or a conversation, of Responses and embeddings.
-    #[serde(borrow)]
-    pub(super) input: Option<&'a RawValue>,
-    /// Text or texts, of completions.
-    #[serde(borrow)]
-    pub(super) prompt: Option<&'a RawValue>,
-    /// Whether the answer is a stream; the default depends on the dialect.
-    pub(super) stream: Option<bool>,
-    /// `OpenAI`'s wish for a usage chunk.
-    pub(super) stream_options: Option<StreamOptions>,
-    /// The tools that may be called.
-    #[serde(borrow)]
-    pub(super) tools: Option<Vec<&'a RawValue>>,
-    /// Whether one must be called.
-    #[serde(borrow)]
-    pub(super) tool_choice: Option<&'a RawValue>,
-    /// How long an embedding is to be.
-    pub(super) dimensions: Option<usize>,
-    /// How an embedding is to be written: `float` or `base64`.
-    pub(super) encoding_format: Option<String>,
-}
-
-/// One message or item of a conversation.
-#[derive(Deserialize)]
-pub(super) struct Turn<'a> {
-    /// Who speaks; items that nobody speaks have none.
-    #[serde(borrow, default)]
-    role: Cow<'a, str>,
-    /// Text or parts.
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-}
-
-/// Of `stream_options`.
-#[derive(Deserialize)]
-pub(super) struct StreamOptions {
-    /// Whether a chunk with the usage ends the stream.
-    include_usage: Option<bool>,
-}
-
-/// One part of a message; parts without text are skipped.
-#[derive(Deserialize)]
-struct Part {
-    /// The text of a text part.
-    text: Option<String>,
-}
-
-/// What the user said last.
-#[derive(Debug, PartialEq)]
-pub(super) struct Said {
-    /// The text, parts joined.
-    pub(super) text: String,
-    /// Whether nothing came after it, such as the result of a tool.
-    pub(super) last: bool,
+/// What a client asks a model for.
+pub(super) struct Ask {
+    /// The model's name as the client wrote it; any is served.
+    pub(super) model: String,
+    /// The whole body: a JSON object.
+    body: Value,
 }
 
 // === impl Ask ===
 
-impl Ask<'_> {
-    pub(super) fn includes_usage(&self) -> bool {
-        self.stream_options.as_ref().is_some_and(|options| options.include_usage == Some(true))
+impl Ask {
+    /// Reads a body that names its model itself.
+    pub(super) fn read(body: &[u8]) -> Result<Self, Refusal> {
+        let mut ask = Self { model: String::new(), body: object(body)? };
+        match ask.get("/model") {
+            None => return Err(Refusal::missing("model")),
+            Some(Value::String(model)) if !model.is_empty() => ask.model = model.clone(),
+            Some(_) => return Err(Refusal::new(400, "The field `model` must be a name.")),
+        }
+        Ok(ask)
+    }
+
+    /// Reads a body of Gemini, whose model is named by the path.
+    pub(super) fn read_gemini(model: String, body: &[u8]) -> Result<Self, Refusal> {
+        Ok(Self { model, body: in_camel_case(object(body)?) })
+    }
+
+    /// What stands at a JSON pointer (RFC 6901), unless it is null.
+    pub(super) fn get(&self, pointer: &str) -> Option<&Value> {
+        self.body.pointer(pointer).filter(|value| !value.is_null())
+    }
+
+    /// The text there, when it is one.
+    pub(super) fn text(&self, pointer: &str) -> Option<&str> {
+        self.get(pointer)?.as_str()
+    }
+
+    /// The list there, when it is one.
+    pub(super) fn list(&self, pointer: &str) -> Option<&[Value]> {
+        self.get(pointer)?.as_array().map(Vec::as_slice)
+    }
+
+    /// The whole number there, when it is one.
+    pub(super) fn number(&self, pointer: &str) -> Option<usize> {
+        usize::try_from(self.get(pointer)?.as_u64()?).ok()
+    }
+
+    /// Whether `true` stands there.
+    pub(super) fn is_set(&self, pointer: &str) -> bool {
+        self.get(pointer) == Some(&Value::Bool(true))
+    }
+
+    /// What the dialect requires at the field `name`.
+    pub(super) fn required(&self, name: &str) -> Result<&Value, Refusal> {
+        self.body.get(name).filter(|value| !value.is_null()).ok_or_else(|| Refusal::missing(name))
+    }
+
+    /// The conversation that the dialect requires at the field `name`.
+    pub(super) fn turns(&self, name: &str) -> Result<&[Value], Refusal> {
+        let turns = self.required(name)?.as_array();
+        turns.map(Vec::as_slice).ok_or_else(|| Refusal::new(400, format!("The field `{name}` must be a list.")))
     }
 }
 
-/// The last text of the user in a conversation.
-pub(super) fn said(turns: &[Turn<'_>]) -> Said {
-    let texts = turns.iter().rev().enumerate().filter(|(_, turn)| turn.role == "user");
-    let found = texts.filter_map(|(age, turn)| Some((age, text(turn.content?)?)).filter(|(_, text)| !text.is_empty()));
-    let (age, text) = found.into_iter().next().unwrap_or_default();
-    Said { text, last: age == 0 }
+fn object(body: &[u8]) -> Result<Value, Refusal> {
+    let body: Value = serde_json::from_slice(body)
+        .map_err(|error| Refusal::new(400, format!("The body is not the JSON expected here: {error}.")))?;
+    if body.is_object() { Ok(body) } else { Err(Refusal::new(400, "The body must be a JSON object.")) }
 }
 
-/// What is said by an `input` of Responses: a text or a conversation.
-pub(super) fn said_in(input: &RawValue) -> Option<Said> {
-    if input.get().starts_with('"') {
-        return text(input).map(|text| Said { text, last: true });
+/// Fields that hold what is the client's own: names in it are left as they are.
+const FREE: [&str; 6] =
+    ["args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema"];
+
+/// The body with the names that JSON has for Gemini's fields. Those of the protocol buffers are taken as well, and
+/// Google's own Python client mixes the two ("JSON Mapping", Protocol Buffers).
+fn in_camel_case(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let renamed = fields.into_iter().map(|(name, value)| {
+                let name = camel_case(&name);
+                let value = if FREE.contains(&name.as_str()) { value } else { in_camel_case(value) };
+                (name, value)
+            });
+            Value::Object(renamed.collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(in_camel_case).collect()),
+        other => other,
     }
-    serde_json::from_str::<Vec<Turn<'_>>>(input.get()).ok().map(|turns| said(&turns))
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |mut name, word| {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        name.push_str(letters.as_str());
+        name
+    })
 }
 
 /// A text, or the texts of a list, one by one.
-pub(super) fn texts(raw: &RawValue) -> Option<Vec<String>> {
-    if raw.get().starts_with('[') { serde_json::from_str(raw.get()).ok() } else { text(raw).map(|text| vec![text]) }
+pub(super) fn texts(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::String(text) => Some(vec![text.clone()]),
+        Value::Array(list) => list.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    }
 }
 
 /// The things to embed: each text or token list of a list, else the one thing given.
-pub(super) fn items(raw: &RawValue) -> Vec<&RawValue> {
-    let list = serde_json::from_str::<Vec<&RawValue>>(raw.get()).unwrap_or_default();
-    let nested = list.iter().all(|item| item.get().starts_with(['"', '[']));
-    if nested && raw.get().starts_with('[') { list } else { vec![raw] }
-}
-
-/// A text given as one string or as parts.
-fn text(raw: &RawValue) -> Option<String> {
-    if raw.get().starts_with('[') {
-        let parts: Vec<Part> = serde_json::from_str(raw.get()).ok()?;
-        return Some(parts.into_iter().filter_map(|part| part.text).collect());
+pub(super) fn items(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(list) if list.iter().all(|item| item.is_string() || item.is_array()) => list.iter().collect(),
+        _ => vec![value],
     }
-    serde_json::from_str(raw.get()).ok()
 }

@@ -4,7 +4,6 @@ use serde::Deserialize;
 use serde_json::{Map, json};
 
 use super::fault::Faults;
-use super::quote::Quoted;
 use super::reply::Reply;
 use super::route::{Call, Refusal};
 use super::state::Order;
@@ -40,17 +39,14 @@ pub(super) fn echo(call: &mut Call<'_>) -> Result<Reply, Refusal> {
     parsed.parse(request.head).map_err(|error| Refusal::new(400, error.to_string()))?;
     let headers: Vec<_> =
         parsed.headers.iter().map(|field| (field.name, String::from_utf8_lossy(field.value))).collect();
-    Ok(Reply::json(
-        json!({
+    Ok(Reply::json(&json!({
             "method": request.method,
             "path": request.path,
             "query": request.query,
             "headers": headers,
             "length": request.body.len(),
             "body": std::str::from_utf8(request.body).ok(),
-        })
-        .to_string(),
-    ))
+    })))
 }
 
 /// `GET /mock/stats`: the counters.
@@ -58,14 +54,14 @@ pub(super) fn stats(call: &Call<'_>) -> Reply {
     let stats = call.mock.stats();
     let by_path: Map<_, _> = stats.by_path.into_iter().map(|(path, count)| (path.to_owned(), count.into())).collect();
     let counters = json!({ "requests": stats.requests, "by_path": by_path, "aborted": stats.aborted });
-    Reply::json(counters.to_string())
+    Reply::json(&counters)
 }
 
 /// `POST /mock/fault` makes the next model requests fail, in place of what was ordered before; `DELETE` heals.
 pub(super) fn fault(call: &mut Call<'_>) -> Result<Reply, Refusal> {
     if call.request.method == "DELETE" {
         call.mock.order(None);
-        return Ok(Reply::json(r#"{"fault":null}"#.to_owned()));
+        return Ok(Reply::json(&json!({ "fault": null })));
     }
     let ordered: Ordered = serde_json::from_slice(call.request.body)
         .map_err(|error| Refusal::new(400, format!("The order cannot be read: {error}.")))?;
@@ -78,6 +74,5 @@ pub(super) fn fault(call: &mut Call<'_>) -> Result<Reply, Refusal> {
     let mut faults = Faults::default();
     faults.add(&list, &[';'])?;
     call.mock.order(Some(Order { faults, times: ordered.times }));
-    let times = ordered.times.map_or_else(|| "null".to_owned(), |times| times.to_string());
-    Ok(Reply::json(format!(r#"{{"fault":{},"times":{times}}}"#, Quoted(&list))))
+    Ok(Reply::json(&json!({ "fault": list, "times": ordered.times })))
 }

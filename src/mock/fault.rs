@@ -5,11 +5,20 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::failure::Failure;
+use super::reply::Dialect;
+
 /// Everything that goes wrong, on request, with one answer. The default is an answer without faults.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Faults {
     /// `status=529`: this error, in the dialect's shape, in place of the answer.
     pub(super) status: Option<u16>,
+    /// `error=context-length`: this error, in the dialect's words and with its status, in place of the answer. The
+    /// errors that pass say so with `retry-after: 1` unless told otherwise.
+    pub(super) error: Option<Failure>,
+    /// `only=anthropic`: a model asked in another dialect does not exist, as with a real upstream. Ollama speaks
+    /// `OpenAI`'s chat as well.
+    pub(super) only: Option<Dialect>,
     /// `retry-after=2`: sent as it is, whatever the status.
     pub(super) retry_after: Option<String>,
     /// `early=413`: this error is sent before the body of the request is read.
@@ -89,8 +98,10 @@ pub(super) enum FaultError {
 }
 
 /// Every fault, as an error message lists them.
-pub(super) const WORDS: [&str; 20] = [
+pub(super) const WORDS: [&str; 22] = [
     "status",
+    "error",
+    "only",
     "retry-after",
     "delay",
     "pause",
@@ -155,6 +166,8 @@ impl Faults {
         let given = Given { word, value };
         match word {
             "status" => self.status = Some(given.error_status()?),
+            "error" => self.error = Some(given.failure()?),
+            "only" => self.only = Some(given.dialect()?),
             "retry-after" => self.retry_after = Some(given.header_value()?),
             "early" => self.early = Some(given.error_status()?),
             "delay" => self.delay = given.duration()?,
@@ -215,6 +228,17 @@ impl Given<'_> {
     fn error_status(&self) -> Result<u16, FaultError> {
         let status = self.text().parse().ok().filter(|status| (400..=599).contains(status));
         status.ok_or_else(|| self.wrong("a status from 400 to 599"))
+    }
+
+    fn failure(&self) -> Result<Failure, FaultError> {
+        Failure::named(self.text()).ok_or_else(|| {
+            self.wrong("one of auth, permission, not-found, invalid, context-length, content-policy, rate-limit, quota, overloaded")
+        })
+    }
+
+    fn dialect(&self) -> Result<Dialect, FaultError> {
+        let takes = "one of openai-chat, openai-responses, anthropic, gemini, ollama";
+        Dialect::named(self.text()).ok_or_else(|| self.wrong(takes))
     }
 
     fn header_value(&self) -> Result<String, FaultError> {

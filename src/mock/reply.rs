@@ -1,6 +1,7 @@
-//! Answers before they are written, and the error shapes of the dialects.
+//! Answers before they are written.
 
-use super::quote::Quoted;
+use serde_json::Value;
+
 use super::stream::Stream;
 
 /// One answer.
@@ -34,6 +35,8 @@ pub(super) enum Dialect {
     Responses,
     /// Anthropic Messages.
     Anthropic,
+    /// Google's Gemini API.
+    Gemini,
     /// Ollama's own API.
     Ollama,
 }
@@ -45,8 +48,18 @@ static BLANKS: [u8; 64 * 1024] = [b' '; 64 * 1024];
 
 impl Reply {
     /// A successful answer in JSON.
-    pub(super) fn json(body: String) -> Self {
-        Self::whole(200, "application/json", body)
+    pub(super) fn json(body: &Value) -> Self {
+        Self::whole(200, "application/json", body.to_string())
+    }
+
+    /// A successful answer in JSON, indented as Google indents.
+    pub(super) fn indented(body: &Value) -> Self {
+        Self::whole(200, "application/json; charset=UTF-8", format!("{body:#}\n"))
+    }
+
+    /// An error in JSON.
+    pub(super) fn error(status: u16, body: &Value) -> Self {
+        Self::whole(status, "application/json", body.to_string())
     }
 
     /// A successful answer in plain text.
@@ -109,65 +122,20 @@ impl Body {
 // === impl Dialect ===
 
 impl Dialect {
-    /// An error in this dialect's shape. `id` names the request where the shape has room for it.
-    pub(super) fn error(self, status: u16, message: &str, id: &str) -> Reply {
-        Reply::whole(status, "application/json", self.error_text(status, message, id))
+    /// The dialect that the settings of an upstream call so.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "openai-chat" => Self::OpenAi,
+            "openai-responses" => Self::Responses,
+            "anthropic" => Self::Anthropic,
+            "gemini" => Self::Gemini,
+            "ollama" => Self::Ollama,
+            _ => return None,
+        })
     }
 
-    /// The data of the event with this `number` that ends a stream with an error.
-    pub(super) fn error_event(self, number: usize, message: &str) -> String {
-        match self {
-            Self::Responses => {
-                let message = Quoted(message);
-                format!(
-                    r#"{{"type":"error","code":"server_error","message":{message},"param":null,"sequence_number":{number}}}"#
-                )
-            }
-            Self::Anthropic => self.error_text(529, message, ""),
-            Self::OpenAi | Self::Ollama => self.error_text(500, message, ""),
-        }
-    }
-
-    fn error_text(self, status: u16, message: &str, id: &str) -> String {
-        let message = Quoted(message);
-        match self {
-            Self::OpenAi | Self::Responses => {
-                let (kind, code) = openai_error(status);
-                format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":null,"code":{code}}}}}"#)
-            }
-            Self::Anthropic => {
-                let kind = anthropic_error(status);
-                format!(
-                    r#"{{"type":"error","error":{{"type":"{kind}","message":{message}}},"request_id":"req_mock{id}"}}"#
-                )
-            }
-            Self::Ollama => format!(r#"{{"error":{message}}}"#),
-        }
-    }
-}
-
-/// Type and code, the latter as JSON (platform.openai.com, "Error codes").
-fn openai_error(status: u16) -> (&'static str, &'static str) {
-    match status {
-        401 => ("invalid_request_error", "\"invalid_api_key\""),
-        404 => ("invalid_request_error", "\"not_found\""),
-        429 => ("requests", "\"rate_limit_exceeded\""),
-        500.. => ("server_error", "null"),
-        _ => ("invalid_request_error", "null"),
-    }
-}
-
-/// The type (docs.anthropic.com, "Errors").
-fn anthropic_error(status: u16) -> &'static str {
-    match status {
-        401 => "authentication_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        413 => "request_too_large",
-        429 => "rate_limit_error",
-        504 => "timeout_error",
-        529 => "overloaded_error",
-        500.. => "api_error",
-        _ => "invalid_request_error",
+    /// Whether a server of this dialect answers in the other as well ("OpenAI compatibility", Ollama's documentation).
+    pub(super) fn understands(self, other: Self) -> bool {
+        self == other || (self == Self::Ollama && other == Self::OpenAi)
     }
 }

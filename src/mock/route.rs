@@ -6,11 +6,11 @@ use super::fault::{FaultError, Faults};
 use super::reply::{Dialect, Reply};
 use super::state::Mock;
 use super::stream::FAILED;
-use super::{anthropic, control, ollama, openai, responses};
+use super::{anthropic, chat, control, gemini, ollama, openai, responses};
 
 /// One path and who answers it.
 pub(super) struct Route {
-    /// The path, as statistics show it.
+    /// The path, as statistics show it; one `*` stands for anything, such as the name of a model.
     pub(super) path: &'static str,
     /// Whether paths that only begin so are meant too.
     prefix: bool,
@@ -64,16 +64,24 @@ pub(super) struct Refusal {
     message: String,
 }
 
-/// Every path, those asked most often first.
-pub(super) static ROUTES: [Route; 22] = [
-    Route::post("/v1/chat/completions", Dialect::OpenAi, openai::chat),
+/// Every path, those asked most often first. Gemini has several versions, which all clients of it choose among.
+pub(super) static ROUTES: [Route; 30] = [
+    Route::post("/v1/chat/completions", Dialect::OpenAi, chat::chat),
     Route::post("/v1/messages", Dialect::Anthropic, anthropic::messages),
     Route::post("/v1/responses", Dialect::Responses, responses::responses),
     Route::post("/api/chat", Dialect::Ollama, ollama::chat),
     Route::post("/api/generate", Dialect::Ollama, ollama::generate),
     Route::post("/v1/completions", Dialect::OpenAi, openai::completions),
     Route::post("/v1/embeddings", Dialect::OpenAi, openai::embeddings),
+    Route::post("/v1*:generateContent", Dialect::Gemini, gemini::generate),
+    Route::post("/v1*:streamGenerateContent", Dialect::Gemini, gemini::stream),
+    Route::post("/v1*:countTokens", Dialect::Gemini, gemini::count_tokens),
+    Route::post("/v1*:embedContent", Dialect::Gemini, gemini::embed),
+    Route::post("/v1*:batchEmbedContents", Dialect::Gemini, gemini::embed_batch),
+    Route::get("/v1beta/models", Dialect::Gemini, gemini::models),
+    Route::get("/v1beta/models/*", Dialect::Gemini, gemini::model),
     Route::get("/v1/models", Dialect::OpenAi, openai::models),
+    Route::get("/v1/models/*", Dialect::OpenAi, openai::model),
     Route::post("/v1/messages/count_tokens", Dialect::Anthropic, anthropic::count_tokens),
     Route::get("/api/hello", Dialect::Anthropic, anthropic::hello),
     Route::post("/api/embed", Dialect::Ollama, ollama::embed),
@@ -92,7 +100,7 @@ pub(super) static ROUTES: [Route; 22] = [
 
 /// The index in [`ROUTES`] of the route for a path.
 pub(super) fn find(path: &str) -> Option<usize> {
-    ROUTES.iter().position(|route| route.path == path || (route.prefix && path.starts_with(route.path)))
+    ROUTES.iter().position(|route| route.serves(path))
 }
 
 /// The route with this index.
@@ -103,6 +111,11 @@ pub(super) fn at(index: usize) -> Option<&'static Route> {
 /// The answer to a request, and the faults that it suffers on its way out.
 pub(super) fn answer(mock: &Mock, route: Option<&Route>, request: &Request<'_>, faults: Faults) -> (Reply, Faults) {
     let dialect = route.map_or(Dialect::OpenAi, |route| route.dialect);
+    if let Some(only) = faults.only.filter(|only| !only.understands(dialect) && route.is_some_and(Route::asks_a_model))
+    {
+        let message = format!("The mock upstream was asked not to serve {}.", request.path);
+        return (only.error(404, &message, ""), faults);
+    }
     let mut call = Call { mock, request, faults, id: answer::id(request.path, request.body) };
     let answered = match route {
         Some(route) if route.allows(request.method) => match route.handler {
@@ -119,6 +132,12 @@ pub(super) fn answer(mock: &Mock, route: Option<&Route>, request: &Request<'_>, 
     if let Some(status) = call.faults.status {
         let message = format!("The mock upstream was asked to answer {status}.");
         reply = dialect.error(status, &message, &call.id);
+    }
+    if let Some(failure) = call.faults.error {
+        reply = dialect.failure(failure, &call.id);
+        if failure.passes() {
+            call.faults.retry_after.get_or_insert_with(|| "1".to_owned());
+        }
     }
     if let Some(least) = call.faults.huge {
         reply.pad(least);
@@ -160,6 +179,13 @@ impl Route {
         self.path.starts_with("/mock/")
     }
 
+    fn serves(&self, path: &str) -> bool {
+        match self.path.split_once('*') {
+            Some((before, after)) => path.strip_prefix(before).is_some_and(|rest| rest.ends_with(after)),
+            None => self.path == path || (self.prefix && path.starts_with(self.path)),
+        }
+    }
+
     fn allows(&self, method: &str) -> bool {
         self.methods == "*" || self.methods.split(", ").any(|allowed| allowed == method)
     }
@@ -172,21 +198,59 @@ impl Route {
     }
 }
 
+// === impl Request ===
+
+impl Request<'_> {
+    /// The value of a header field, when it has one that is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let lines = std::str::from_utf8(self.head).ok()?.lines();
+        let fields = lines.filter_map(|line| line.split_once(':'));
+        fields.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+    }
+
+    /// The model's name in the path, whose last part may end with a verb; escapes are undone (RFC 3986 §2.1).
+    pub(super) fn model(&self) -> String {
+        let last = self.path.split_once("/models/").map_or("", |(_, last)| last);
+        let name = last.rsplit_once(':').map_or(last, |(name, _)| name);
+        unescape(name)
+    }
+}
+
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| first == b'%').and_then(|two| std::str::from_utf8(two).ok());
+        let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(escaped.unwrap_or(first));
+        rest = after.get(if escaped.is_some() { 2 } else { 0 }..).unwrap_or_default();
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 // === impl Call ===
 
-impl<'a> Call<'a> {
+impl Call<'_> {
     /// The body as what all dialects ask, and its model. The faults that the model's name asks for are added.
-    pub(super) fn ask(&mut self) -> Result<(Ask<'a>, String), Refusal> {
-        let mut ask: Ask<'a> = serde_json::from_slice(self.request.body)
-            .map_err(|error| Refusal::new(400, format!("The body is not the JSON expected here: {error}.")))?;
-        let model = ask.model.take().filter(|model| !model.is_empty());
-        let model = model.ok_or_else(|| Refusal::missing("model"))?;
-        self.faults.add_from_model(&model).map_err(|error| {
+    pub(super) fn ask(&mut self) -> Result<Ask, Refusal> {
+        let ask = Ask::read(self.request.body)?;
+        self.suffer(&ask.model)?;
+        Ok(ask)
+    }
+
+    /// The same in Gemini's dialect, where the path names the model.
+    pub(super) fn ask_by_path(&mut self) -> Result<Ask, Refusal> {
+        let ask = Ask::read_gemini(self.request.model(), self.request.body)?;
+        self.suffer(&ask.model)?;
+        Ok(ask)
+    }
+
+    fn suffer(&mut self, model: &str) -> Result<(), Refusal> {
+        self.faults.add_from_model(model).map_err(|error| {
             // A client that mistyped is to read so, whatever else it asked for.
             self.faults = Faults::default();
             Refusal::from(error)
-        })?;
-        Ok((ask, model))
+        })
     }
 }
 

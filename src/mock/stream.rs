@@ -1,14 +1,16 @@
 //! Builds the events of a stream, with the faults that belong to its content rather than to its bytes.
 
-use std::fmt::{self, Write};
+use std::fmt::{self, Display, Write};
 
 use super::fault::Faults;
 use super::reply::Dialect;
 
 /// The events of one answer, one behind the other in one text.
 pub(super) struct Stream {
-    /// Decides the framing and the shape of an error.
+    /// Decides the shape of an error.
     dialect: Dialect,
+    /// How the events stand in the text.
+    framing: Framing,
     /// Ends every line.
     line_end: &'static str,
     /// After how many events an error ends the stream.
@@ -23,6 +25,17 @@ pub(super) struct Stream {
     ends: Vec<usize>,
 }
 
+/// How events are told apart.
+#[derive(Clone, Copy, PartialEq)]
+enum Framing {
+    /// Server-sent events.
+    Events,
+    /// One line of JSON each.
+    Lines,
+    /// One indented JSON array, as Gemini streams when nobody asks for server-sent events.
+    Array,
+}
+
 /// What the error says that `error-event` asks for.
 pub(super) const FAILED: &str = "The mock upstream was asked to fail here.";
 
@@ -32,7 +45,9 @@ impl Stream {
     pub(super) fn new(dialect: Dialect, faults: &Faults) -> Self {
         Self {
             dialect,
-            line_end: if faults.crlf { "\r\n" } else { "\n" },
+            framing: if dialect == Dialect::Ollama { Framing::Lines } else { Framing::Events },
+            // Google's servers end their lines so.
+            line_end: if faults.crlf || dialect == Dialect::Gemini { "\r\n" } else { "\n" },
             fails_after: faults.error_event,
             open_end: faults.no_done,
             failed: false,
@@ -41,11 +56,18 @@ impl Stream {
         }
     }
 
+    /// The stream as one JSON array.
+    pub(super) fn array(dialect: Dialect, faults: &Faults) -> Self {
+        Self { framing: Framing::Array, ..Self::new(dialect, faults) }
+    }
+
     /// The media type that the dialect's real upstreams send.
     pub(super) fn content_type(&self) -> &'static str {
-        match self.dialect {
-            Dialect::Ollama => "application/x-ndjson",
-            _ => "text/event-stream; charset=utf-8",
+        match self.framing {
+            Framing::Lines => "application/x-ndjson",
+            Framing::Array => "application/json; charset=UTF-8",
+            Framing::Events if self.dialect == Dialect::Gemini => "text/event-stream",
+            Framing::Events => "text/event-stream; charset=utf-8",
         }
     }
 
@@ -55,7 +77,7 @@ impl Stream {
     }
 
     /// Adds an event; an empty name is none.
-    pub(super) fn event(&mut self, name: &str, data: fmt::Arguments<'_>) {
+    pub(super) fn event(&mut self, name: &str, data: &dyn Display) {
         if self.fails_after == Some(self.len()) {
             self.fail();
         }
@@ -65,12 +87,13 @@ impl Stream {
     }
 
     /// Adds the event that marks the end, or what was asked for in its place.
-    pub(super) fn finish(&mut self, name: &str, data: fmt::Arguments<'_>) {
+    pub(super) fn finish(&mut self, name: &str, data: &dyn Display) {
         if self.fails_after.is_some() && !self.failed {
             self.fail();
         }
         if !self.failed && !self.open_end {
             self.push(name, data);
+            self.close();
         }
     }
 
@@ -87,21 +110,41 @@ impl Stream {
         let data = self.dialect.error_event(self.len(), FAILED);
         let name = match self.dialect {
             Dialect::Responses | Dialect::Anthropic => "error",
-            Dialect::OpenAi | Dialect::Ollama => "",
+            Dialect::OpenAi | Dialect::Gemini | Dialect::Ollama => "",
         };
-        self.push(name, format_args!("{data}"));
+        self.push(name, &data);
+        self.close();
         self.failed = true;
     }
 
-    fn push(&mut self, name: &str, data: fmt::Arguments<'_>) {
+    fn push(&mut self, name: &str, data: &dyn Display) {
         let end = self.line_end;
-        let written = match (self.dialect, name) {
-            (Dialect::Ollama, _) => write!(self.text, "{data}{end}"),
-            (_, "") => write!(self.text, "data: {data}{end}{end}"),
-            _ => write!(self.text, "event: {name}{end}data: {data}{end}{end}"),
-        };
+        match (self.framing, name) {
+            (Framing::Lines, _) => self.add(format_args!("{data}"), false),
+            (Framing::Array, _) => {
+                let before = if self.ends.is_empty() { "[" } else { ",\r\n" };
+                self.add(format_args!("{before}{data:#}\n"), false);
+            }
+            (Framing::Events, "") => self.add(format_args!("data: {data}"), true),
+            (Framing::Events, _) => self.add(format_args!("event: {name}{end}data: {data}"), true),
+        }
+    }
+
+    /// Ends an array within its last event.
+    fn close(&mut self) {
+        if self.framing == Framing::Array
+            && let Some(end) = self.ends.last_mut()
+        {
+            self.text.push_str("]\n");
+            *end = self.text.len();
+        }
+    }
+
+    fn add(&mut self, event: fmt::Arguments<'_>, parted: bool) {
+        let end = if self.framing == Framing::Array { "" } else { self.line_end };
+        let gap = if parted { end } else { "" };
         // Writing to a string cannot fail; were it to, the event would be missing rather than half there.
-        match written {
+        match write!(self.text, "{event}{end}{gap}") {
             Ok(()) => self.ends.push(self.text.len()),
             Err(fmt::Error) => self.text.truncate(self.ends.last().copied().unwrap_or(0)),
         }

@@ -10,8 +10,11 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::serve;
 
+mod alike;
 mod dialects;
 mod faults;
+mod gemini;
+mod thoughts;
 mod wire;
 
 /// How long a test waits for what must come.

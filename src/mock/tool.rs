@@ -1,30 +1,18 @@
-//! Decides whether an answer calls a tool, and with which arguments.
+//! Decides which tools an answer calls, and with which arguments.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::ask::{Ask, Said};
+use super::ask::Ask;
+use super::said::Said;
+use super::sample::sample;
 
 /// A call of one of the tools that the client offered.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct ToolCall {
     /// The tool's name.
     pub(super) name: String,
     /// A JSON object that fits the tool's schema.
     pub(super) arguments: String,
-}
-
-/// A tool as any dialect declares it.
-#[derive(Deserialize)]
-struct Tool {
-    /// Where `OpenAI` chat and Ollama put the rest.
-    function: Option<Box<Tool>>,
-    /// What the model calls it by; tools that the upstream itself runs may have none.
-    name: Option<String>,
-    /// The schema of the arguments in `OpenAI`'s dialects and Ollama's.
-    parameters: Option<Value>,
-    /// The same in Anthropic's.
-    input_schema: Option<Value>,
 }
 
 /// What the client wants of its tools.
@@ -40,19 +28,28 @@ enum Choice {
 /// How long the fragments of arguments are in a stream, in characters.
 const FRAGMENT: usize = 8;
 
+/// Where the dialects put a tool's schema.
+const SCHEMAS: [&str; 3] = ["parameters", "input_schema", "parametersJsonSchema"];
+
 // === impl ToolCall ===
 
 impl ToolCall {
-    /// The call that answers a request: always when a tool is required, else when the user's message is the last one
-    /// and has the word "tool" in it, so that a client which sends the tool's result gets a text.
-    pub(super) fn wanted(ask: &Ask<'_>, said: &Said) -> Option<Self> {
-        let offered = ask.tools.as_ref()?;
-        let name = match Choice::read(ask.tool_choice) {
+    /// The calls that answer a request: none after a tool's result; one when a tool is required or the user's text,
+    /// which is then the last message, has the word "tool" in it; two when it has the word "parallel". The first
+    /// tools offered are called, or the named one; the only one is called twice.
+    pub(super) fn wanted(ask: &Ask, said: &Said) -> Vec<Self> {
+        let named = match Choice::of(ask) {
             Choice::Must(name) => name,
-            Choice::Free if said.last && said.text.contains("tool") => None,
-            Choice::Free | Choice::Never => return None,
+            Choice::Free if said.last && (said.text.contains("tool") || said.text.contains("parallel")) => None,
+            Choice::Free | Choice::Never => return Vec::new(),
         };
-        offered.iter().find_map(|raw| Tool::read(raw)?.called(name.as_deref()))
+        if !said.results.is_empty() {
+            return Vec::new();
+        }
+        let offered = offered(ask).into_iter().filter_map(called);
+        let called: Vec<Self> = offered.filter(|call| named.as_ref().is_none_or(|name| *name == call.name)).collect();
+        let count = if said.text.contains("parallel") && allows_several(ask) { 2 } else { 1 };
+        called.iter().cycle().take(if called.is_empty() { 0 } else { count }).cloned().collect()
     }
 
     /// The arguments in the fragments that a stream sends them in.
@@ -65,64 +62,66 @@ impl ToolCall {
             Some(fragment).filter(|fragment| !fragment.is_empty())
         })
     }
+
+    /// The arguments as a tree, for dialects that send them so.
+    pub(super) fn arguments(&self) -> Value {
+        serde_json::from_str(&self.arguments).unwrap_or_else(|_| json!({}))
+    }
 }
 
-// === impl Tool ===
+/// The id of the call with this index in the answer with this id.
+pub(super) fn nth(id: &str, index: usize) -> String {
+    if index == 0 { id.to_owned() } else { format!("{id}_{index}") }
+}
 
-impl Tool {
-    fn read(raw: &RawValue) -> Option<Self> {
-        let tool: Self = serde_json::from_str(raw.get()).ok()?;
-        Some(match tool.function {
-            Some(function) => *function,
-            None => tool,
+/// The declarations: one by one, under `function` in `OpenAI` chat and Ollama, several to one tool in Gemini.
+fn offered(ask: &Ask) -> Vec<&Value> {
+    let tools = ask.list("/tools").unwrap_or_default().iter();
+    tools
+        .flat_map(|tool| match tool.get("functionDeclarations").and_then(Value::as_array) {
+            Some(declarations) => declarations.iter().collect(),
+            None => vec![tool.get("function").unwrap_or(tool)],
         })
-    }
-
-    /// The call of this tool, when it is the one wanted.
-    fn called(self, wanted: Option<&str>) -> Option<ToolCall> {
-        let name = self.name.filter(|name| wanted.is_none_or(|wanted| wanted == name))?;
-        let schema = self.parameters.or(self.input_schema).unwrap_or_default();
-        Some(ToolCall { name, arguments: sample(&schema).to_string() })
-    }
+        .collect()
 }
 
-/// An object with a value for every property that the schema names.
-fn sample(schema: &Value) -> Value {
-    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return json!({}) };
-    let values = properties.iter().map(|(name, property)| (name.clone(), sample_value(name, property)));
-    Value::Object(values.collect::<Map<_, _>>())
+/// The call of a declared tool; those that the upstream itself runs have no schema.
+fn called(tool: &Value) -> Option<ToolCall> {
+    let name = tool.get("name").and_then(Value::as_str).filter(|_| !is_hosted(tool))?;
+    let schema = SCHEMAS.iter().find_map(|field| tool.get(*field));
+    let arguments = schema.filter(|schema| schema.get("properties").is_some()).map_or_else(|| json!({}), sample);
+    Some(ToolCall { name: name.to_owned(), arguments: arguments.to_string() })
 }
 
-/// The simplest value that fits a property's schema; a text is the property's own name.
-fn sample_value(name: &str, schema: &Value) -> Value {
-    if let Some(first) = schema.get("enum").and_then(|values| values.get(0)) {
-        return first.clone();
-    }
-    match schema.get("type").and_then(Value::as_str) {
-        Some("integer" | "number") => json!(1),
-        Some("boolean") => json!(true),
-        Some("array") => json!([]),
-        Some("object") => sample(schema),
-        Some("null") => Value::Null,
-        _ => json!(name),
-    }
+/// Tools of the upstream's own say so by a type that a client's tool never has.
+fn is_hosted(tool: &Value) -> bool {
+    let kind = tool.get("type").and_then(Value::as_str);
+    kind.is_some_and(|kind| kind != "function" && kind != "custom")
+}
+
+fn allows_several(ask: &Ask) -> bool {
+    ask.get("/parallel_tool_calls") != Some(&Value::Bool(false))
+        && !ask.is_set("/tool_choice/disable_parallel_tool_use")
 }
 
 // === impl Choice ===
 
 impl Choice {
     /// `OpenAI` and Ollama: `"required"`, `"none"`, `{"type":"function","function":{"name":…}}`, in Responses with the
-    /// name beside the type. Anthropic: `{"type":"any"}`, `{"type":"none"}`, `{"type":"tool","name":…}`.
-    fn read(raw: Option<&RawValue>) -> Self {
-        let choice: Value = raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-        let kind = choice.as_str().or_else(|| choice.get("type").and_then(Value::as_str));
+    /// name beside the type. Anthropic: `{"type":"any"}`, `{"type":"none"}`, `{"type":"tool","name":…}`. Gemini: a mode
+    /// and the names allowed.
+    fn of(ask: &Ask) -> Self {
+        const GEMINI: &str = "/toolConfig/functionCallingConfig";
+        let mode = ask.text(&format!("{GEMINI}/mode"));
+        let kind = ask.text("/tool_choice").or_else(|| ask.text("/tool_choice/type")).or(mode);
         match kind {
-            Some("none") => Self::Never,
+            Some("none" | "NONE") => Self::Never,
             Some("required" | "any") => Self::Must(None),
             Some("tool" | "function") => {
-                let name = choice.get("name").or_else(|| choice.get("function")?.get("name"));
-                Self::Must(name.and_then(Value::as_str).map(str::to_owned))
+                let name = ask.text("/tool_choice/name").or_else(|| ask.text("/tool_choice/function/name"));
+                Self::Must(name.map(str::to_owned))
             }
+            Some("ANY") => Self::Must(ask.text(&format!("{GEMINI}/allowedFunctionNames/0")).map(str::to_owned)),
             _ => Self::Free,
         }
     }

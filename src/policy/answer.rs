@@ -22,6 +22,16 @@ pub(super) struct Reading<'a> {
     pub(super) spot: &'a Spot,
 }
 
+/// An event that a hook made.
+pub(super) enum Made {
+    /// Its name and data.
+    Data(Option<String>, Bytes),
+    /// A copy of the event that the hook was given, with this text.
+    Text(String),
+    /// A copy of the event that the hook was given, with these thoughts.
+    Reasoning(String),
+}
+
 /// A table of an answer, with all its keys known.
 struct Fields<'a> {
     reading: &'a Reading<'a>,
@@ -51,7 +61,8 @@ impl Reading<'_> {
         Place(self.spot.to_string())
     }
 
-    fn misuse(&self, message: impl std::fmt::Display) -> Failure {
+    /// The failure of a hook that returned something wrong.
+    pub(super) fn misuse(&self, message: impl std::fmt::Display) -> Failure {
         Failure::misuse(Some(self.spot.clone()), format!("{} {message}", self.hook))
     }
 
@@ -208,20 +219,22 @@ impl Reading<'_> {
         }))
     }
 
-    /// One item of what `on_event` or `on_stream_end` returned: the event's name and data.
-    pub(super) fn event(&self, item: Value) -> Result<(Option<String>, Bytes), Failure> {
+    /// One item of what `on_event` or `on_stream_end` returned.
+    pub(super) fn event(&self, item: Value) -> Result<Made, Failure> {
         let Value::Table(table) = item else {
             return Err(self.misuse(format_args!("returned a list with {} in it, not events", kind(&item))));
         };
-        let fields = self.fields(&table, "an event", &["event", "data", "json"])?;
-        let name = fields.text("event")?;
-        let json = fields.get::<Value>("json")?;
-        let data = match (fields.text("data")?, json.is_nil()) {
-            (Some(data), true) => Bytes::from(data),
-            (None, false) => encode(self.lua, &json).map_err(|error| Failure::from_lua(&error))?,
-            _ => return Err(self.misuse("returned an event that needs either `data` or `json`")),
-        };
-        Ok((name, data))
+        let fields = self.fields(&table, "an event", &["event", "data", "json", "text", "reasoning"])?;
+        let (name, json) = (fields.text("event")?, fields.get::<Value>("json")?);
+        match (fields.text("data")?, json.is_nil(), fields.text("text")?, fields.text("reasoning")?) {
+            (Some(data), true, None, None) => Ok(Made::Data(name, Bytes::from(data))),
+            (None, false, None, None) => {
+                encode(self.lua, &json).map(|data| Made::Data(name, data)).map_err(|error| Failure::from_lua(&error))
+            }
+            (None, true, Some(text), None) if name.is_none() => Ok(Made::Text(text)),
+            (None, true, None, Some(text)) if name.is_none() => Ok(Made::Reasoning(text)),
+            _ => Err(self.misuse("returned an event that needs one of `data`, `json`, `text` and `reasoning`")),
+        }
     }
 
     /// The list that `on_event` or `on_stream_end` returned.

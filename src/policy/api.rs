@@ -57,6 +57,7 @@ fn types(lua: &Lua) -> mlua::Result<()> {
     response::register(lua)?;
     lua.register_userdata_type::<headers::Headers>(UserData::register)?;
     lua.register_userdata_type::<event::Ev>(UserData::register)?;
+    lua.register_userdata_type::<event::ToolOf>(UserData::register)?;
     lua.register_userdata_type::<view::View>(UserData::register)?;
     lua.register_userdata_type::<ctx::Ctx>(UserData::register)
 }

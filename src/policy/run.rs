@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::hook::Hook;
 use super::set::{EndpointMatch, Inner};
 use super::vm::Vm;
+use crate::dialect::Dialect;
 use crate::dialect::loss::Losses;
 use crate::error::Error;
 use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Outcome, Place, PlannedAttempt, Route};
@@ -34,8 +35,8 @@ pub struct Facts {
     pub client_ip: IpAddr,
     /// Whether the client's connection is under TLS.
     pub tls: bool,
-    /// The dialect that the path speaks, such as `openai.chat`.
-    pub dialect: Option<&'static str>,
+    /// The dialect that the path speaks.
+    pub dialect: Option<Dialect>,
     /// When its head had been read.
     pub started: Instant,
     /// When it must be over.

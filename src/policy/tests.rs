@@ -8,4 +8,5 @@ mod runaway;
 mod sandbox;
 mod stream;
 mod support;
+mod typed;
 mod waiting;

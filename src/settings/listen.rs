@@ -55,6 +55,8 @@ section! {
         trusted: Vec<IpNet> = Vec::new() => reload;
         /// Whether responses name the generation that served them, in `x-tidegate-generation`.
         generation_header: bool = false => reload;
+        /// Whether responses name what a translation between dialects could not carry, in `x-tidegate-losses`.
+        losses_header: bool = false => reload;
     }
 }
 

@@ -18,8 +18,8 @@ impl Services {
         let [openai, anthropic, local] = [(); 3].map(|()| Service::saying(json(&chat("hi"))));
         let settings = format!(
             "[upstreams.openai]\ndialect = \"openai\"\ndefault = true\nurl = \"{}\"\n\
-             [upstreams.anthropic]\ndialect = \"anthropic\"\nurl = \"{}\"\n\
-             [upstreams.local]\ndialect = \"ollama\"\nurl = \"{}\"\n\
+             [upstreams.anthropic]\nurl = \"{}\"\n\
+             [upstreams.local]\nurl = \"{}\"\n\
              [[policies]]\nfile = \"identify.lua\"\n\
              [[policies]]\nfile = \"route.lua\"\nparams.aliases = {{ fast = \"openai/gpt-4o-mini\", best = [\"anthropic/claude-opus-4\", \"openai/gpt-4o\"] }}\n\
              [[policies]]\nfile = \"failover.lua\"\n",

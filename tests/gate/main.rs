@@ -31,5 +31,6 @@ mod stream;
 mod tls;
 mod traffic;
 mod traps;
+mod typed;
 mod upgrade;
 mod upload;

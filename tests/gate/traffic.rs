@@ -222,12 +222,34 @@ fn without_policies_recorded_exchanges_are_identical_both_ways() {
 }
 
 #[test]
+fn with_a_hook_that_reads_every_typed_field_answers_are_identical() {
+    let Some(all) = recorded() else { return };
+    let upstream = replaying(&all);
+    let lua = "return policy { api = 1, on_event = function(ev, ctx)
+      local _ = { ev.kind, ev.reasoning, ev.tool and ev.tool.args, ev.usage, ev.stop, ev.error, ev.choice, ev.raw }
+      if ev.text then ev.text = ev.text end
+      if ctx.dialect and ev.kind == \"text\" then store:incr(if ev.whole then \"whole\" else \"streamed\", 1) end
+    end, endpoints = { [\"GET /counts\"] = function()
+      return respond { json = { whole = store:get(\"whole\"), streamed = store:get(\"streamed\") } }
+    end } }";
+    let gate = Bundled::policy(&upstream.url(), "", lua);
+    replay(&all, &gate, same_answer);
+    let counts = gate.talk().get("/counts", &[]).json();
+    assert!(counts["whole"].as_u64() > Some(50) && counts["streamed"].as_u64() > Some(1000), "{counts}");
+    eprintln!("covered: {counts} events with text");
+    // A hook that a busy machine keeps waiting is ended; its event passes all the same.
+    let slow = |error: &&Value| error["message"].as_str().unwrap().starts_with("ran for longer");
+    let errors = gate.status()["hook_errors"].as_array().unwrap().clone();
+    assert!(errors.iter().all(|error| slow(&error)), "{errors:#?}");
+}
+
+#[test]
 fn with_the_shipped_policies_answers_are_identical_and_clients_are_known() {
     let Some(all) = recorded() else { return };
     let upstream = replaying(&all);
     let url = upstream.url();
     let settings = format!(
-        "[upstreams.openai]\ndefault = true\nurl = \"{url}\"\n[upstreams.anthropic]\nurl = \"{url}\"\n[upstreams.local]\nurl = \"{url}\"\n\
+        "[upstreams.openai]\ndefault = true\nurl = \"{url}\"\n[upstreams.anthropic]\nurl = \"{url}\"\n[upstreams.local]\nurl = \"{url}\"\n[upstreams.gemini]\nurl = \"{url}\"\n\
          [[policies]]\nfile = \"show.lua\"\n[[policies]]\nfile = \"identify.lua\"\n[[policies]]\nfile = \"route.lua\"\nparams.fallback = \"openai\"\n\
          [[policies]]\nfile = \"cache.lua\"\nparams.ttl = 300\n[[policies]]\nfile = \"failover.lua\"\nparams.attempts = 1\n"
     );

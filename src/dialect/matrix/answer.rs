@@ -76,7 +76,7 @@ fn got(client: &Side, upstream: &Side, stream: bool, answer: &Value) -> Result<G
 /// The client's stream of an answer that comes as one.
 fn passed(interpreter: &mut Interpreter, upstream: &Side, answer: &Value) -> Result<Bytes, String> {
     let (wire, stream) = cut::cut(upstream.dialect(), answer);
-    interpreter.begin(wire);
+    interpreter.begin(wire, None);
     let piece = interpreter.pass(stream).map_err(|error| error.to_string())?;
     if let Some(failure) = &interpreter.told.failure {
         return Err(failure.message.clone());

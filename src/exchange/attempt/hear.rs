@@ -6,11 +6,13 @@ use http::StatusCode;
 use super::translate::{self, Hearing};
 use super::{Committed, REFUSAL_BYTES, REFUSAL_TIME, receive};
 use crate::dialect::Dialect;
-use crate::error::Error;
+use crate::dialect::interpreter::Told;
+use crate::error::{Error, Kind};
 use crate::exchange::Exchange;
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Client, Connection};
 use crate::stream::Wire;
+use crate::stream::decode::Decoder;
 
 /// Puts an answer into the client's dialect. Redirects and the like pass as they are.
 pub(super) async fn hear<C: Client, N: Connection>(
@@ -24,8 +26,11 @@ pub(super) async fn hear<C: Client, N: Connection>(
     let wire = wire(&response);
     match hearing {
         Hearing::Chat(mut interpreter) if status.is_success() && wire.is_some() && interpreter.streams() => {
-            translate::reword(&mut response.head, interpreter.content_type())?;
-            interpreter.begin(wire.unwrap_or(Wire::Sse));
+            let decoder = decoder(x, &response)?;
+            translate::reword(&mut response.head, interpreter.content_type(), None)?;
+            interpreter.begin(wire.unwrap_or(Wire::Sse), decoder);
+            let told = Told { losses: interpreter.told.losses.clone(), ..Told::default() };
+            x.translated = Some(translate::translated(x, told));
             if let Source::Live { interpreter: place, .. } = &mut response.source {
                 *place = Some(interpreter);
             }
@@ -53,9 +58,16 @@ async fn whole<C: Client, N: Connection>(
         () = client.gone(), if watch => Err(receive::gone()),
     };
     response.source.release(read.is_ok()).await;
-    let (status, body) = match hearing.whole(dialect, &read?, wire) {
+    let mut body = read?;
+    if let Some(mut decoder) = decoder(x, &response)? {
+        body = decoder.push(&body).map_err(|error| coded(&error.to_string()))?;
+    }
+    let (status, body) = match hearing.whole(dialect, &body, wire) {
         Ok(body) => (StatusCode::OK.as_u16(), body),
-        Err(failure) => translate::refused(dialect, &failure, &x.id),
+        Err(failure) => {
+            response.status = failure.status;
+            translate::refused(dialect, &failure, &x.id)
+        }
     };
     let content_type = if status == StatusCode::OK.as_u16() { hearing.content_type() } else { "application/json" };
     x.translated = Some(hearing.into_translated(x));
@@ -75,7 +87,6 @@ async fn refusal<N: Connection>(
         _ => None,
     };
     response.source.release(body.is_some()).await;
-    response.refused = Some(response.head.status);
     let (status, body) = hearing.refusal(dialect, response.head.status, &body.unwrap_or_default(), &x.id);
     answered(response, status, "application/json", body)
 }
@@ -91,9 +102,25 @@ fn answered<N: Connection>(
         let _ = response.head.set_status(status);
         let _ = response.head.set_reason_phrase(None); // the upstream's words were for another status
     }
-    translate::reword(&mut response.head, content_type)?;
+    translate::reword(&mut response.head, content_type, Some(body.len()))?;
     response.source = Source::Whole(Some(body));
     Ok(response)
+}
+
+/// What undoes the compression of an answer, if it has one.
+fn decoder<N: Connection>(x: &Exchange, response: &Committed<N>) -> Result<Option<Decoder>, Error> {
+    let Some(coding) = response.head.headers.get("content-encoding") else { return Ok(None) };
+    let coding = coding.to_str().unwrap_or_default();
+    if coding.eq_ignore_ascii_case("identity") {
+        return Ok(None);
+    }
+    let decoder = Decoder::of(coding, x.generation.settings.limits.response_body);
+    decoder.map(Some).ok_or_else(|| coded(coding))
+}
+
+fn coded(what: &str) -> Error {
+    let message = "the upstream compressed its answer in a way that cannot be undone";
+    Error::upstream(Kind::Garbage, message).with_detail(what.to_owned())
 }
 
 /// How the upstream streams, if it does.

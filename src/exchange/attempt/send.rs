@@ -70,8 +70,8 @@ pub async fn attempt<C: Client, D: Dial>(
                     source.go_on_uploading();
                 }
                 let mut response = Committed {
+                    status: head.status.as_u16(),
                     head,
-                    refused: None,
                     source,
                     upstream: Arc::clone(upstream),
                     endpoint: Arc::clone(endpoint),
@@ -106,9 +106,9 @@ fn made_here<N: Connection>(
 ) -> Result<Committed<N>, Error> {
     let mut head = ResponseHead::build(StatusCode::OK, Some(2))
         .map_err(|error| Error::gate("an answer made here cannot be sent").with_detail(error.to_string()))?;
-    translate::reword(&mut head, "application/json")?;
+    translate::reword(&mut head, "application/json", Some(body.len()))?;
     let (upstream, endpoint) = (Arc::clone(upstream), Arc::clone(endpoint));
-    Ok(Committed { head, refused: None, source: Source::Whole(Some(body)), upstream, endpoint, early_error: None })
+    Ok(Committed { status: 200, head, source: Source::Whole(Some(body)), upstream, endpoint, early_error: None })
 }
 
 /// Makes the fresh copy of the request that this endpoint is sent, in the dialect of its upstream, and runs

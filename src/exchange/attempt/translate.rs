@@ -21,7 +21,7 @@ use crate::dialect::{self, Dialect, count, openai_responses};
 use crate::error::{Error, Kind};
 use crate::exchange::decision::PlannedAttempt;
 use crate::exchange::{Exchange, Translated, decide};
-use crate::message::{Body, Request};
+use crate::message::{Body, HeadError, Request, ResponseHead};
 use crate::stream::Wire;
 use crate::upstream::{Endpoint, Upstream};
 
@@ -283,8 +283,13 @@ impl Hearing {
             Self::Embed(embedding) => embedding.told,
             Self::Catalog { .. } => Told::default(),
         };
-        Translated { holder: holder(x), told }
+        translated(x, told)
     }
+}
+
+/// What an exchange keeps of a translation.
+pub(super) fn translated(x: &Exchange, told: Told) -> Translated {
+    Translated { holder: holder(x), told }
 }
 
 /// A failure in the client's dialect.
@@ -324,13 +329,15 @@ fn garbage(error: &Malformed) -> Failure {
     }
 }
 
-/// Marks an answer's head as one of the client's dialect.
-pub(super) fn reword(head: &mut crate::message::ResponseHead, content_type: &'static str) -> Result<(), Error> {
+/// Marks an answer's head as one of the client's dialect, whose body is this long unless it streams.
+pub(super) fn reword(head: &mut ResponseHead, content_type: &'static str, length: Option<usize>) -> Result<(), Error> {
     for name in ["content-length", "content-encoding", "transfer-encoding"] {
         head.remove_header(name);
     }
-    let bad = |error: crate::message::HeadError| {
-        Error::gate("a translated head cannot be sent").with_detail(error.to_string())
-    };
-    head.insert_header("Content-Type", HeaderValue::from_static(content_type)).map_err(bad)
+    let bad = |error: HeadError| Error::gate("a translated head cannot be sent").with_detail(error.to_string());
+    head.insert_header("Content-Type", HeaderValue::from_static(content_type)).map_err(bad)?;
+    match length {
+        Some(length) => head.insert_header("Content-Length", length).map_err(bad),
+        None => Ok(()),
+    }
 }

@@ -51,7 +51,7 @@ async fn chat_calls_a_tool_when_asked_or_required() {
     let asked = chat(r#""messages":[{"role":"user","content":"use a tool"}]"#.to_owned());
     let call = &ask(address, &asked).await.json()["choices"][0]["message"]["tool_calls"][0];
     assert_eq!(call["function"]["name"], "tide");
-    assert_eq!(call["function"]["arguments"], r#"{"place":"place","days":1}"#);
+    assert_eq!(call["function"]["arguments"], r#"{"place":"mock","days":7}"#);
     let required = ask(address, &chat(format!(r#""tool_choice":"required",{HELLO}"#))).await.json();
     assert_eq!(required["choices"][0]["finish_reason"], "tool_calls");
     for rest in [
@@ -69,8 +69,8 @@ async fn a_chat_stream_sends_arguments_in_fragments() {
     let body = format!(r#"{{"model":"any","stream":true,{TOOLS},"tool_choice":"required",{HELLO}}}"#);
     let events = ask_once("/v1/chat/completions", &body).await.events();
     let arguments = "/choices/0/delta/tool_calls/0/function/arguments";
-    assert_eq!(events[0].pointer(arguments), Some(&json!("")));
-    assert_eq!(contents(&events, arguments), r#"{"place":"place","days":1}"#);
+    assert_eq!(events[1].pointer(arguments), Some(&json!("")));
+    assert_eq!(contents(&events, arguments), r#"{"place":"mock","days":7}"#);
     assert!(events.len() > 4);
     assert_eq!(events[events.len() - 1]["choices"][0]["finish_reason"], "tool_calls");
 }
@@ -164,9 +164,9 @@ async fn messages_call_tools_with_and_without_arguments() {
     };
     let schema = r#"{"properties":{"place":{}}}"#;
     let plain = ask(address, &body(schema, "")).await.json();
-    assert_eq!(plain["content"][0]["input"], json!({"place": "place"}));
+    assert_eq!(plain["content"][0]["input"], json!({"place": "mock"}));
     let streamed = ask(address, &body(schema, r#""stream":true,"#)).await.events();
-    assert_eq!(contents(&streamed, "/delta/partial_json"), r#"{"place":"place"}"#);
+    assert_eq!(contents(&streamed, "/delta/partial_json"), r#"{"place":"mock"}"#);
     assert_eq!(streamed[3]["delta"]["partial_json"], "");
     let empty = ask(address, &body("{}", r#""stream":true,"#)).await.events();
     assert_eq!(empty.iter().filter(|event| event["delta"]["type"] == "input_json_delta").count(), 1);
@@ -191,7 +191,7 @@ async fn an_ollama_tool_call_is_an_object_and_a_plain_stop() {
     let body = format!(r#"{{"model":"any",{TOOLS},"messages":[{{"role":"user","content":"a tool"}}]}}"#);
     let events = ask_once("/api/chat", &body).await.events();
     let function = &events[0]["message"]["tool_calls"][0]["function"];
-    assert_eq!(function["arguments"], json!({"place": "place", "days": 1}));
+    assert_eq!(function["arguments"], json!({"place": "mock", "days": 7}));
     assert_eq!(events[1]["done_reason"], "stop");
 }
 
@@ -204,7 +204,7 @@ async fn ollama_generates_and_embeds() {
     let old = ask(address, &post("/api/embeddings", "", r#"{"model":"any","prompt":"hi"}"#)).await.json();
     assert_eq!(new["embeddings"][0], old["embedding"]);
     let shown = ask(address, &post("/api/show", "", r#"{"model":"any"}"#)).await.json();
-    assert_eq!(shown["capabilities"], json!(["completion", "tools"]));
+    assert_eq!(shown["capabilities"], json!(["completion", "tools", "thinking", "vision"]));
 }
 
 #[tokio::test]
@@ -213,6 +213,9 @@ async fn lists_and_greetings_answer_get_and_head() {
     for (path, pointer, value) in [
         ("/v1/models", "/data/0/id", "mock-small"),
         ("/api/v0/models", "/data/0/state", "loaded"),
+        ("/v1/models/any", "/id", "any"),
+        ("/v1beta/models", "/models/0/name", "models/mock-small"),
+        ("/v1beta/models/any", "/displayName", "any"),
         ("/api/tags", "/models/0/name", "mock-small:latest"),
         ("/api/ps", "/models/0/details/format", "gguf"),
         ("/api/version", "/version", "0.0.0-mock"),
@@ -226,6 +229,15 @@ async fn lists_and_greetings_answer_get_and_head() {
         assert!(text(&client.until("\r\n\r\n").await).starts_with("HTTP/1.1 200 OK"));
         assert_eq!(client.answer().await.text(), "tidegate mock m1\n");
     }
+}
+
+#[tokio::test]
+async fn models_are_listed_as_the_client_lists_them() {
+    let request = get("/v1/models").replace("host: m", "host: m\r\nAnthropic-Version: 2023-06-01");
+    let body = ask(start().await, &request).await.json();
+    assert_eq!((&body["data"][1]["type"], &body["first_id"]), (&json!("model"), &json!("mock-small")));
+    let gemini = ask(start().await, &request.replace("Anthropic-Version", "x-goog-api-key")).await.json();
+    assert_eq!(gemini["models"][0]["name"], "models/mock-small");
 }
 
 #[tokio::test]
@@ -247,6 +259,9 @@ async fn each_dialect_refuses_in_its_own_shape() {
         ("/api/chat", "/error"),
         ("/api/generate", "/error"),
         ("/api/embed", "/error"),
+        ("/v1beta/models/any:generateContent", "/error/status"),
+        ("/v1beta/models/any:streamGenerateContent", "/error/message"),
+        ("/v1beta/models/any:batchEmbedContents", "/error/message"),
     ] {
         for body in ["", "{", "[]", "{}", r#"{"model":5}"#, r#"{"model":""}"#] {
             let answer = ask(address, &post(path, "", body)).await;

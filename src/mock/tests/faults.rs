@@ -32,6 +32,7 @@ async fn a_status_comes_in_the_dialects_shape_with_retry_after() {
         ("/v1/chat/completions", "/error/type", "server_error"),
         ("/v1/messages", "/error/type", "overloaded_error"),
         ("/api/chat", "/error", "The mock upstream was asked to answer 529."),
+        ("/v1beta/models/any:generateContent", "/error/status", "UNAVAILABLE"),
     ] {
         let answer = ask(address, &post(path, "x-mock-fault: status=529; retry-after=2\r\n", STREAM)).await;
         assert!(answer.head.starts_with("HTTP/1.1 529 \r\n"), "{}", answer.head);
@@ -49,6 +50,45 @@ async fn a_models_name_asks_for_faults() {
     let answer = ask_once("/v1/chat/completions", &body).await;
     assert_eq!((answer.status(), header(&answer.head, "retry-after")), (429, Some("7")));
     assert_eq!(answer.json()["error"]["code"], "rate_limit_exceeded");
+}
+
+#[tokio::test]
+async fn an_error_comes_in_the_dialects_own_words() {
+    let address = start().await;
+    for (path, error, status, pointer, value) in [
+        ("/v1/chat/completions", "context-length", 400, "/error/code", "context_length_exceeded"),
+        ("/v1/responses", "context-length", 400, "/error/code", "context_length_exceeded"),
+        ("/v1/messages", "context-length", 400, "/error/message", "prompt is too long: 9000 tokens > 8192 maximum"),
+        ("/api/chat", "context-length", 400, "/error", "the input length exceeds the context length"),
+        ("/v1beta/models/any:generateContent", "context-length", 400, "/error/status", "INVALID_ARGUMENT"),
+        ("/v1/chat/completions", "auth", 401, "/error/code", "invalid_api_key"),
+        ("/v1/messages", "auth", 401, "/error/type", "authentication_error"),
+        ("/v1beta/models/any:generateContent", "auth", 400, "/error/details/0/reason", "API_KEY_INVALID"),
+        ("/v1/chat/completions", "not-found", 404, "/error/code", "model_not_found"),
+        ("/v1/chat/completions", "quota", 429, "/error/type", "insufficient_quota"),
+        ("/v1/messages", "overloaded", 529, "/error/type", "overloaded_error"),
+    ] {
+        let answer = ask(address, &post(path, &format!("x-mock-fault: error={error}\r\n"), STREAM)).await;
+        assert_eq!((answer.status(), answer.json().pointer(pointer)), (status, Some(&json!(value))), "{path} {error}");
+    }
+    let body = PLAIN.replace("any", "fault-error=rate-limit");
+    for (path, wanted) in [("/v1/chat/completions", "1"), ("/v1/messages", "1"), ("/api/chat", "1")] {
+        let answer = ask(address, &post(path, "", &body)).await;
+        assert_eq!((answer.status(), header(&answer.head, "retry-after")), (429, Some(wanted)), "{path}");
+    }
+    let named = post("/v1beta/models/fault-error%3Drate-limit%2Cretry-after%3D9:generateContent", "", "{}");
+    let answer = ask(address, &named).await;
+    assert_eq!((answer.status(), header(&answer.head, "retry-after")), (429, Some("9")));
+    assert_eq!(answer.json()["error"]["status"], "RESOURCE_EXHAUSTED");
+}
+
+#[tokio::test]
+async fn a_mock_of_one_dialect_has_no_other() {
+    let address = start().await;
+    let asked = async |path: &str| ask(address, &post(path, "x-mock-fault: only=anthropic\r\n", PLAIN)).await;
+    assert_eq!(asked("/v1/messages").await.status(), 200);
+    let other = asked("/v1/chat/completions").await;
+    assert_eq!((other.status(), &other.json()["error"]["type"]), (404, &json!("not_found_error")));
 }
 
 #[tokio::test]

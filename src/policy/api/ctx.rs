@@ -6,6 +6,7 @@ use mlua::{Function, Lua, MetaMethod, Table, UserData, UserDataFields, UserDataM
 use tokio::time::Instant;
 
 use super::unknown_field;
+use crate::dialect::Dialect;
 use crate::exchange::decision::Identity;
 use crate::policy::host::Host;
 use crate::policy::run::RunState;
@@ -99,7 +100,9 @@ impl UserData for Ctx {
         fields.add_field_method_get("generation", |_, this| {
             Ok(this.run.as_ref().map(|run| run.facts.generation.clone()))
         });
-        fields.add_field_method_get("dialect", |_, this| Ok(this.run.as_ref().and_then(|run| run.facts.dialect)));
+        fields.add_field_method_get("dialect", |_, this| {
+            Ok(this.run.as_ref().and_then(|run| run.facts.dialect).map(Dialect::as_str))
+        });
         fields.add_field_method_get("client_ip", |_, this| {
             Ok(this.run.as_ref().map(|run| run.facts.client_ip.to_string()))
         });

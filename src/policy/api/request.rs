@@ -10,6 +10,7 @@ use super::headers::{Headers, Of};
 use super::message::BodyOf;
 use super::unknown_field;
 use super::view::Source;
+use crate::dialect::Dialect;
 use crate::message::{Request, RequestHead, Shared};
 use crate::policy::host::Host;
 use crate::policy::run::RunState;
@@ -128,8 +129,8 @@ impl UserData for Req {
         fields.add_field_method_get("version", |_, this| this.head(|head| Ok(format!("{:?}", head.version))));
         fields.add_field_method_get("client_ip", |_, this| Ok(this.run.facts.client_ip.to_string()));
         fields.add_field_method_get("tls", |_, this| Ok(this.run.facts.tls));
-        fields.add_field_method_get("dialect", |_, this| Ok(this.run.facts.dialect));
-        fields.add_field_method_get("api", |_, this| Ok(this.run.facts.dialect));
+        fields.add_field_method_get("dialect", |_, this| Ok(this.run.facts.dialect.map(Dialect::as_str)));
+        fields.add_field_method_get("api", |_, this| Ok(this.run.facts.dialect.map(Dialect::as_str)));
         fields.add_field_function_get("headers", |lua, this| {
             let mut this = this.borrow_mut::<Self>()?;
             if let Some(headers) = &this.headers {

@@ -25,6 +25,7 @@ fn every_field_and_method_is_typed() {
         &api::request::FIELDS[..],
         &api::response::FIELDS[..],
         &api::event::FIELDS[..],
+        &api::event::TOOL_FIELDS[..],
         &api::ctx::FIELDS[..],
         &api::headers::METHODS[..],
         &api::state::METHODS[..],

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::dialect::Dialect;
 use crate::fault::Fault;
 use crate::message::{Body, Request, RequestHead, Response, ResponseHead, ServedBy, Shared};
 use crate::policy::{
@@ -196,7 +197,7 @@ pub(super) fn begin(set: &PolicySet, request: &Shared<Request>) -> Run {
             id: "req-1".to_owned(),
             client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             tls: false,
-            dialect: Some("openai.chat"),
+            dialect: Some(Dialect::OpenAiChat),
             started: Instant::now(),
             deadline: None,
             generation: "abc123".to_owned(),

@@ -12,7 +12,7 @@ use crate::dialect::read::{Fields, Path};
 /// Reads a request of `/v1/messages`, or of `/v1/messages/count_tokens`, which is the same with less.
 pub(in super::super) fn read(target: &str, body: Value) -> Result<Chat, Malformed> {
     let mut body = Path::Root.object(body)?;
-    let mut chat = Chat { origin: Some(origin(target)), ..Chat::default() };
+    let mut chat = Chat { origin: Some(operation(target)), ..Chat::default() };
     chat.model = body.string("model")?.unwrap_or_default();
     chat.stream = body.boolean("stream")?.unwrap_or_default();
     chat.stream_usage = chat.stream;
@@ -34,7 +34,7 @@ pub(in super::super) fn read(target: &str, body: Value) -> Result<Chat, Malforme
 }
 
 /// The dialect that a path names.
-fn origin(target: &str) -> Dialect {
+fn operation(target: &str) -> Dialect {
     let path = target.split('?').next().unwrap_or_default();
     match Dialect::of_path(path) {
         Some(Dialect::AnthropicCount) => Dialect::AnthropicCount,

@@ -52,7 +52,7 @@ fn the_seal_of_a_text_stands_before_it_and_that_of_thoughts_with_them() {
 }
 
 #[test]
-fn a_blocked_prompt_is_a_stop_by_a_filter() {
+fn a_blocked_prompt_is_held_back() {
     let kinds = whole(json!({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 4}}));
     assert!(matches!(kinds[0], EventKind::Start(_)));
     assert_eq!(kinds[1], EventKind::Stop(Stop::Filter));

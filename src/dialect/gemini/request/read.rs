@@ -28,7 +28,7 @@ pub(in crate::dialect::gemini) fn read(target: &str, body: Value) -> Result<Chat
         settings::read_generation(config, &root.field("generationConfig"), &mut chat)?;
     }
     if let Some(config) = fields.take("toolConfig") {
-        settings::read_tool_config(config, &root.field("toolConfig"), &mut chat)?;
+        settings::read_tool_choice(config, &root.field("toolConfig"), &mut chat)?;
     }
     let path = root.field("tools");
     for (index, tool) in fields.array("tools")?.into_iter().enumerate() {

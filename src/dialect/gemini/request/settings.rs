@@ -61,8 +61,8 @@ fn format(fields: &mut Fields<'_>) -> Result<Option<Format>, Malformed> {
 }
 
 /// Reads `toolConfig`.
-pub(super) fn read_tool_config(config: Value, path: &Path<'_>, chat: &mut Chat) -> Result<(), Malformed> {
-    let mut fields = object(path, config)?;
+pub(super) fn read_tool_choice(choice: Value, path: &Path<'_>, chat: &mut Chat) -> Result<(), Malformed> {
+    let mut fields = object(path, choice)?;
     if let Some(calling) = fields.take("functionCallingConfig") {
         let path = path.field("functionCallingConfig");
         let mut calling = object(&path, calling)?;

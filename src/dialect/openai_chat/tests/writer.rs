@@ -194,7 +194,7 @@ fn a_client_of_functions_gets_a_function_call() {
 }
 
 #[test]
-fn a_refusal_ends_with_stop_and_a_wordless_one_with_the_filter() {
+fn a_refusal_ends_with_stop_and_a_wordless_one_is_held_back() {
     let refusal = EventKind::Refusal { block: 0, text: "no".to_owned() };
     let (chunks, _) = stream(vec![refusal, EventKind::Stop(Stop::Refusal), EventKind::End], client());
     assert_eq!(reasons(&chunks), ["stop"]);

@@ -15,7 +15,7 @@ const MAX_USER: usize = 64;
 
 /// Where a request came from, and what follows from it.
 #[derive(Debug)]
-pub(super) struct Origin {
+pub(super) struct Home {
     /// The dialect, where it is known.
     dialect: Option<Dialect>,
     /// Whether it is this one.
@@ -26,10 +26,10 @@ pub(super) struct Origin {
     apart: usize,
 }
 
-// === impl Origin ===
+// === impl Home ===
 
-impl Origin {
-    /// The origin of a request.
+impl Home {
+    /// Where a request came from.
     pub(super) fn of(chat: &Chat) -> Self {
         let own = chat.origin == Some(Dialect::OpenAiResponses);
         let system = matches!(chat.origin, Some(Dialect::Anthropic | Dialect::AnthropicCount | Dialect::Gemini));
@@ -76,7 +76,7 @@ impl Origin {
 }
 
 /// Writes the settings of a request after its input.
-pub(super) fn write(chat: &Chat, origin: &Origin, body: &mut Map<String, Value>, losses: &mut Losses) {
+pub(super) fn write(chat: &Chat, origin: &Home, body: &mut Map<String, Value>, losses: &mut Losses) {
     let mut put = |name: &str, value: Value| {
         body.insert(name.to_owned(), value);
     };
@@ -115,7 +115,7 @@ fn include(body: &mut Map<String, Value>, what: &str) {
     }
 }
 
-fn tools(chat: &Chat, origin: &Origin, body: &mut Map<String, Value>, losses: &mut Losses) {
+fn tools(chat: &Chat, origin: &Home, body: &mut Map<String, Value>, losses: &mut Losses) {
     let mut tools = Vec::with_capacity(chat.tools.len());
     for (index, tool) in chat.tools.iter().enumerate() {
         match tool {
@@ -140,7 +140,7 @@ fn tools(chat: &Chat, origin: &Origin, body: &mut Map<String, Value>, losses: &m
     }
 }
 
-fn function(tool: &Function, origin: &Origin, index: usize, losses: &mut Losses) -> Value {
+fn function(tool: &Function, origin: &Home, index: usize, losses: &mut Losses) -> Value {
     let mut written = Map::new();
     let mut put = |name: &str, value: Value| {
         written.insert(name.to_owned(), value);
@@ -185,7 +185,7 @@ fn tool_choice(choice: &ToolChoice) -> Value {
     }
 }
 
-fn format(chat: &Chat, origin: &Origin, losses: &mut Losses) -> Option<Value> {
+fn format(chat: &Chat, origin: &Home, losses: &mut Losses) -> Option<Value> {
     let (name, description, schema, strict) = match chat.format.as_ref()? {
         Format::Json => return Some(json!({"type": "json_object"})),
         Format::Schema { name, description, schema, strict } => (name, description, schema, strict),
@@ -214,7 +214,7 @@ fn format(chat: &Chat, origin: &Origin, losses: &mut Losses) -> Option<Value> {
     Some(Value::Object(format))
 }
 
-fn reasoning(thinking: &Thinking, origin: &Origin, losses: &mut Losses) -> Option<Map<String, Value>> {
+fn reasoning(thinking: &Thinking, origin: &Home, losses: &mut Losses) -> Option<Map<String, Value>> {
     let mut written = Map::new();
     if let Some(effort) = effort(thinking, origin, losses) {
         written.insert("effort".to_owned(), Value::from(effort));
@@ -229,7 +229,7 @@ fn reasoning(thinking: &Thinking, origin: &Origin, losses: &mut Losses) -> Optio
 }
 
 /// How hard to think: in the dialect's own words, or the one nearest to a number of tokens.
-fn effort<'a>(thinking: &'a Thinking, origin: &Origin, losses: &mut Losses) -> Option<&'a str> {
+fn effort<'a>(thinking: &'a Thinking, origin: &Home, losses: &mut Losses) -> Option<&'a str> {
     if thinking.mode == ThinkingMode::Off {
         return Some("none");
     }
@@ -253,7 +253,7 @@ fn effort<'a>(thinking: &'a Thinking, origin: &Origin, losses: &mut Losses) -> O
     }
 }
 
-fn sampling(chat: &Chat, origin: &Origin, body: &mut Map<String, Value>, losses: &mut Losses) {
+fn sampling(chat: &Chat, origin: &Home, body: &mut Map<String, Value>, losses: &mut Losses) {
     let sampling = &chat.sampling;
     let mut put = |name: &str, number: &Option<Number>| {
         body.extend(number.clone().map(|number| (name.to_owned(), Value::Number(number))));
@@ -289,7 +289,7 @@ fn asked(penalty: Option<&Number>) -> bool {
     penalty.and_then(Number::as_f64).is_some_and(|penalty| penalty != 0.0)
 }
 
-fn user(chat: &Chat, origin: &Origin, body: &mut Map<String, Value>, losses: &mut Losses) {
+fn user(chat: &Chat, origin: &Home, body: &mut Map<String, Value>, losses: &mut Losses) {
     match &chat.user {
         Some(user) if origin.own || user.len() <= MAX_USER => {
             body.insert("user".to_owned(), Value::from(user.as_str()));
@@ -303,7 +303,7 @@ fn user(chat: &Chat, origin: &Origin, body: &mut Map<String, Value>, losses: &mu
 }
 
 /// Puts back what the dialect that the request came from has in common with this one, and reports the rest.
-fn extra(chat: &Chat, origin: &Origin, body: &mut Map<String, Value>, losses: &mut Losses) {
+fn extra(chat: &Chat, origin: &Home, body: &mut Map<String, Value>, losses: &mut Losses) {
     for (name, value) in chat.extra.iter().filter(|(_, value)| !value.is_null()) {
         match accepted(name, origin) {
             Some(name) => put_at(body, name, value.clone()),
@@ -314,7 +314,7 @@ fn extra(chat: &Chat, origin: &Origin, body: &mut Map<String, Value>, losses: &m
 }
 
 /// The path in this dialect of a field that the model has no place for.
-fn accepted<'a>(name: &'a str, origin: &Origin) -> Option<&'a str> {
+fn accepted<'a>(name: &'a str, origin: &Home) -> Option<&'a str> {
     /// What the chat completions of the same maker share with this dialect (API reference of both).
     const SHARED: [&str; 7] = [
         "metadata",

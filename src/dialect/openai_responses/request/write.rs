@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::leftover::{self, Leftovers};
 use super::content::{Content, Voice};
-use super::settings::{self, Origin};
+use super::settings::{self, Home};
 use crate::dialect::chat::{Chat, Message, Part, Reasoning, Role, ToolCall, ToolResult};
 use crate::dialect::loss::Losses;
 use crate::dialect::seal::Seal;
@@ -14,7 +14,7 @@ use crate::dialect::seal::Seal;
 /// System messages become items, not `instructions`: there they keep their order, their roles and their blocks, and a
 /// request that was read with `instructions` gets them back by their mark.
 pub(in super::super) fn write(chat: &Chat, losses: &mut Losses) -> Value {
-    let origin = Origin::of(chat);
+    let origin = Home::of(chat);
     let mut body = Map::new();
     body.insert("model".to_owned(), Value::from(chat.model.as_str()));
     let mut items = Items { origin: &origin, done: Vec::with_capacity(chat.messages.len()), losses };
@@ -34,7 +34,7 @@ pub(in super::super) fn write(chat: &Chat, losses: &mut Losses) -> Value {
 
 /// What a request asks beside its input, for the response object, which repeats it.
 pub(in super::super) fn settings(chat: &Chat) -> Map<String, Value> {
-    let origin = Origin::of(chat);
+    let origin = Home::of(chat);
     let mut asked = Map::new();
     if let Some(text) = chat.messages.first().and_then(|first| instructions(&origin, 0, first)) {
         asked.insert("instructions".to_owned(), Value::from(text));
@@ -44,7 +44,7 @@ pub(in super::super) fn settings(chat: &Chat) -> Map<String, Value> {
 }
 
 /// The request's own `instructions`, which only its first message can be.
-fn instructions(origin: &Origin, index: usize, message: &Message) -> Option<String> {
+fn instructions(origin: &Home, index: usize, message: &Message) -> Option<String> {
     let marked = message.extra.get(leftover::INSTRUCTIONS).is_some_and(Value::is_null);
     (origin.own && index == 0 && marked).then(|| message.text())
 }
@@ -52,7 +52,7 @@ fn instructions(origin: &Origin, index: usize, message: &Message) -> Option<Stri
 /// The items so far.
 struct Items<'a, 'l> {
     /// Where the request came from.
-    origin: &'a Origin,
+    origin: &'a Home,
     /// In order.
     done: Vec<Value>,
     /// What finds no place among them.

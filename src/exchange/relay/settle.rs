@@ -1,0 +1,64 @@
+//! The end of a response: the connection goes back, what may be kept is kept, and why it ended is noted.
+
+use super::{Recorder, Source, attempt, fail, heads};
+use crate::cache::Refusal;
+use crate::error::Error;
+use crate::exchange::wire::{Client, Connection, Dial};
+use crate::exchange::{CacheVerdict, End, Exchange, Reason};
+use crate::gate::Gate;
+
+/// Gives the connection back, stores what may be stored, and says how the exchange ended.
+pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    source: &mut Source<N>,
+    tape: Option<Recorder>,
+    result: Result<(), Error>,
+    bodied: bool,
+) -> Result<End, Error> {
+    if let Some(interpreter) = source.take_interpreter() {
+        x.translated = Some(attempt::heard(x, *interpreter));
+    }
+    if let Some(meter) = x.meter.take() {
+        let asked = heads::content_length(&x.request.lock().head.headers);
+        x.used = meter.usage(asked);
+    }
+    let clean = result.is_ok() && (source.done() || !bodied);
+    source.release(clean).await;
+    match result {
+        Ok(()) => {
+            x.sent.reason = Some(Reason::Done);
+            remember(gate, x);
+            store(gate, x, tape);
+            Ok(End::Answered)
+        }
+        Err(error) => {
+            if tape.is_some() {
+                x.cache.verdict = CacheVerdict::Miss(Refusal::Incomplete.as_str());
+            }
+            x.sent.reason = Some(fail::reason(&error));
+            x.sent.error = Some(error);
+            client.break_off().await;
+            Ok(End::Broken)
+        }
+    }
+}
+
+/// Keeps the sealed thoughts of an answer whose client cannot carry them.
+fn remember<D: Dial>(gate: &Gate<D>, x: &mut Exchange) {
+    if let (Some(translated), Some(client)) = (&mut x.translated, x.dialect) {
+        gate.keep.put(&translated.holder, client, std::mem::take(&mut translated.told.answer));
+    }
+}
+
+/// Puts a response that was sent to its clean end into the cache, if it may be there.
+fn store<D: Dial>(gate: &Gate<D>, x: &mut Exchange, tape: Option<Recorder>) {
+    let (Some(tape), Some(key)) = (tape, x.cache.key.clone()) else {
+        return;
+    };
+    x.cache.verdict = match gate.cache.finish(tape, true, key) {
+        Ok(()) => CacheVerdict::Stored,
+        Err(refusal) => CacheVerdict::Miss(refusal.as_str()),
+    };
+}
