@@ -2,6 +2,8 @@
 
 pub mod check;
 
+pub mod matrix;
+
 pub mod mock;
 
 pub mod new;
@@ -21,6 +23,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::dialect::matrix::NAMES;
 
 /// Exit code for mistakes in a bundle or on the command line.
 pub const EXIT_FAULTS: u8 = 2;
@@ -53,6 +57,8 @@ enum Command {
     Types,
     /// Print the reference of all settings.
     Settings,
+    /// Translate every feature between every two dialects, and say what survives.
+    Matrix(MatrixArgs),
     /// A deterministic upstream that speaks every dialect, with faults on request: for trying out and for tests.
     Mock {
         /// The address to listen on.
@@ -112,6 +118,23 @@ pub struct TestArgs {
     pub json: bool,
 }
 
+/// Which dialects to translate between, and how to say what came of it.
+#[derive(Debug, clap::Args)]
+pub struct MatrixArgs {
+    /// Only clients of this dialect.
+    #[arg(long, value_parser = NAMES)]
+    pub client: Option<String>,
+    /// Only upstreams of this dialect.
+    #[arg(long, value_parser = NAMES)]
+    pub upstream: Option<String>,
+    /// One JSON object for programs, with every reason.
+    #[arg(long, conflicts_with = "markdown")]
+    pub json: bool,
+    /// A table in Markdown.
+    #[arg(long)]
+    pub markdown: bool,
+}
+
 /// Which gate to ask.
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
@@ -133,6 +156,7 @@ pub fn run() -> ExitCode {
         Command::New { dir } => new::run(&dir),
         Command::Types => types::run(),
         Command::Settings => types::settings(),
+        Command::Matrix(args) => matrix::run(&args),
         Command::Mock { listen, name } => mock::run(listen, name),
     }
 }

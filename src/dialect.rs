@@ -15,6 +15,7 @@ pub mod id;
 pub mod interpreter;
 pub mod keep;
 pub mod loss;
+pub mod matrix;
 pub mod meter;
 pub mod ollama;
 pub mod openai_chat;

@@ -163,6 +163,8 @@ pub struct AttemptRecord {
     pub endpoint: String,
     /// The model asked for, when the plan named one.
     pub model: Option<String>,
+    /// The dialect that it was asked in, where that is not the client's.
+    pub dialect: Option<Dialect>,
     /// The status, when a head came.
     pub status: Option<u16>,
     /// What went wrong otherwise.

@@ -3,11 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tidegate::bundle;
-use tidegate::case::{self, review};
+use tidegate::case::{self, Case, review};
 
 /// Where cases are kept.
 const CASES: &str = "tests/cases";
@@ -15,21 +16,34 @@ const CASES: &str = "tests/cases";
 #[test]
 fn every_case_does_what_its_snapshot_says() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let bundle = bundle::read(&root.join("policies")).unwrap();
     let found = review::find(&root.join(CASES), None).unwrap();
-    let (names, cases): (Vec<_>, Vec<_>) = found.into_iter().map(|(name, case)| (name, case.unwrap())).unzip();
-    assert!(names.len() >= 45, "only {} cases were found", names.len());
+    assert!(found.len() >= 45, "only {} cases were found", found.len());
+    let mut by_bundle: BTreeMap<PathBuf, Vec<(String, Case)>> = BTreeMap::new();
+    for (name, case) in found {
+        by_bundle.entry(bundle_of(root, &name)).or_default().push((name, case.unwrap()));
+    }
     let mut failed = Vec::new();
-    for (name, played) in names.iter().zip(case::play_all(&bundle, &cases)) {
-        let compared = panic::catch_unwind(AssertUnwindSafe(|| {
-            let played = played.unwrap();
-            compare(name, &played.case.about, &case::render(&played));
-        }));
-        if compared.is_err() {
-            failed.push(name);
+    for (folder, cases) in by_bundle {
+        let bundle = bundle::read(&folder).unwrap();
+        let (names, cases): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
+        for (name, played) in names.into_iter().zip(case::play_all(&bundle, &cases)) {
+            let compared = panic::catch_unwind(AssertUnwindSafe(|| {
+                let played = played.unwrap();
+                compare(&name, &played.case.about, &case::render(&played));
+            }));
+            if compared.is_err() {
+                failed.push(name);
+            }
         }
     }
     assert!(failed.is_empty(), "{} cases differ from their snapshots: {failed:?}", failed.len());
+}
+
+/// The bundle that a case is played on: its own folder's where that has settings, else the shipped one.
+fn bundle_of(root: &Path, name: &str) -> PathBuf {
+    let folder = name.split_once('/').map_or("", |(folder, _)| folder);
+    let own = root.join(CASES).join(folder);
+    if own.join("tidegate.toml").exists() { own } else { root.join("policies") }
 }
 
 /// Asserts through insta, which writes what is new beside the snapshot for `cargo insta review`.

@@ -201,6 +201,16 @@ fn every_block_does_what_the_text_says() {
 }
 
 #[test]
+fn the_readme_shows_what_the_matrix_says() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let command = readme.lines().find(|line| line.starts_with("tidegate matrix")).unwrap();
+    let said = Command::new(env!("CARGO_BIN_EXE_tidegate")).args(command.split(' ').skip(1)).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("| text"), "{said}");
+    assert!(readme.contains(&said), "the README does not show what `{command}` prints now:\n{said}");
+}
+
+#[test]
 fn the_readme_says_of_each_policy_what_the_policy_says_of_itself() {
     let readme = fs::read_to_string(repository().join("README.md")).unwrap();
     for entry in fs::read_dir(repository().join("policies")).unwrap() {

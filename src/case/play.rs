@@ -20,6 +20,7 @@ use super::{Answer, Call, Case};
 use crate::bundle::Bundle;
 use crate::cache::MemoryCache;
 use crate::clock::Clock;
+use crate::dialect::event::Usage;
 use crate::dialect::keep::Keep;
 use crate::exchange::decision::{Identity, Plan};
 use crate::exchange::{self, AttemptRecord, CacheState, End, Exchange, Peer, Reason, Sent, finish};
@@ -69,6 +70,12 @@ pub(super) struct PlayedCall {
     pub(super) wires: Vec<Wire>,
     /// What the client got.
     pub(super) got: Vec<Got>,
+    /// What could not be carried between two dialects, each in a line.
+    pub(super) losses: Vec<String>,
+    /// What the upstream said of its failure within a stream that was translated.
+    pub(super) failure: Option<String>,
+    /// Tokens used, as far as a translation told.
+    pub(super) usage: Option<Usage>,
     /// How it ended.
     pub(super) sent: Sent,
     /// Its id, by which requests of the gate are told from those of policies.
@@ -215,6 +222,9 @@ async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: 
         attempts: x.attempts.clone(),
         wires: Vec::new(),
         got: client.got,
+        losses: losses(&x),
+        failure: x.translated.as_ref().and_then(|it| it.told.failure.as_ref()).map(|it| it.message.clone()),
+        usage: x.translated.as_ref().and_then(|it| it.told.usage.clone()),
         sent: Sent { reason: x.sent.reason, error: x.sent.error.clone(), ..Sent::default() },
         id: x.id.clone(),
         heard: Heard::default(),
@@ -224,6 +234,12 @@ async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: 
     played.wires = gate.dial.take_wires();
     played.heard = std::mem::take(&mut *notes.0.lock());
     played
+}
+
+/// What was lost between two dialects.
+fn losses(x: &Exchange) -> Vec<String> {
+    let told = x.translated.iter().flat_map(|translated| translated.told.losses.iter());
+    told.map(ToString::to_string).collect()
 }
 
 /// Waits until no work is left: tasks that were begun are the only ones on this runtime.

@@ -71,7 +71,8 @@ fn carries(wire: &Wire, attempt: &AttemptRecord, id: &str) -> bool {
 
 /// An attempt: what was sent, what came of it, and what was decided then.
 fn write_attempt(page: &mut Page<'_>, call: &PlayedCall, index: usize, attempt: &AttemptRecord, wire: Option<&Wire>) {
-    page.line(&format!("< upstream {}/{}", attempt.upstream, attempt.endpoint));
+    let dialect = attempt.dialect.map_or_else(String::new, |dialect| format!(" in {}", dialect.as_str()));
+    page.line(&format!("< upstream {}/{}{dialect}", attempt.upstream, attempt.endpoint));
     match wire {
         Some(wire) => write_wire(page, wire),
         None => page.indented("(nothing was sent)"),

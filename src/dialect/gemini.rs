@@ -20,6 +20,12 @@ mod thinking;
 mod usage;
 mod writer;
 
+/// A path and query with another model in the place of its own: Gemini names it there, and refuses a `model` in the
+/// body. `None` where the path names none.
+pub fn renamed(target: &str, model: &str) -> Option<String> {
+    request::renamed(target, model)
+}
+
 /// The codec of Gemini's dialect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gemini {

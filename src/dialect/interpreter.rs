@@ -288,7 +288,14 @@ impl Interpreter {
             EventKind::Usage(usage) => {
                 self.told.usage = Some(usage.clone());
                 if stranger {
-                    usage.extra.clear();
+                    let told: Vec<String> = std::mem::take(&mut usage.extra)
+                        .into_iter()
+                        .filter_map(|(name, value)| says_something(&value).then_some(name))
+                        .collect();
+                    if !told.is_empty() {
+                        let why = format!("only the upstream's dialect counts {}", told.join(", "));
+                        self.told.losses.dropped("answer.usage", why);
+                    }
                 }
             }
             EventKind::Failed(failure) => self.told.failure = Some(failure.clone()),
@@ -312,6 +319,17 @@ impl Interpreter {
 fn told_of(name: &str, value: &Value) -> bool {
     let empty = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
     name != "object" && !empty
+}
+
+/// Whether a count is more than zero, or holds one that is.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::Array(list) => list.iter().any(says_something),
+        Value::Object(fields) => fields.values().any(says_something),
+        Value::Bool(_) | Value::String(_) => true,
+    }
 }
 
 fn write(writer: &mut dyn Writer, event: Event, losses: &mut Losses, out: &mut BytesMut) {

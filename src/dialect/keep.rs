@@ -75,10 +75,13 @@ impl Keep {
     }
 
     /// Puts kept thoughts back into the turns of a conversation that goes to an upstream of `upstream`. Turns that
-    /// brought sealed thoughts of their own stay as they are.
+    /// brought sealed thoughts that this upstream takes stay as they are.
     pub fn restore(&self, holder: &str, upstream: Dialect, chat: &mut Chat) {
         for message in chat.messages.iter_mut().filter(|message| message.role == Role::Assistant) {
-            let own = |part: &Part| matches!(part, Part::Reasoning(Reasoning { seal: Some(_), .. }));
+            let own = |part: &Part| match part {
+                Part::Reasoning(Reasoning { seal: Some(seal), .. }) => seal.fits(upstream),
+                _ => false,
+            };
             if !message.parts.iter().any(own)
                 && let Some(turn) = names_of(holder, message).iter().find_map(|name| self.turns.get(name))
             {

@@ -70,6 +70,13 @@ impl Losses {
         self.0.is_empty()
     }
 
+    /// These without those that another translation had too.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let same = |one: &Loss, other: &Loss| one.path == other.path && one.verdict == other.verdict;
+        Self(self.0.iter().filter(|loss| !other.0.iter().any(|usual| same(loss, usual))).cloned().collect())
+    }
+
     /// Adds another translation's losses: those of the answer to those of the request.
     pub fn extend(&mut self, other: Self) {
         for Loss { path, verdict, why } in other.0 {

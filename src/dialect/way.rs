@@ -55,6 +55,14 @@ impl Way {
             | Dialect::Gemini => Self::Chat(server.chat),
         }
     }
+
+    /// The dialect that it is translated to.
+    pub fn dialect(self) -> Option<Dialect> {
+        match self {
+            Self::Chat(dialect) | Self::Embed(dialect) | Self::Catalog(dialect) => Some(dialect),
+            Self::Untouched | Self::Here | Self::Never(_) => None,
+        }
+    }
 }
 
 /// In which dialect a server is asked for embeddings.

@@ -61,6 +61,7 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
         upstream: target.upstream.name.clone(),
         endpoint: target.endpoint.name.clone(),
         model: target.planned.model.clone(),
+        dialect: None,
         status: asked.as_ref().ok().map(|(head, _)| head.status.as_u16()),
         error: asked.as_ref().err().cloned(),
         took: began.elapsed(),

@@ -135,6 +135,8 @@ async fn once<C: Client, D: Dial>(
     waited: Duration,
 ) -> Ended<D::Connection> {
     let started = Instant::now();
+    // What an attempt before it was told is not about this one.
+    x.translated = None;
     let result = send::attempt(gate, client, x, &next.planned, &next.upstream, &next.endpoint, replay).await;
     let (status, error) = match &result {
         Ok(response) => (Some(response.status), response.early_error.clone()),
@@ -144,6 +146,7 @@ async fn once<C: Client, D: Dial>(
         upstream: next.upstream.name.clone(),
         endpoint: next.endpoint.name.clone(),
         model: next.planned.model.clone(),
+        dialect: translate::way(x, &next.upstream).dialect(),
         status,
         error,
         took: started.elapsed(),

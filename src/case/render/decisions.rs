@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::play::PlayedCall;
 use super::{Page, time};
+use crate::dialect::event::Usage;
 use crate::exchange::CacheVerdict;
 use crate::exchange::decision::{Place, PlannedAttempt, Scope};
 
@@ -12,6 +13,9 @@ const LONGEST_PART: usize = 160;
 
 /// The part of a cache key that changes whenever a policy does: a snapshot says what a change does, not that it was made.
 const FINGERPRINT: &str = "gate.policies";
+
+/// The part of a cache key that holds the request's path and query.
+const PATH: &str = "gate.path";
 
 /// The hook whose answers stand with the attempts that it judged.
 const FAILOVER: &str = "failover";
@@ -34,6 +38,15 @@ pub(super) fn after(page: &mut Page<'_>, call: &PlayedCall) {
         Some(error) => page.line(&format!("ended: {reason} ({}: {error})", error.kind().as_str())),
         None => page.line(&format!("ended: {reason}")),
     }
+    if let (Some(failure), None) = (&call.failure, &call.sent.error) {
+        page.line(&format!("failed in its stream: {failure}"));
+    }
+    for loss in &call.losses {
+        page.line(&format!("loss: {loss}"));
+    }
+    if let Some(usage) = &call.usage {
+        page.line(&format!("usage: {}", tokens(usage)));
+    }
     for line in &call.heard.lines {
         let mut text = format!("log: {} {}: {}", line.level.as_str(), line.policy, line.message);
         if !line.fields.is_empty() {
@@ -49,6 +62,18 @@ pub(super) fn after(page: &mut Page<'_>, call: &PlayedCall) {
         };
         page.line(&format!("failed: {} of {}: {}{place}", report.hook, report.policy, report.message));
     }
+}
+
+/// Tokens used: what was read and written, and how much of it came cheaper or was not shown.
+fn tokens(usage: &Usage) -> String {
+    let parts = |parts: [(Option<u64>, &str); 2]| {
+        let said: Vec<String> = parts.iter().filter_map(|(count, of)| Some(format!("{} {of}", (*count)?))).collect();
+        if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }
+    };
+    let read = parts([(usage.cache_read, "from a cache"), (usage.cache_write, "into a cache")]);
+    let written = parts([(usage.reasoning, "of thoughts"), (None, "")]);
+    let estimated = if usage.estimated { ", estimated" } else { "" };
+    format!("{} tokens read{read}, {} written{written}{estimated}", usage.input, usage.output)
 }
 
 /// What `failover` said after an attempt; empty when it was not asked.
@@ -143,6 +168,8 @@ fn cache(page: &mut Page<'_>, call: &PlayedCall) {
     for (name, value) in key.parts().iter().filter(|(name, _)| name != FINGERPRINT) {
         let end = value.floor_char_boundary(LONGEST_PART);
         let shown = value.get(..end).unwrap_or_default();
+        let shown =
+            if name == PATH { format!("\"{}\"", page.mask.target(shown.trim_matches('"'))) } else { shown.to_owned() };
         let more = if end < value.len() { "\u{2026}" } else { "" };
         page.indented(&format!("{name} = {shown}{more}"));
     }

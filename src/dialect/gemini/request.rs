@@ -12,6 +12,7 @@ mod write;
 
 pub(super) use places::Places;
 pub(super) use read::read;
+pub(super) use target::renamed;
 pub(super) use write::write;
 
 #[cfg(test)]

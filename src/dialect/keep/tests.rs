@@ -115,3 +115,14 @@ fn the_keep_holds_no_more_than_it_may() {
     }
     assert!(keep.turns.weight() <= 256 * 1024 && keep.turns.len() > 10);
 }
+
+#[test]
+fn a_seal_that_the_upstream_does_not_take_gives_way_too() {
+    let keep = Keep::new(1 << 20);
+    keep.put("me", Dialect::OpenAiResponses, thinking_between_calls());
+    let seal = Seal::OpenAi { id: "rs_1".to_owned(), encrypted: None };
+    let shown = Part::Reasoning(Reasoning { text: "First".to_owned(), seal: Some(seal) });
+    let mut chat = returned(vec![shown, call("a"), call("b")]);
+    keep.restore("me", Dialect::Anthropic, &mut chat);
+    assert_eq!(chat.messages[0].parts, [thought("First", "s1"), call("a"), thought("", "s2"), call("b")]);
+}

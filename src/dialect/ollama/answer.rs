@@ -72,7 +72,7 @@ pub(super) fn whole(body: Value, ids: &mut Ids) -> Result<Vec<Event>, Malformed>
     let Value::Object(mut line) = body else {
         return Err(Malformed::at("body", "expected an object"));
     };
-    if !["message", "response", "done", "error"].iter().any(|field| line.contains_key(*field)) {
+    if !["message", "response", "done", "error"].iter().any(|name| line.contains_key(*name)) {
         return Err(Malformed::at("message", "is required"));
     }
     let mut reader = LineReader::new(ids.clone());

@@ -37,7 +37,8 @@ pub(in crate::dialect) fn settle(stop: Option<Stop>, called: bool, refused: bool
 /// refusal that has no words of its own, `content_filter` is the one reason by which a client sees it.
 pub(in crate::dialect) fn write(stop: &Stop, refused: bool, own: bool) -> (&str, Option<&'static str>) {
     match stop {
-        Stop::End | Stop::Sequence(_) => ("stop", None),
+        Stop::End | Stop::Sequence(None) => ("stop", None),
+        Stop::Sequence(Some(_)) => ("stop", Some("the chat dialect does not say which text stopped it")),
         Stop::Length => ("length", None),
         Stop::Tool => ("tool_calls", None),
         Stop::Filter => ("content_filter", None),

@@ -98,7 +98,7 @@ impl StreamWriter {
             EventKind::ToolStart { block, id, name } => items.call(block, id, name, ids, out),
             EventKind::ToolArgs { block, json } => items.arguments(block, &json, out),
             EventKind::BlockStop { block } => items.stop(block, out),
-            EventKind::Citation { block, value } => items.cite(block, value, out, losses),
+            EventKind::Citation { block, value } => items.cite(block, value, ids, out, losses),
             EventKind::Logprobs(value) => items.logprobs(value, out),
             EventKind::Raw(value) => match value.get("type").and_then(Value::as_str) {
                 Some(ITEM_FIELDS) => items.fields(value),
@@ -127,7 +127,7 @@ impl StreamWriter {
         }
         self.start(Start::default());
         let stop = self.stop.take().unwrap_or(Stop::End);
-        let (status, reason) = ending(&stop, losses);
+        let (status, reason) = ending(&stop, self.items.refused(), losses);
         let cut = status == "incomplete" || failure.is_some();
         let output = self.items.finish(cut, &mut self.out);
         let mut set = |name: &str, value: Value| {
@@ -160,10 +160,16 @@ impl Writer for StreamWriter {
     }
 }
 
-/// The status of a response, and why it is not complete.
-fn ending<'a>(stop: &'a Stop, losses: &mut Losses) -> (&'a str, Option<&'a str>) {
+/// The status of a response, and why it is not complete. `refused` says that the model declined in words of a refusal's
+/// own; where it did not, a client sees that it declined by the reason alone.
+fn ending<'a>(stop: &'a Stop, refused: bool, losses: &mut Losses) -> (&'a str, Option<&'a str>) {
     match stop {
-        Stop::End | Stop::Tool | Stop::Refusal | Stop::Sequence(None) => ("completed", None),
+        Stop::End | Stop::Tool | Stop::Sequence(None) => ("completed", None),
+        Stop::Refusal if refused => ("completed", None),
+        Stop::Refusal => {
+            losses.approximated("stop_reason", "content_filter stands for a refusal without words");
+            ("incomplete", Some("content_filter"))
+        }
         Stop::Sequence(Some(_)) => {
             losses.dropped("stop_sequence", "the Responses API does not say which text ended the answer");
             ("completed", None)

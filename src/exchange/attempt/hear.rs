@@ -98,7 +98,10 @@ fn answered<N: Connection>(
     body: Bytes,
 ) -> Result<Committed<N>, Error> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let _ = response.head.set_status(status);
+    if status != response.head.status {
+        let _ = response.head.set_status(status);
+        let _ = response.head.set_reason_phrase(None); // the upstream's words were for another status
+    }
     translate::reword(&mut response.head, content_type, Some(body.len()))?;
     response.source = Source::Whole(Some(body));
     Ok(response)

@@ -14,6 +14,7 @@ use super::translate::{self, Hearing};
 use super::upload::{self, Passing, Upload};
 use super::{Committed, receive};
 use crate::dialect::way::Way;
+use crate::dialect::{Dialect, gemini};
 use crate::error::{Error, Kind};
 use crate::exchange::decision::PlannedAttempt;
 use crate::exchange::heads::{self, Framing};
@@ -139,7 +140,10 @@ async fn prepare<C: Client, D: Dial>(
     let mut request = Request { head, body };
     let hearing = translate::ask(x, &gate.keep, &gate.clock, planned, upstream, endpoint, &mut request)?;
     if let Some(model) = planned.model.as_ref().filter(|_| hearing.is_none()) {
-        set_model(&mut request, model, x.generation.settings.limits.json())?;
+        match x.dialect {
+            Some(Dialect::Gemini | Dialect::GeminiCount | Dialect::GeminiEmbed) => rename(&mut request.head, model)?,
+            _ => set_model(&mut request, model, x.generation.settings.limits.json())?,
+        }
     }
     if x.generation.policies.has(Hook::OnAttempt) {
         let losses = hearing.as_ref().and_then(Hearing::told).map(|told| &told.losses);
@@ -202,6 +206,14 @@ pub(crate) fn address(x: &Exchange, endpoint: &Endpoint, known: bool) -> Result<
         insert(&mut head, "Accept-Encoding".into(), http::HeaderValue::from_static("identity"))?;
     }
     Ok(head)
+}
+
+/// Puts the plan's model in place of the one that Gemini's path names.
+fn rename(head: &mut RequestHead, model: &str) -> Result<(), Error> {
+    let target = String::from_utf8_lossy(head.raw_path()).into_owned();
+    let Some(target) = gemini::renamed(&target, model) else { return Ok(()) };
+    head.set_raw_path(target.as_bytes())
+        .map_err(|error| Error::gate("the plan's model cannot stand in a path").with_detail(error.to_string()))
 }
 
 /// Puts the plan's model in place of the request's: a splice, everything else keeps its bytes.

@@ -41,6 +41,15 @@ impl Target {
     }
 }
 
+/// A path and query with another model in the place of its own; `None` where it names none.
+pub(in crate::dialect::gemini) fn renamed(target: &str, model: &str) -> Option<String> {
+    let path = target.find('?').map_or(target, |query| target.get(..query).unwrap_or(target));
+    let start = path.rfind("/models/")? + "/models/".len();
+    let end = start + path.get(start..)?.rfind(':')?;
+    let model = encode(model.strip_prefix("models/").unwrap_or(model));
+    Some(format!("{}{model}{}", target.get(..start)?, target.get(end..)?))
+}
+
 fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for &byte in text.as_bytes() {
@@ -86,6 +95,21 @@ mod tests {
         ] {
             let target = Target::read(path);
             assert_eq!((target.model.as_str(), target.stream), (model, stream), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_model_takes_the_place_of_another() {
+        for (path, other) in [
+            (
+                "/v1beta/models/a:generateContent?alt=sse&key=:k",
+                Some("/v1beta/models/b%2Fc:generateContent?alt=sse&key=:k"),
+            ),
+            ("/x/models/a:1:countTokens", Some("/x/models/b%2Fc:countTokens")),
+            ("/v1beta/models/a", None),
+            ("/v1beta/models?x=/models/a:b", None),
+        ] {
+            assert_eq!(renamed(path, "b/c").as_deref(), other, "{path}");
         }
     }
 

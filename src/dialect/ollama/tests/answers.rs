@@ -169,3 +169,9 @@ fn reasons_are_words_that_ollama_has() {
     assert_eq!(reason(Stop::Sequence(None)), "stop");
     assert_eq!(reason(Stop::Other("odd".to_owned())), "odd", "clients take any word");
 }
+
+#[test]
+fn an_answer_of_another_dialect_is_refused() {
+    let error = OllamaChat.read_answer(json!({"candidates": []}), &mut ids()).unwrap_err();
+    assert_eq!(error.to_string(), "message: is required");
+}

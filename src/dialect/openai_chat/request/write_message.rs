@@ -16,6 +16,8 @@ struct Scribe<'a> {
     habits: Habits,
     /// The dialect that the request was read from.
     origin: Option<Dialect>,
+    /// How many messages stood apart from the others in that dialect: the leading system messages.
+    apart: usize,
     /// Whether the model reads Gemini's seals.
     gemini: bool,
     /// What could not be written.
@@ -45,7 +47,14 @@ struct Draft {
 /// Writes all messages.
 pub(super) fn messages(chat: &Chat, habits: Habits, losses: &mut Losses) -> Vec<Value> {
     let gemini = gemini::reads(&chat.model);
-    let mut scribe = Scribe { habits, origin: chat.origin, gemini, losses, written: Vec::new(), shown: Vec::new() };
+    let origin = chat.origin;
+    let apart = match origin {
+        Some(Dialect::Anthropic | Dialect::AnthropicCount | Dialect::Gemini) => {
+            chat.messages.iter().take_while(|message| message.role == Role::System).count()
+        }
+        _ => 0,
+    };
+    let mut scribe = Scribe { habits, origin, apart, gemini, losses, written: Vec::new(), shown: Vec::new() };
     for (at, message) in chat.messages.iter().enumerate() {
         scribe.message(message, at);
     }
@@ -112,7 +121,28 @@ impl Scribe<'_> {
         match part {
             Part::Reasoning(_) if self.own() => format!("messages[{at}].reasoning_content"),
             Part::ToolCall(_) if self.own() => format!("messages[{at}].tool_calls[{}]", draft.calls.len()),
-            _ => format!("messages[{at}].content[{n}]"),
+            _ => self.part_path(at, n),
+        }
+    }
+
+    /// Where a message stood in the dialect that it was read from.
+    fn message_path(&self, at: usize) -> String {
+        match (self.origin, at.checked_sub(self.apart)) {
+            (Some(Dialect::Gemini), Some(at)) => format!("contents[{at}]"),
+            (Some(Dialect::Gemini), None) => "systemInstruction".to_owned(),
+            (Some(Dialect::OpenAiResponses), Some(at)) => format!("input[{at}]"),
+            (_, Some(at)) => format!("messages[{at}]"),
+            (_, None) => "system".to_owned(),
+        }
+    }
+
+    /// Where a part of a message stood there.
+    fn part_path(&self, at: usize, n: usize) -> String {
+        let message = self.message_path(at);
+        match self.origin {
+            Some(Dialect::Gemini) => format!("{message}.parts[{n}]"),
+            _ if at < self.apart => format!("{message}[{n}]"),
+            _ => format!("{message}.content[{n}]"),
         }
     }
 
@@ -121,7 +151,8 @@ impl Scribe<'_> {
             if self.own() {
                 map.insert(name.clone(), value.clone());
             } else if !super::settings::is_nothing(value) {
-                self.losses.dropped(format!("messages[{at}].{name}"), "chat messages have no such field");
+                let path = self.message_path(at);
+                self.losses.dropped(format!("{path}.{name}"), "chat messages have no such field");
             }
         }
     }
@@ -219,7 +250,7 @@ impl Scribe<'_> {
 
     /// Writes the message of a tool, with what its message says besides where it holds results only.
     fn result(&mut self, result: &ToolResult, message: Option<&Message>, at: usize, n: usize) {
-        let path = format!("messages[{at}].content[{n}]");
+        let path = self.part_path(at, n);
         if result.failed {
             self.losses.dropped(format!("{path}.is_error"), "a tool's message cannot say that the call failed");
         }

@@ -304,3 +304,18 @@ fn losses_name_fields_as_a_chat_client_wrote_them() {
     let (_, losses) = write(&chat, Habits::OPENAI);
     assert_eq!(losses, ["messages[0].reasoning_content dropped", "messages[0].tool_calls[0].signature dropped"]);
 }
+
+#[test]
+fn losses_are_named_by_the_places_of_the_dialect_that_was_read() {
+    let marked = || Part::Text(Text { text: "a".to_owned(), cache: Some(json!({})), citations: None });
+    let messages = [Role::System, Role::User].map(|role| Message::new(role, vec![marked()])).to_vec();
+    let chat = |origin| Chat { messages: messages.clone(), origin: Some(origin), ..Chat::default() };
+    for (origin, system, user) in [
+        (Dialect::Anthropic, "system[0]", "messages[0].content[0]"),
+        (Dialect::Gemini, "systemInstruction.parts[0]", "contents[0].parts[0]"),
+        (Dialect::OllamaChat, "messages[0].content[0]", "messages[1].content[0]"),
+    ] {
+        let (_, losses) = write(&chat(origin), PLAIN);
+        assert_eq!(losses, [system, user].map(|path| format!("{path}.cache_control dropped")));
+    }
+}

@@ -262,3 +262,13 @@ fn a_stream_is_grammatical_whatever_comes() {
         }
     }
 }
+
+#[test]
+fn which_text_stopped_an_answer_is_told_as_lost() {
+    let stopped = |stop| vec![EventKind::Start(Start::default()), EventKind::Stop(stop), EventKind::End];
+    let (_, losses) = stream(stopped(Stop::Sequence(Some("ebb".to_owned()))), client());
+    assert_eq!(losses, ["stop_reason"]);
+    let (body, losses) = whole(stopped(Stop::Sequence(None)), client());
+    assert_eq!(body["choices"][0]["finish_reason"], "stop");
+    assert!(losses.is_empty(), "{losses:?}");
+}

@@ -76,7 +76,16 @@ struct Thoughts {
 impl Items {
     /// A piece of text or of a refusal.
     pub(super) fn speak(&mut self, block: u32, text: &str, refusal: bool, ids: &mut Ids, out: &mut Out) {
-        let (index, part) = match self.blocks.get(&block).copied() {
+        let (index, part) = self.part(block, refusal, ids, out);
+        let early = if refusal { Vec::new() } else { std::mem::take(&mut self.logprobs) };
+        if let Some(message) = self.message_at(index) {
+            message.speak(index, part, text, early, out);
+        }
+    }
+
+    /// The item and part of a block's text, begun unless they were.
+    fn part(&mut self, block: u32, refusal: bool, ids: &mut Ids, out: &mut Out) -> (usize, usize) {
+        match self.blocks.get(&block).copied() {
             Some((index, part)) if self.message_at(index).is_some_and(|m| m.is_open(part, refusal)) => (index, part),
             _ => {
                 self.stop(block, out);
@@ -85,11 +94,12 @@ impl Items {
                 self.blocks.insert(block, (index, part));
                 (index, part)
             }
-        };
-        let early = if refusal { Vec::new() } else { std::mem::take(&mut self.logprobs) };
-        if let Some(message) = self.message_at(index) {
-            message.speak(index, part, text, early, out);
         }
+    }
+
+    /// Whether the model declined in words.
+    pub(super) fn refused(&self) -> bool {
+        self.slots.iter().any(|slot| matches!(slot, Slot::Message(message) if message.refuses()))
     }
 
     /// The message that a text joins: the last one, unless another item came since.
@@ -218,12 +228,15 @@ impl Items {
         }
     }
 
-    /// A citation of a text.
-    pub(super) fn cite(&mut self, block: u32, value: Value, out: &mut Out, losses: &mut Losses) {
+    /// A citation of a text, which may come before the text.
+    pub(super) fn cite(&mut self, block: u32, value: Value, ids: &mut Ids, out: &mut Out, losses: &mut Losses) {
         let Some(annotation) = citation::annotation(value, losses) else { return };
-        let place = self.blocks.get(&block).copied();
-        match place.and_then(|(index, part)| Some((index, part, self.message_at(index)?))) {
-            Some((index, part, message)) => message.cite(index, part, annotation, out),
+        let (index, part) = match self.blocks.get(&block).copied() {
+            Some(place) => place,
+            None => self.part(block, false, ids, out),
+        };
+        match self.message_at(index) {
+            Some(message) => message.cite(index, part, annotation, out),
             None => losses.dropped("citations", "a citation of no text"),
         }
     }

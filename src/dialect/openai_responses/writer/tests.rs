@@ -201,3 +201,24 @@ fn the_response_repeats_what_the_request_asked() {
     assert_eq!(whole["text"], json!({"format": {"type": "text"}}));
     assert_eq!((&whole["top_p"], &whole["error"]), (&json!(1.0), &Value::Null));
 }
+
+#[test]
+fn a_citation_may_come_before_its_text() {
+    let value = json!({"type": "url_citation", "url_citation": {"url": "https://tide.test/", "title": "Tides"}});
+    let citation = EventKind::Citation { block: 0, value };
+    let (response, losses) = written(vec![citation, text(0, "a"), stop(0), EventKind::Stop(Stop::End), EventKind::End]);
+    assert_eq!(response["output"][0]["content"][0]["annotations"][0]["title"], "Tides");
+    assert_eq!(response["output"][0]["content"][0]["text"], "a");
+    assert!(losses.is_empty(), "{losses:?}");
+}
+
+#[test]
+fn a_refusal_without_words_is_seen_by_the_reason() {
+    let refused = |kind| written(vec![kind, stop(0), EventKind::Stop(Stop::Refusal), EventKind::End]);
+    let (response, losses) = refused(text(0, "a"));
+    assert_eq!(response["incomplete_details"], json!({"reason": "content_filter"}));
+    assert_eq!(losses, ["stop_reason"]);
+    let (response, losses) = refused(EventKind::Refusal { block: 0, text: "no".to_owned() });
+    assert_eq!(response["status"], "completed");
+    assert!(losses.is_empty(), "{losses:?}");
+}

@@ -61,6 +61,11 @@ impl Message {
         self.parts.get(part).is_some_and(|part| part.whole.is_none() && part.refusal == refusal)
     }
 
+    /// Whether a part of it is a refusal.
+    pub(super) fn refuses(&self) -> bool {
+        self.parts.iter().any(|part| part.refusal)
+    }
+
     /// Begins a part and says its number.
     pub(super) fn begin(&mut self, index: usize, refusal: bool, out: &mut Out) -> usize {
         let number = self.parts.len();
