@@ -8,6 +8,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::first;
+use super::headers;
 use super::hear;
 use super::patience::Patience;
 use super::translate::{self, Hearing};
@@ -138,6 +139,9 @@ async fn prepare<C: Client, D: Dial>(
     };
     let mut request = Request { head, body };
     let hearing = translate::ask(x, &gate.keep, &gate.clock, planned, upstream, endpoint, &mut request)?;
+    if upstream.server.is_some() {
+        headers::hide_key(&mut request.head, endpoint);
+    }
     if let Some(model) = planned.model.as_ref().filter(|_| hearing.is_none()) {
         set_model(&mut request, model, x.generation.settings.limits.json())?;
     }

@@ -113,7 +113,7 @@ fn kinds(parts: &[Value]) -> Vec<&str> {
     parts.iter().map(|part| part["type"].as_str().unwrap()).collect()
 }
 
-fn with_key<'a>(key: &'a str) -> [(&'a str, &'a str); 1] {
+fn with_key(key: &str) -> [(&str, &str); 1] {
     [("Authorization", key)]
 }
 
