@@ -144,6 +144,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
     x.meter = if bodied { meter(x, &head, wire) } else { None };
     x.sent.status = Some(head.status.as_u16());
+    settle::remember(gate, x);
     let sent = client.send_head(marked(x, head), end).await;
     x.sent.head_after = Some(x.elapsed());
     let result = match sent {
@@ -151,7 +152,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
         Ok(()) if !bodied => Ok(()),
         Ok(()) => match whole {
             Some(bytes) => send_whole(client, x, bytes, end).await,
-            None => pump(client, x, &mut source, events, &mut tape).await,
+            None => pump(gate, client, x, &mut source, events, &mut tape).await,
         },
     };
     settle::settle(gate, client, x, &mut source, tape, result, bodied).await
@@ -267,7 +268,8 @@ async fn send_whole<C: Client>(client: &mut C, x: &mut Exchange, bytes: Bytes, e
 }
 
 /// Passes the body on as it comes. A client that leaves ends it at once.
-async fn pump<C: Client, N: Connection>(
+async fn pump<C: Client, D: Dial, N: Connection>(
+    gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
     source: &mut Source<N>,
@@ -292,6 +294,10 @@ async fn pump<C: Client, N: Connection>(
             Ok(None) => break,
             Err(error) => return broken(client, x, events, error, source.told()).await,
         };
+        if let (Some(answer), Some(translated)) = (source.take_answer(), &mut x.translated) {
+            translated.told.answer = answer;
+            settle::remember(gate, x);
+        }
         if let Some(tape) = tape {
             tape.push(&piece);
         }

@@ -12,6 +12,7 @@ use super::wire::Connection;
 use crate::cache::Entry;
 use crate::dialect::failure::Failure;
 use crate::dialect::interpreter::Interpreter;
+use crate::dialect::keep::Answer;
 use crate::error::{Error, Kind};
 use crate::gate::memory::Share;
 
@@ -228,6 +229,16 @@ impl<N: Connection> Source<N> {
     /// Whether the client was told of a failure in the stream itself.
     pub fn told(&self) -> bool {
         matches!(self, Self::Live { told: true, .. })
+    }
+
+    /// Takes the sealed parts of a translated stream that was heard to its end.
+    pub fn take_answer(&mut self) -> Option<Answer> {
+        match self {
+            Self::Live { interpreter: Some(interpreter), .. } if interpreter.over() => {
+                Some(std::mem::take(&mut interpreter.told.answer))
+            }
+            _ => None,
+        }
     }
 
     /// Takes out what stood between two dialects.

@@ -13,6 +13,16 @@ const KEYS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-ke
 /// The version of Anthropic's API that translated requests are written for ("API versions").
 const ANTHROPIC_VERSION: &str = "2023-06-01";
 
+/// Takes the client's key out of a request to an endpoint whose settings bring one: an upstream sees no key but its own.
+pub(super) fn hide_key(head: &mut RequestHead, endpoint: &Endpoint) {
+    let set = |name: &str| endpoint.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+    if KEYS.into_iter().any(set) {
+        for name in KEYS.into_iter().filter(|name| !set(name)) {
+            head.remove_header(name);
+        }
+    }
+}
+
 /// Gives a request the headers that its new dialect needs. A key of the settings replaces the client's; the client's
 /// own is moved to where the server looks for it.
 pub(super) fn translate(head: &mut RequestHead, server: &Server, endpoint: &Endpoint, target: &str) {

@@ -8,6 +8,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::first;
+use super::headers;
 use super::hear;
 use super::patience::Patience;
 use super::translate::{self, Hearing};
@@ -139,6 +140,9 @@ async fn prepare<C: Client, D: Dial>(
     };
     let mut request = Request { head, body };
     let hearing = translate::ask(x, &gate.keep, &gate.clock, planned, upstream, endpoint, &mut request)?;
+    if upstream.server.is_some() {
+        headers::hide_key(&mut request.head, endpoint);
+    }
     if let Some(model) = planned.model.as_ref().filter(|_| hearing.is_none()) {
         match x.dialect {
             Some(Dialect::Gemini | Dialect::GeminiCount | Dialect::GeminiEmbed) => rename(&mut request.head, model)?,

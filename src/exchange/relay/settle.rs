@@ -29,7 +29,6 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
     match result {
         Ok(()) => {
             x.sent.reason = Some(Reason::Done);
-            remember(gate, x);
             store(gate, x, tape);
             Ok(End::Answered)
         }
@@ -45,8 +44,9 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
     }
 }
 
-/// Keeps the sealed thoughts of an answer whose client cannot carry them.
-fn remember<D: Dial>(gate: &Gate<D>, x: &mut Exchange) {
+/// Keeps the sealed thoughts of an answer whose client cannot carry them, before it hears the end: its next turn may come
+/// at once.
+pub(super) fn remember<D: Dial>(gate: &Gate<D>, x: &mut Exchange) {
     if let (Some(translated), Some(client)) = (&mut x.translated, x.dialect) {
         gate.keep.put(&translated.holder, client, std::mem::take(&mut translated.told.answer));
     }

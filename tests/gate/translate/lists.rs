@@ -28,8 +28,11 @@ fn list(up: Up) -> String {
     list.to_string()
 }
 
+/// A client's path, its headers, where the list stands in the answer, and the names in it.
+type List = (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
+
 /// Where each kind of client lists models, with which header, and where names stand in the answer.
-const LISTS: [(&str, &[(&str, &str)], &str, &str); 4] = [
+const LISTS: [List; 4] = [
     ("/v1/models", &[], "/data", "id"),
     ("/v1/models?limit=20", &[("anthropic-version", "2023-06-01")], "/data", "id"),
     ("/api/tags", &[], "/models", "name"),

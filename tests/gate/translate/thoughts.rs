@@ -113,7 +113,7 @@ fn kinds(parts: &[Value]) -> Vec<&str> {
     parts.iter().map(|part| part["type"].as_str().unwrap()).collect()
 }
 
-fn with_key<'a>(key: &'a str) -> [(&'a str, &'a str); 1] {
+fn with_key(key: &str) -> [(&str, &str); 1] {
     [("Authorization", key)]
 }
 
@@ -178,7 +178,7 @@ fn another_maker_s_upstream_is_not_sent_them() {
 }
 
 #[test]
-fn a_stream_whose_client_left_leaves_nothing_behind() {
+fn a_turn_without_calls_is_found_by_its_text_at_once() {
     let upstream = Service::start(|_, out| {
         let all = stream(
             &json!([{"type": "thinking", "thinking": THOUGHTS, "signature": SIGNATURE}, {"type": "text", "text": "Hello."}]),
@@ -193,5 +193,5 @@ fn a_stream_whose_client_left_leaves_nothing_behind() {
     again["messages"].as_array_mut().unwrap().push(json!({"role": "user", "content": "and now?"}));
     gate.talk().post(CHAT, &with_key("Bearer anna"), &again.to_string());
     let parts = sent(&upstream.heard()[1]);
-    assert_eq!(kinds(&parts), ["thinking", "text"], "a turn without calls is found by its text: {parts:?}");
+    assert_eq!(kinds(&parts), ["thinking", "text"], "{parts:?}");
 }

@@ -120,7 +120,7 @@ impl Up {
                 });
                 let mut text: String = lines.map(|line| format!("{line}\n")).collect();
                 if !scene.calls.is_empty() {
-                    text += &format!("{}\n", ollama_calls(scene));
+                    text = format!("{text}{}\n", ollama_calls(scene));
                 }
                 text + &format!("{}\n", ollama_last(scene, word, String::new(), false))
             }
