@@ -334,6 +334,25 @@ impl Media {
 // === impl Chat ===
 
 impl Chat {
+    /// What is asked without what was said: an answer that repeats its request's settings repeats no turns. Instructions
+    /// stay.
+    #[must_use]
+    pub fn without_turns(&self) -> Self {
+        let instructs = |message: &&Message| matches!(message.role, Role::System | Role::Developer);
+        Self {
+            model: self.model.clone(),
+            messages: self.messages.iter().filter(instructs).cloned().collect(),
+            tools: self.tools.clone(),
+            tool_choice: self.tool_choice.clone(),
+            format: self.format.clone(),
+            thinking: self.thinking.clone(),
+            sampling: self.sampling.clone(),
+            user: self.user.clone(),
+            extra: self.extra.clone(),
+            ..*self
+        }
+    }
+
     /// The name of the tool that the call with this id called, for dialects whose results must name it.
     pub fn tool_of(&self, id: &str) -> Option<&str> {
         let parts = self.messages.iter().rev().flat_map(|message| &message.parts);

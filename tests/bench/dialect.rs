@@ -46,7 +46,7 @@ fn request(client: Dialect, upstream: Dialect, size: usize) -> f64 {
     let body = body_in(client, size);
     best(|| {
         let chat = Interpreter::read(client, target(client), &body).unwrap();
-        let mut interpreter = interpreter(client, upstream, chat.clone());
+        let mut interpreter = interpreter(client, upstream, chat.without_turns());
         drop(black_box(interpreter.request(&chat).bytes()));
     })
 }

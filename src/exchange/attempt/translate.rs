@@ -101,7 +101,7 @@ pub(super) fn ask(
         Way::Chat(to) => {
             let mut chat = Interpreter::read(client, &x.target, &body).map_err(|error| malformed(&error))?;
             stateless(client, &body)?;
-            let asked = chat.clone();
+            let asked = chat.without_turns();
             prepare_chat(x, keep, to, planned, &mut chat);
             let created = clock.wall().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
             let created = i64::try_from(created).unwrap_or_default();
