@@ -301,17 +301,12 @@ async fn pump<C: Client, D: Dial, N: Connection>(
         if let Some(tape) = tape {
             tape.push(&piece);
         }
-        let mut out = Vec::new();
-        let passed = if let Some(passing) = &mut events {
-            passing.pass(x, piece, &mut out)
-        } else {
-            out.push(piece);
-            Ok(())
+        let Some(passing) = &mut events else {
+            write(client, x, piece).await?;
+            continue;
         };
-        if !out.is_empty() {
-            write(client, x, events::joined(out)).await?;
-        }
-        if let Err(error) = passed {
+        passing.push(piece);
+        if let Err(error) = pass(client, x, passing).await? {
             return broken(client, x, events, error, source.told()).await;
         }
     }
@@ -322,6 +317,22 @@ async fn pump<C: Client, D: Dial, N: Connection>(
     }
     let trailers = source.trailers().await.unwrap_or_default();
     client.end_body(trailers).await
+}
+
+/// Passes the events at hand on, through the hooks. The inner error is the stream's.
+async fn pass<C: Client>(client: &mut C, x: &mut Exchange, events: &mut Events) -> Result<Result<(), Error>, Error> {
+    loop {
+        let mut out = Vec::new();
+        let more = events.pass(x, &mut out);
+        if !out.is_empty() {
+            write(client, x, events::joined(out)).await?;
+        }
+        match more {
+            Ok(true) => {}
+            Ok(false) => return Ok(Ok(())),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
 }
 
 /// What comes from the client while it is answered: the rest of its body, or that it left.

@@ -17,6 +17,10 @@ use tidegate::dialect::habits::Habits;
 use tidegate::dialect::interpreter::Interpreter;
 use tidegate::stream::Wire;
 
+/// The gate's own allocator: a translation is mostly small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Time given to each figure; the best batch counts, as noise only ever adds.
 const BUDGET: Duration = Duration::from_millis(200);
 

@@ -16,9 +16,17 @@ pub struct Events {
     wire: Wire,
     /// Whether hooks see the events.
     hooked: bool,
+    /// How many events hooks see before what they left is written: few at first, so that the first event does not wait
+    /// for all that came with it.
+    batch: usize,
     /// An event was larger than the limit: from there on bytes pass as they come.
     overflown: bool,
+    /// Such bytes.
+    beyond: Option<Bytes>,
 }
+
+/// Events that are written at once at most, when hooks see each.
+const MOST_AT_ONCE: usize = 32;
 
 // === impl Events ===
 
@@ -30,7 +38,9 @@ impl Events {
             splitter: Splitter::new(wire, x.generation.settings.limits.event),
             wire,
             hooked: policies.has(Hook::OnEvent) || policies.has(Hook::OnStreamEnd),
+            batch: 1,
             overflown: false,
+            beyond: None,
         }
     }
 
@@ -39,22 +49,36 @@ impl Events {
         self.hooked
     }
 
-    /// Takes a piece from the upstream and puts what to send now into `out`. Only whole events go out: should the
-    /// upstream break off, what the client has is readable. An error says that an event could not be shown to hooks.
-    pub fn pass(&mut self, x: &mut Exchange, piece: Bytes, out: &mut Vec<Bytes>) -> Result<(), Error> {
+    /// Takes a piece from the upstream.
+    pub fn push(&mut self, piece: Bytes) {
         if self.overflown {
-            out.push(piece);
-            return Ok(());
+            self.beyond = Some(piece);
+        } else {
+            self.splitter.push(piece);
         }
-        self.splitter.push(piece);
-        loop {
+    }
+
+    /// Puts what to send now into `out`, and tells whether there is more. Only whole events go out: should the upstream
+    /// break off, what the client has is readable. An error says that an event could not be shown to hooks.
+    pub fn pass(&mut self, x: &mut Exchange, out: &mut Vec<Bytes>) -> Result<bool, Error> {
+        out.extend(self.beyond.take());
+        let batch = self.batch;
+        self.batch = (batch * 2).min(MOST_AT_ONCE);
+        let mut seen = 0;
+        while !self.overflown {
+            if seen == batch {
+                return Ok(true);
+            }
             match self.splitter.next() {
-                Ok(Some(event)) if self.hooked => hook(x, event, out),
+                Ok(Some(event)) if self.hooked => {
+                    hook(x, event, out);
+                    seen += 1;
+                }
                 Ok(Some(event)) => {
                     x.sent.events += 1;
                     out.push(event.to_bytes());
                 }
-                Ok(None) => return Ok(()),
+                Ok(None) => break,
                 // What a hook was to see must not pass unseen.
                 Err(_) if self.hooked => {
                     return Err(Error::upstream(Kind::TooLarge, "an event is larger than this gate holds in memory"));
@@ -62,10 +86,10 @@ impl Events {
                 Err(_) => {
                     self.overflown = true;
                     out.extend(self.splitter.finish());
-                    return Ok(());
                 }
             }
         }
+        Ok(false)
     }
 
     /// The clean end of the stream: what was not a whole event, then what `on_stream_end` adds.
