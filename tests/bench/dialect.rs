@@ -80,10 +80,10 @@ fn wire(dialect: Dialect) -> Wire {
     if dialect == Dialect::OllamaChat { Wire::Ndjson } else { Wire::Sse }
 }
 
-/// A chat of about `size` bytes in a dialect: written from `OpenAI`'s by the codec itself.
+/// A chat of about `size` bytes in turns of 1 kB, in a dialect: written from `OpenAI`'s by the codec itself.
 fn body_in(dialect: Dialect, size: usize) -> Bytes {
-    let said = "The tide comes in twice a day, and the gate is raised an hour before \"high water\".\n";
-    let turns: Vec<Value> = (0..size / 120)
+    let said = "The tide comes in twice a day, and the gate is raised an hour before \"high water\".\n".repeat(11);
+    let turns: Vec<Value> = (0..size / 1_000)
         .map(|turn| json!({"role": if turn % 2 == 0 { "user" } else { "assistant" }, "content": said}))
         .collect();
     let tool = json!({"type": "function", "function": {"name": "tide", "description": "Tells the tide",
