@@ -43,3 +43,23 @@ pub enum FailureKind {
     /// The upstream broke.
     Server,
 }
+
+// === impl FailureKind ===
+
+impl FailureKind {
+    /// What an HTTP status says by itself.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            401 | 407 => Self::Auth,
+            402 => Self::Quota,
+            403 => Self::Permission,
+            404 => Self::NotFound,
+            408 | 504 | 524 => Self::Timeout,
+            413 => Self::TooLarge,
+            429 => Self::RateLimit,
+            503 | 529 => Self::Overloaded,
+            400..=499 => Self::Invalid,
+            _ => Self::Server,
+        }
+    }
+}

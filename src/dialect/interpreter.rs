@@ -298,7 +298,11 @@ impl Interpreter {
                     }
                 }
             }
-            EventKind::Failed(failure) => self.told.failure = Some(failure.clone()),
+            EventKind::Failed(failure) => {
+                // Every codec's failures pass here: the one place where their words are cleared of keys and addresses.
+                failure.message = error::scrub(&failure.message).into_owned();
+                self.told.failure = Some(failure.clone());
+            }
             EventKind::Start(start) if stranger => {
                 for (name, _) in std::mem::take(&mut start.extra).iter().filter(|(name, value)| told_of(name, value)) {
                     self.told.losses.dropped(format!("answer.{name}"), "only the upstream's dialect knows it");

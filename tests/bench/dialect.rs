@@ -7,8 +7,10 @@
     reason = "a bench prints what it measured and ends where it cannot"
 )]
 
+#[path = "timing.rs"]
+mod timing;
+
 use std::hint::black_box;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -20,9 +22,6 @@ use tidegate::stream::Wire;
 /// The gate's own allocator: a translation is mostly small allocations.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Time given to each figure; the best batch counts, as noise only ever adds.
-const BUDGET: Duration = Duration::from_millis(200);
 
 /// The dialects of clients and upstreams.
 const ALL: [Dialect; 5] =
@@ -48,11 +47,11 @@ fn main() {
 /// Microseconds for one request of about `size` bytes.
 fn request(client: Dialect, upstream: Dialect, size: usize) -> f64 {
     let body = body_in(client, size);
-    best(|| {
+    timing::best(|| {
         let chat = Interpreter::read(client, target(client), &body).unwrap();
         let mut interpreter = interpreter(client, upstream, chat.without_turns());
         drop(black_box(interpreter.request(&chat).bytes()));
-    })
+    }) / 1e3
 }
 
 /// Microseconds for one stream of [`EVENTS`] pieces of text.
@@ -60,12 +59,12 @@ fn stream(client: Dialect, upstream: Dialect) -> f64 {
     let bytes = stream_in(upstream);
     let mut chat = Interpreter::read(client, target(client), &body_in(client, 1_000)).unwrap();
     chat.stream = true;
-    best(|| {
+    timing::best(|| {
         let mut interpreter = interpreter(client, upstream, chat.clone());
         interpreter.begin(wire(upstream), None);
         drop(black_box(interpreter.pass(bytes.clone()).unwrap()));
         drop(black_box(interpreter.end()));
-    })
+    }) / 1e3
 }
 
 fn interpreter(client: Dialect, upstream: Dialect, chat: tidegate::dialect::chat::Chat) -> Interpreter {
@@ -118,21 +117,4 @@ fn stream_in(dialect: Dialect) -> Bytes {
     let mut interpreter = interpreter(dialect, Dialect::OpenAiChat, chat);
     interpreter.begin(Wire::Sse, None);
     [interpreter.pass(bytes).unwrap(), interpreter.end()].concat().into()
-}
-
-/// Microseconds of one call, in the best batch that fits the budget.
-fn best(mut call: impl FnMut()) -> f64 {
-    let begin = Instant::now();
-    call();
-    let batch = (Duration::from_millis(2).as_nanos() / begin.elapsed().as_nanos().max(20)).clamp(1, 100_000) as u32;
-    let mut best = f64::MAX;
-    let begin = Instant::now();
-    while begin.elapsed() < BUDGET {
-        let start = Instant::now();
-        for _ in 0..batch {
-            call();
-        }
-        best = best.min(start.elapsed().as_secs_f64() * 1e6 / f64::from(batch));
-    }
-    best
 }

@@ -7,10 +7,12 @@
     reason = "a bench prints what it measured and ends where it cannot"
 )]
 
+#[path = "timing.rs"]
+mod timing;
+
 use std::fs;
 use std::hint::black_box;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -18,8 +20,6 @@ use tidegate::json::{Doc, Fragment, Item, Limits, NodeId, validate};
 
 /// Recorded exchanges, where they lie beside the repository.
 const RECORDED: &str = "../shared/traffic/exchanges.jsonl";
-/// Time given to each figure; the best batch of many counts, as noise only ever adds.
-const BUDGET: Duration = Duration::from_millis(200);
 
 fn main() {
     let (messages, from) = recorded_messages().unwrap_or_else(|| (own_messages(), "own messages"));
@@ -30,18 +30,18 @@ fn main() {
 }
 
 fn report(body: &Bytes) {
-    let parse = best(|| drop(black_box(serde_json::from_slice::<Value>(body).unwrap())));
-    let print = best(|| {
+    let parse = timing::best(|| drop(black_box(serde_json::from_slice::<Value>(body).unwrap())));
+    let print = timing::best(|| {
         let mut value: Value = serde_json::from_slice(body).unwrap();
         value["model"] = "another".into();
         drop(black_box(value.to_string()));
     });
     println!("\n{} bytes: serde_json parse {parse:.0} ns, parse + set + to_string {print:.0} ns", body.len());
-    line("read model", best(|| read_model(body)), parse, body);
-    line("read last message", best(|| read_last_message(body)), parse, body);
-    line("set model", best(|| drop(black_box(set_model(body)))), print, body);
-    line("set model + render", best(|| drop(black_box(set_model(body).render()))), print, body);
-    line("validate", best(|| validate(body, Limits::default()).unwrap()), parse, body);
+    line("read model", timing::best(|| read_model(body)), parse, body);
+    line("read last message", timing::best(|| read_last_message(body)), parse, body);
+    line("set model", timing::best(|| drop(black_box(set_model(body)))), print, body);
+    line("set model + render", timing::best(|| drop(black_box(set_model(body).render()))), print, body);
+    line("validate", timing::best(|| validate(body, Limits::default()).unwrap()), parse, body);
 }
 
 fn line(name: &str, ns: f64, against: f64, body: &Bytes) {
@@ -87,23 +87,6 @@ fn set_model(body: &Bytes) -> Doc {
     let root = root(&doc);
     doc.set(root, "model", &Fragment::from("another")).unwrap();
     doc
-}
-
-/// Nanoseconds of one call, in the best batch that fits the budget.
-fn best(mut call: impl FnMut()) -> f64 {
-    let begin = Instant::now();
-    call();
-    let batch = (Duration::from_millis(2).as_nanos() / begin.elapsed().as_nanos().max(20)).clamp(1, 100_000) as u32;
-    let mut best = f64::MAX;
-    let begin = Instant::now();
-    while begin.elapsed() < BUDGET {
-        let start = Instant::now();
-        for _ in 0..batch {
-            call();
-        }
-        best = best.min(start.elapsed().as_secs_f64() * 1e9 / f64::from(batch));
-    }
-    best
 }
 
 /// A chat request of about `size` bytes, its messages repeated until it is large enough.

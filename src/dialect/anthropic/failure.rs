@@ -55,17 +55,9 @@ fn meaning(code: &str, message: &str, stated: Option<u16>) -> (u16, FailureKind)
         "overloaded_error" => (529, FailureKind::Overloaded),
         _ => {
             let status = stated.unwrap_or(500);
-            let kind = match status {
-                401 => FailureKind::Auth,
-                402 => FailureKind::Quota,
-                403 => FailureKind::Permission,
-                404 => FailureKind::NotFound,
-                408 | 504 => FailureKind::Timeout,
-                413 => FailureKind::TooLarge,
-                429 => FailureKind::RateLimit,
-                503 | 529 => FailureKind::Overloaded,
-                400..=499 => invalid(message),
-                _ => FailureKind::Server,
+            let kind = match FailureKind::of_status(status) {
+                FailureKind::Invalid => invalid(message),
+                kind => kind,
             };
             (status, kind)
         }

@@ -243,18 +243,7 @@ pub(super) fn status(kind: FailureKind, stated: Option<u16>) -> u16 {
 
 /// What a status means by itself.
 pub(super) fn by_status(status: u16) -> FailureKind {
-    match status {
-        401 | 407 => FailureKind::Auth,
-        402 => FailureKind::Quota,
-        403 => FailureKind::Permission,
-        404 => FailureKind::NotFound,
-        413 => FailureKind::TooLarge,
-        429 => FailureKind::RateLimit,
-        408 | 504 | 524 => FailureKind::Timeout,
-        503 | 529 => FailureKind::Overloaded,
-        500.. => FailureKind::Server,
-        _ => FailureKind::Invalid,
-    }
+    if status < 400 { FailureKind::Invalid } else { FailureKind::of_status(status) }
 }
 
 fn by_label(label: &str) -> Option<FailureKind> {

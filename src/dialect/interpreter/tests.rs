@@ -211,3 +211,14 @@ fn an_upstream_s_refusal_has_the_client_s_shape() {
         (503, &json!("Overloaded"), &json!("id-1"))
     );
 }
+
+#[test]
+fn a_failure_within_a_stream_shows_neither_key_nor_address() {
+    let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\
+                 \"key sk-ant-api03-AAAABBBBCCCCDDDDEEEEFFFF refused by 10.1.2.3:8443\"}}\n\n";
+    let mut interpreter = interpreter(true);
+    interpreter.begin(Wire::Sse, None);
+    let said = text(&interpreter.pass(Bytes::from(error)).unwrap()) + &text(&interpreter.end());
+    assert!(said.contains("refused by"), "{said}");
+    assert!(!said.contains("BBBBCCCC") && !said.contains("10.1.2.3"), "{said}");
+}

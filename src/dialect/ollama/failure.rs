@@ -53,7 +53,7 @@ pub(super) fn of_line(line: &Map<String, Value>) -> Option<Failure> {
     let stated = ["status_code", "status"].iter().find_map(|key| line.get(*key)?.as_u64());
     let stated = stated.and_then(|status| u16::try_from(status).ok()).filter(|status| (400..600).contains(status));
     let (kind, status) = by_words(&message)
-        .or_else(|| stated.map(|status| (by_status(status), status)))
+        .or_else(|| stated.map(|status| (FailureKind::of_status(status), status)))
         .unwrap_or((FailureKind::Server, 500));
     Some(Failure { status: stated.unwrap_or(status), kind, message, code, param: None })
 }
@@ -82,19 +82,4 @@ fn by_words(message: &str) -> Option<(FailureKind, u16)> {
     let message = message.to_lowercase();
     let found = WORDS.iter().find(|(words, ..)| words.iter().all(|word| message.contains(word)));
     found.map(|(_, kind, status)| (*kind, *status))
-}
-
-fn by_status(status: u16) -> FailureKind {
-    match status {
-        401 => FailureKind::Auth,
-        402 => FailureKind::Quota,
-        403 => FailureKind::Permission,
-        404 => FailureKind::NotFound,
-        408 | 504 => FailureKind::Timeout,
-        413 => FailureKind::TooLarge,
-        429 => FailureKind::RateLimit,
-        503 | 529 => FailureKind::Overloaded,
-        400..=499 => FailureKind::Invalid,
-        _ => FailureKind::Server,
-    }
 }

@@ -76,7 +76,7 @@ fn status(value: &Value) -> Option<u16> {
 /// What the words of an error mean; the code counts before the type, that before the message, that before the status.
 fn classify(code: Option<&str>, kind: Option<&str>, message: &str, status: Option<u16>) -> FailureKind {
     let words = [code, kind].into_iter().flatten().find_map(of_word);
-    words.or_else(|| of_message(message)).or_else(|| status.map(of_status)).unwrap_or_else(|| {
+    words.or_else(|| of_message(message)).or_else(|| status.map(FailureKind::of_status)).unwrap_or_else(|| {
         if kind == Some("invalid_request_error") { FailureKind::Invalid } else { FailureKind::Server }
     })
 }
@@ -109,21 +109,6 @@ fn of_message(message: &str) -> Option<FailureKind> {
     ];
     let message = message.to_ascii_lowercase();
     WORDS.iter().find(|(word, _)| message.contains(word)).map(|(_, kind)| *kind)
-}
-
-fn of_status(status: u16) -> FailureKind {
-    match status {
-        401 => FailureKind::Auth,
-        402 => FailureKind::Quota,
-        403 => FailureKind::Permission,
-        404 => FailureKind::NotFound,
-        408 | 504 => FailureKind::Timeout,
-        413 => FailureKind::TooLarge,
-        429 => FailureKind::RateLimit,
-        400..=499 => FailureKind::Invalid,
-        503 | 529 => FailureKind::Overloaded,
-        _ => FailureKind::Server,
-    }
 }
 
 /// The status that fits where none is told.
