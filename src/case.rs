@@ -43,6 +43,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::message::{RequestHead, ResponseHead};
+use crate::tape::Read;
 
 /// One case: who calls, and what the upstreams answer.
 #[derive(Clone, Debug)]
@@ -72,6 +73,11 @@ pub struct Setup {
     pub env: BTreeMap<String, String>,
     /// Parameters of policies that differ from the settings.
     pub params: Vec<Param>,
+    /// The exchange's id, where it is not made from the seed.
+    pub id: Option<String>,
+    /// What policies and the gate are told when they ask for state, time or chance, in the order in which they ask;
+    /// whatever is not among it comes from the case's own gate.
+    pub reads: Vec<Read>,
 }
 
 /// A parameter of a policy that a case sets.
@@ -173,6 +179,8 @@ impl Default for Setup {
             client: IpAddr::from([203, 0, 113, 7]),
             env: BTreeMap::new(),
             params: Vec::new(),
+            id: None,
+            reads: Vec::new(),
         }
     }
 }

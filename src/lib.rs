@@ -37,6 +37,8 @@ pub mod json;
 
 pub mod state;
 
+pub mod tape;
+
 pub mod gate;
 
 pub mod generation;

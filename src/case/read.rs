@@ -3,18 +3,20 @@
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::block::{self, Block, Line, Side};
 use super::message::{self, Framing, Shape};
 use super::{Answer, Call, Case, Mishap, Param, Setup};
 use crate::fault::Fault;
+use crate::tape::Read;
 
 /// Words an opening line may have, by side, for the mistake that names them.
 const CLIENT_WORDS: &str = "after=5s, leaves=2s, tls, split=7, pause=1s, crlf, torn, raw";
 const UPSTREAM_WORDS: &str = "fault=refuse|reset|stall|cut|garbage, slow=2s, early, split=7, pause=1s, crlf, torn, raw";
 
 /// What can stand in the preamble besides comments.
-const SETTINGS: &str = "set clock 2026-03-01T12:00:00Z, set seed 1, set client 203.0.113.7, set env NAME value, set param policy.name json";
+const SETTINGS: &str = "set clock 2026-03-01T12:00:00Z, set seed 1, set id 7f3a, set client 203.0.113.7, set env NAME value, set param policy.name json, set read \"what\" json";
 
 /// The words of an opening line that both sides have, and those of one.
 #[derive(Default)]
@@ -106,7 +108,9 @@ fn set(setup: &mut Setup, text: &str, line: usize) -> Result<(), String> {
             let (name, value) = value.split_once(' ').ok_or_else(unknown)?;
             setup.env.insert(name.to_owned(), value.trim().to_owned());
         }
+        ("set", "id") => setup.id = Some(value.to_owned()),
         ("set", "param") => setup.params.push(param(value, line)?),
+        ("set", "read") => setup.reads.push(read_of(value)?),
         _ => return Err(unknown()),
     }
     Ok(())
@@ -119,6 +123,15 @@ fn param(text: &str, line: usize) -> Result<Param, String> {
     let (policy, name) = path.rsplit_once('.').ok_or_else(wanted)?;
     let value = serde_json::from_str(json.trim()).map_err(|error| format!("the value is not JSON: {error}"))?;
     Ok(Param { policy: policy.to_owned(), name: name.to_owned(), value, line })
+}
+
+/// Reads `"what" json`: what was asked for, and what the answer was.
+fn read_of(text: &str) -> Result<Read, String> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    match (values.next(), values.next(), values.next()) {
+        (Some(Ok(Value::String(what))), Some(Ok(value)), None) => Ok(Read { what, value }),
+        _ => Err("a read is set like `set read \"store.get policy:quota alice\" 3`".to_owned()),
+    }
 }
 
 fn call(block: &Block<'_>) -> Result<Call, message::Mistake> {
