@@ -40,6 +40,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use serde_json::Value;
 
 use crate::message::{RequestHead, ResponseHead};
@@ -134,10 +135,14 @@ pub struct Answer {
     pub slow: Duration,
     /// Whether it comes before the request was sent to its end.
     pub early: bool,
+    /// Whether it comes on a connection that was used before: then a reset before any word is tried again.
+    pub reused: bool,
     /// Its heads: interim ones, then the final one.
     pub heads: Vec<ResponseHead>,
     /// Its body.
     pub body: Vec<Piece>,
+    /// What follows the body, where the protocol has it.
+    pub trailers: Option<HeaderMap>,
 }
 
 /// What goes wrong with an answer.
@@ -151,20 +156,26 @@ pub enum Mishap {
     Stall,
     /// After what the case gives, the connection is broken off.
     Cut,
-    /// In place of the head comes something that is not HTTP.
+    /// In place of the head, or after what the case gives, comes something that is not HTTP.
     Garbage,
+    /// The connection is not made in the time that the settings give it.
+    Unreachable,
+    /// The connection fails in its TLS handshake.
+    Tls,
 }
 
 // === impl Mishap ===
 
 impl Mishap {
     /// Every mishap with its word in a case.
-    pub(crate) const WORDS: [(&'static str, Self); 5] = [
+    pub(crate) const WORDS: [(&'static str, Self); 7] = [
         ("refuse", Self::Refuse),
         ("reset", Self::Reset),
         ("stall", Self::Stall),
         ("cut", Self::Cut),
         ("garbage", Self::Garbage),
+        ("unreachable", Self::Unreachable),
+        ("tls", Self::Tls),
     ];
 }
 

@@ -49,6 +49,8 @@ use crate::gate::memory::Share;
 use crate::generation::Generation;
 use crate::message::{Owned, Request};
 use crate::policy::Run;
+use crate::tape::Tape;
+use crate::tape::client::TapedClient;
 use decision::{CacheRule, Identity, Plan};
 use wire::{Client, Dial};
 
@@ -98,6 +100,8 @@ pub struct Exchange {
     pub intake: Intake,
     /// Whether it asks to leave HTTP for another protocol.
     pub upgrade: bool,
+    /// What came to it from outside, when that is kept.
+    pub tape: Tape,
 }
 
 /// What concerns the reading of a request's body.
@@ -224,6 +228,7 @@ pub enum End {
 
 /// Serves one exchange to its end. Never fails: whatever goes wrong becomes a response, or a broken connection.
 pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange: &mut Exchange) -> End {
+    let client = &mut TapedClient::new(client, exchange.tape.clone());
     let served = match exchange.deadline {
         None => live(gate, client, exchange).await,
         Some(deadline) => match tokio::time::timeout_at(deadline, live(gate, client, exchange)).await {

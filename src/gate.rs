@@ -22,6 +22,7 @@ use crate::exchange::wire::Dial;
 use crate::generation::Generation;
 use crate::metrics::Metrics;
 use crate::state::{Limiter, Store};
+use crate::tape::Ring;
 use memory::Held;
 use services::Sink;
 
@@ -39,6 +40,8 @@ pub struct Gate<D: Dial> {
     pub state: State,
     /// The time.
     pub clock: Clock,
+    /// The last exchanges, as they can be played again.
+    pub tapes: Ring,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Bytes of bodies held in memory.

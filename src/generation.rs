@@ -18,6 +18,8 @@ pub struct Generation {
     pub number: u64,
     /// The bundle's content in one short word.
     pub hash: String,
+    /// What it was built from; nothing in a gate without a bundle.
+    pub bundle: Option<Arc<Bundle>>,
     /// When it was built.
     pub loaded_at: SystemTime,
     /// The settings.
@@ -34,6 +36,8 @@ pub struct Generation {
 pub struct Candidate {
     /// The bundle's content in one short word.
     pub hash: String,
+    /// What it is made from; nothing in a gate without a bundle.
+    pub bundle: Option<Arc<Bundle>>,
     /// The settings.
     pub settings: Arc<Settings>,
     /// Where requests can go.
@@ -74,7 +78,9 @@ impl Candidate {
     ) -> Result<Self, Vec<Fault>> {
         let mut settings = settings::parse_in(&bundle.settings_text, SETTINGS_FILE, &bundle.root, lookup)?;
         adjust(&mut settings)?;
-        Self::with(settings, bundle.files.clone(), bundle.hash.to_string())
+        let mut candidate = Self::with(settings, bundle.files.clone(), bundle.hash.to_string())?;
+        candidate.bundle = Some(Arc::new(bundle.clone()));
+        Ok(candidate)
     }
 
     /// A gate without a bundle: everything goes to one upstream.
@@ -97,7 +103,7 @@ impl Candidate {
         };
         let compiled = policy::compile(&sources, limits)?;
         let upstreams = Arc::new(build::upstreams(&settings));
-        Ok(Self { hash, settings: Arc::new(settings), upstreams, compiled })
+        Ok(Self { hash, bundle: None, settings: Arc::new(settings), upstreams, compiled })
     }
 
     /// Builds the VMs, one for each worker.
@@ -112,6 +118,7 @@ impl Candidate {
         Ok(Generation {
             number,
             hash: self.hash,
+            bundle: self.bundle,
             loaded_at: now,
             forwarding: Forwarding::of(&self.settings.forwarding),
             settings: self.settings,

@@ -21,7 +21,7 @@ mod tests;
 
 pub use address::ExistingFile;
 pub use collection::Placed;
-pub use limits::{Cache, Fetch, Limits, Log, LogFormat, LogLevel};
+pub use limits::{Cache, Fetch, Limits, Log, LogFormat, LogLevel, Record};
 pub use listen::{Admin, Forwarding, Listen, RequestId, Tls};
 pub use mount::{Mount, OnError};
 pub use parse::Lookup;
@@ -67,6 +67,8 @@ section! {
         forwarding: Forwarding = Forwarding::default() => reload;
         /// The store of answers.
         cache: Placed<Cache> = Cache::default().into() => reload;
+        /// The last exchanges, kept to be looked at and played again.
+        record: Record = Record::default() => reload;
         /// What is written down.
         log: Log = Log::default() => reload;
         /// What policies may fetch.

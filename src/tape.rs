@@ -1,6 +1,37 @@
-//! What an exchange took from outside itself, in order, so that it can be played again as it was.
+//! What an exchange took from outside itself, in order, so that it can be played again as it was: the request, every
+//! connection to an endpoint, and whatever it was told of state, time and chance.
+//!
+//! 1. [`Tape`] is an exchange's own: off, recording, or playing back what another was told.
+//! 2. [`client`] and [`connection`] stand before the two wires and note what passes.
+//! 3. [`Taken`] is what is kept of a finished exchange, [`Ring`] the last ones of a gate.
 
+pub mod client;
+
+pub mod connection;
+
+mod recorded;
+
+mod ring;
+
+mod taken;
+
+#[cfg(test)]
+mod tests;
+
+pub use recorded::{Ended, Recorded, Taped};
+pub use ring::Ring;
+pub use taken::{Arrived, Facts, Taken, took};
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::cache::Entry;
 
 /// Something that was asked for outside the exchange, and the answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,4 +40,110 @@ pub struct Read {
     pub what: String,
     /// The answer.
     pub value: Value,
+}
+
+/// An exchange's tape. Off, it costs a look at a pointer wherever something would be noted.
+#[derive(Clone, Debug, Default)]
+pub struct Tape(Option<Arc<Reel>>);
+
+#[derive(Debug)]
+struct Reel {
+    /// When the exchange began.
+    started: Instant,
+    side: Side,
+}
+
+#[derive(Debug)]
+enum Side {
+    /// Writes down what happens.
+    Recording(Mutex<Recorded>),
+    /// Answers as it is written.
+    Playing(Mutex<Script>),
+}
+
+/// What is left to be told to an exchange that is played.
+#[derive(Debug, Default)]
+struct Script {
+    reads: VecDeque<Read>,
+    /// The stored answer that the recorded exchange found, and under which key.
+    stored: Option<(String, Arc<Entry>)>,
+    /// Whether the cache was asked when this was recorded, so that its gate's own cache says nothing.
+    bound: bool,
+}
+
+// === impl Tape ===
+
+impl Tape {
+    /// A tape that takes up to `room` bytes of bodies.
+    pub fn recording(room: usize) -> Self {
+        let side = Side::Recording(Mutex::new(Recorded::new(room)));
+        Self(Some(Arc::new(Reel { started: Instant::now(), side })))
+    }
+
+    /// A tape that answers with `reads`, and with nothing else than `stored` from the cache when `bound`.
+    pub fn playing(reads: Vec<Read>, stored: Option<(String, Arc<Entry>)>, bound: bool) -> Self {
+        let side = Side::Playing(Mutex::new(Script { reads: reads.into(), stored, bound }));
+        Self(Some(Arc::new(Reel { started: Instant::now(), side })))
+    }
+
+    /// Whether it writes down what happens.
+    pub fn records(&self) -> bool {
+        matches!(self.0.as_deref(), Some(Reel { side: Side::Recording(_), .. }))
+    }
+
+    /// Asks for something outside the exchange: a recording tape notes the answer, a playing one gives the answer that
+    /// was noted, after `take` had its effect all the same.
+    pub fn ask<T: Serialize + DeserializeOwned>(&self, what: impl FnOnce() -> String, take: impl FnOnce() -> T) -> T {
+        let Some(reel) = self.0.as_deref() else { return take() };
+        let taken = take();
+        match &reel.side {
+            Side::Recording(recorded) => {
+                if let Ok(value) = serde_json::to_value(&taken) {
+                    recorded.lock().read(what(), value);
+                }
+                taken
+            }
+            Side::Playing(script) => script.lock().next(&what()).unwrap_or(taken),
+        }
+    }
+
+    /// Asks the cache. The answer of a played exchange is the recorded one's, as long as it asks by the same key.
+    pub fn stored(&self, key: impl FnOnce() -> String, take: impl FnOnce() -> Option<Arc<Entry>>) -> Option<Arc<Entry>> {
+        match self.0.as_deref() {
+            Some(Reel { side: Side::Playing(script), .. }) if script.lock().bound => {
+                let key = key();
+                script.lock().stored.take_if(|(recorded, _)| *recorded == key).map(|(_, entry)| entry)
+            }
+            _ => {
+                let found = take();
+                if let (Some(entry), Some((_, recorded))) = (&found, self.recorded()) {
+                    recorded.lock().stored = Some((key(), Arc::clone(entry)));
+                }
+                found
+            }
+        }
+    }
+
+    /// What was written down so far; nothing is, after it.
+    pub fn finish(&self) -> Option<Recorded> {
+        self.recorded().map(|(_, recorded)| std::mem::take(&mut *recorded.lock()))
+    }
+
+    /// The recording, and when it began.
+    fn recorded(&self) -> Option<(Instant, &Mutex<Recorded>)> {
+        match self.0.as_deref()? {
+            Reel { started, side: Side::Recording(recorded) } => Some((*started, recorded)),
+            Reel { .. } => None,
+        }
+    }
+}
+
+// === impl Script ===
+
+impl Script {
+    /// The next answer to this question, if it is one of the kind that is asked for.
+    fn next<T: DeserializeOwned>(&mut self, what: &str) -> Option<T> {
+        let at = self.reads.iter().position(|read| read.what == what)?;
+        serde_json::from_value(self.reads.remove(at)?.value).ok()
+    }
 }

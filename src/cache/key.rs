@@ -7,6 +7,9 @@ use crate::exchange::decision::{CacheRule, Scope};
 /// What starts the names of the parts that the gate adds, so that no part of a policy can stand for one of them.
 const GATE: &str = "gate.";
 
+/// The part that tells the policies which decide what is sent and returned.
+pub const FINGERPRINT: &str = "gate.policies";
+
 /// The outer form of a request: two requests that differ in it never share an answer, whatever a policy says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Form<'a> {
@@ -75,6 +78,12 @@ impl Key {
     /// The hash as 64 hexadecimal digits.
     pub fn hash_hex(&self) -> String {
         blake3::Hash::from_bytes(self.hash).to_hex().to_string()
+    }
+
+    /// What was asked, whichever policies ask: a hash over everything but their fingerprint.
+    pub fn question(&self) -> String {
+        let asked: Vec<_> = self.parts.iter().filter(|(name, _)| name != FINGERPRINT).cloned().collect();
+        blake3::Hash::from_bytes(hash(&self.scope, &asked)).to_hex().to_string()
     }
 
     /// About how many bytes it takes in memory.

@@ -22,6 +22,7 @@ use crate::cache::MemoryCache;
 use crate::clock::Clock;
 use crate::dialect::event::Usage;
 use crate::dialect::keep::Keep;
+use crate::exchange::begin::Replay;
 use crate::exchange::decision::{Identity, Plan};
 use crate::exchange::{self, AttemptRecord, CacheState, End, Exchange, Peer, Reason, Sent, finish};
 use crate::fault::Fault;
@@ -33,6 +34,7 @@ use crate::metrics::Metrics;
 use crate::policy::{Decision, HookReport, LogLine};
 use crate::settings::{Place, Settings};
 use crate::state::{Limiter, Store, StoreLimits};
+use crate::tape::{Ring, Tape};
 
 /// How long work after a response may go on, in virtual time.
 const AFTERWARDS: Duration = Duration::from_mins(1);
@@ -130,10 +132,11 @@ async fn play_here(bundle: &Bundle, case: &Case) -> Result<Played, Vec<Fault>> {
     let (candidate, mask) = candidate(bundle, case)?;
     let notes = Arc::new(Notes::default());
     let gate = gate(candidate, case, Arc::clone(&notes))?;
+    let tape = Tape::playing(case.setup.reads.clone(), None, false);
     let mut calls = Vec::with_capacity(case.calls.len());
     for call in &case.calls {
         tokio::time::sleep(call.after).await; // paced: the case says how long the client waits
-        calls.push(play_call(&gate, &notes, case, call).await);
+        calls.push(play_call(&gate, &notes, case, call, &tape).await);
     }
     Ok(Played { case: case.clone(), calls, unused: gate.dial.unused(), mask })
 }
@@ -199,6 +202,7 @@ fn gate(candidate: Candidate, case: &Case, notes: Arc<Notes>) -> Result<Gate<Scr
         keep: Keep::new(thoughts),
         state,
         clock,
+        tapes: Ring::default(),
         metrics: Arc::new(Metrics::new()),
         held: Held::default(),
         sink: notes,
@@ -206,9 +210,16 @@ fn gate(candidate: Candidate, case: &Case, notes: Arc<Notes>) -> Result<Gate<Scr
 }
 
 /// Serves one call to its end, and waits for the work that policies left for afterwards.
-async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: &Call) -> PlayedCall {
+async fn play_call(
+    gate: &Gate<ScriptedDial>,
+    notes: &Notes,
+    case: &Case,
+    call: &Call,
+    tape: &Tape,
+) -> PlayedCall {
     let peer = Peer { ip: case.setup.client, tls: call.tls, version: call.head.version };
-    let mut x = arrive(gate, peer, call.head.clone());
+    let id = case.setup.id.clone();
+    let mut x = arrive(gate, peer, call, Replay { id, tape: tape.clone() });
     let mut client = ScriptedClient::new(call);
     if exchange::serve(gate, &mut client, &mut x).await == End::Upgrade {
         x.sent.reason = Some(Reason::Upgraded);

@@ -13,7 +13,7 @@ use crate::tape::Read;
 
 /// Words an opening line may have, by side, for the mistake that names them.
 const CLIENT_WORDS: &str = "after=5s, leaves=2s, tls, split=7, pause=1s, crlf, torn, raw";
-const UPSTREAM_WORDS: &str = "fault=refuse|reset|stall|cut|garbage, slow=2s, early, split=7, pause=1s, crlf, torn, raw";
+const UPSTREAM_WORDS: &str = "fault=refuse|unreachable|tls|reset|stall|cut|garbage, slow=2s, early, reused, split=7, pause=1s, crlf, torn, raw";
 
 /// What can stand in the preamble besides comments.
 const SETTINGS: &str = "set clock 2026-03-01T12:00:00Z, set seed 1, set id 7f3a, set client 203.0.113.7, set env NAME value, set param policy.name json, set read \"what\" json";
@@ -28,6 +28,7 @@ struct Words {
     fault: Option<Mishap>,
     slow: Duration,
     early: bool,
+    reused: bool,
 }
 
 /// Reads the text of a case; `file` names it in faults and snapshots.
@@ -152,7 +153,7 @@ fn answer(block: &Block<'_>) -> Result<Answer, message::Mistake> {
         None => (*name, None),
     };
     let mut words = words(block, rest)?;
-    if words.shape.framing == Framing::Usual && matches!(words.fault, Some(Mishap::Cut | Mishap::Stall)) {
+    if words.shape.framing == Framing::Usual && matches!(words.fault, Some(Mishap::Cut | Mishap::Stall | Mishap::Garbage)) {
         words.shape.framing = Framing::Chunks;
     }
     let (heads, body) = message::response(&block.lines, words.shape)?;
@@ -164,8 +165,10 @@ fn answer(block: &Block<'_>) -> Result<Answer, message::Mistake> {
         fault: words.fault,
         slow: words.slow,
         early: words.early,
+        reused: words.reused,
         heads,
         body,
+        trailers: None,
     })
 }
 
@@ -176,7 +179,7 @@ fn check_answer(line: usize, fault: Option<Mishap>, empty: bool) -> Result<(), m
         Some(Mishap::Cut) if empty => {
             "`fault=cut` breaks a response off: give its head; before a head it is `fault=reset`"
         }
-        Some(Mishap::Refuse | Mishap::Reset | Mishap::Garbage) if !empty => {
+        Some(Mishap::Refuse | Mishap::Unreachable | Mishap::Tls | Mishap::Reset) if !empty => {
             "with this fault no response comes: leave it out"
         }
         _ => return Ok(()),
@@ -238,6 +241,7 @@ fn upstream_word(words: &mut Words, name: &str, value: Option<&str>) -> bool {
         }
         ("slow", Some(value)) => put(&mut words.slow, duration(value)),
         ("early", None) => put(&mut words.early, Some(true)),
+        ("reused", None) => put(&mut words.reused, Some(true)),
         _ => false,
     }
 }

@@ -62,9 +62,12 @@ pub struct ScriptedConnection {
     slow: Duration,
     /// Whether the answer comes before the request's end.
     early: bool,
+    /// Whether the connection was used before.
+    reused: bool,
     fault: Option<Mishap>,
     heads: VecDeque<ResponseHead>,
     body: VecDeque<Piece>,
+    trailers: Option<HeaderMap>,
     /// The head says that no body follows, or the body was read to its clean end.
     done: bool,
 }
@@ -98,29 +101,51 @@ impl Dial for ScriptedDial {
         endpoint: &Arc<Endpoint>,
         _fresh: bool,
     ) -> Result<ScriptedConnection, Error> {
-        let mut script = self.0.lock();
-        let answer = script.take(&upstream.name, &endpoint.name);
-        script.wires.push(Wire {
-            upstream: upstream.name.clone(),
-            endpoint: endpoint.name.clone(),
+        let (answer, wire) = self.0.lock().begin(&upstream.name, &endpoint.name);
+        let Some(answer) = answer else { return Err(unmade(Mishap::Refuse, endpoint)) };
+        match answer.fault {
+            Some(fault @ (Mishap::Refuse | Mishap::Tls)) => {
+                tokio::time::sleep(answer.slow).await; // paced: the case says how long the failure takes
+                Err(unmade(fault, endpoint))
+            }
+            Some(fault @ Mishap::Unreachable) => {
+                let patience = if answer.slow.is_zero() { endpoint.connect_timeout } else { answer.slow };
+                tokio::time::sleep(patience).await; // paced: so long a connection is waited for
+                Err(unmade(fault, endpoint))
+            }
+            _ => Ok(ScriptedConnection::new(Arc::clone(&self.0), wire, answer)),
+        }
+    }
+}
+
+/// What a live dialer says of a connection that was not made.
+fn unmade(fault: Mishap, endpoint: &Endpoint) -> Error {
+    let (kind, message, detail) = match fault {
+        Mishap::Tls => (Kind::Tls, "TLS with the upstream failed", "handshake failed"),
+        Mishap::Unreachable => (Kind::Timeout, "the upstream could not be connected to in time", "no answer"),
+        _ => (Kind::Connect, "the upstream could not be connected to", "connection refused"),
+    };
+    Error::upstream(kind, message).with_detail(format!("{}: {detail}", endpoint.name))
+}
+
+// === impl Script ===
+
+impl Script {
+    /// Begins a connection: the answer that comes on it, if there is one, and its number.
+    fn begin(&mut self, upstream: &str, endpoint: &str) -> (Option<Answer>, usize) {
+        let answer = self.take(upstream, endpoint);
+        self.wires.push(Wire {
+            upstream: upstream.to_owned(),
+            endpoint: endpoint.to_owned(),
             line: answer.as_ref().map(|answer| answer.line),
             fault: answer.as_ref().and_then(|answer| answer.fault),
             head: None,
             body: Vec::new(),
             complete: false,
         });
-        let wire = script.wires.len() - 1;
-        match answer.filter(|answer| answer.fault != Some(Mishap::Refuse)) {
-            Some(answer) => Ok(ScriptedConnection::new(Arc::clone(&self.0), wire, answer)),
-            None => Err(Error::upstream(Kind::Connect, "the upstream could not be connected to")
-                .with_detail(format!("{}: connection refused", endpoint.name))),
-        }
+        (answer, self.wires.len() - 1)
     }
-}
 
-// === impl Script ===
-
-impl Script {
     /// The next answer of an endpoint: one that names it, else one of its upstream.
     fn take(&mut self, upstream: &str, endpoint: &str) -> Option<Answer> {
         let of = |wanted: Option<&str>| {
@@ -144,9 +169,11 @@ impl ScriptedConnection {
             due: None,
             slow: answer.slow,
             early: answer.early,
+            reused: answer.reused,
             fault: answer.fault,
             heads: answer.heads.into(),
             body: answer.body.into(),
+            trailers: answer.trailers,
             done: false,
         }
     }
@@ -175,7 +202,11 @@ impl ScriptedConnection {
 
 impl Connection for ScriptedConnection {
     fn reused(&self) -> bool {
-        false
+        self.reused
+    }
+
+    fn untouched(&self) -> bool {
+        self.reused && self.fault == Some(Mishap::Reset)
     }
 
     async fn send_head(&mut self, head: RequestHead, more: bool) -> Result<(), Error> {
@@ -205,9 +236,7 @@ impl Connection for ScriptedConnection {
         self.slow = Duration::ZERO;
         match self.fault {
             Some(Mishap::Reset) => return Err(reset()),
-            Some(Mishap::Garbage) => {
-                return Err(Error::upstream(Kind::Garbage, "the upstream did not keep to HTTP"));
-            }
+            Some(Mishap::Garbage) if self.heads.is_empty() => return Err(garbage()),
             _ => {}
         }
         let Some(head) = self.heads.pop_front() else {
@@ -229,6 +258,7 @@ impl Connection for ScriptedConnection {
         }
         match self.fault {
             Some(Mishap::Stall) => std::future::pending().await,
+            Some(Mishap::Garbage) => Err(garbage()),
             Some(_) => Err(reset()),
             None => Ok(None),
         }
@@ -239,10 +269,15 @@ impl Connection for ScriptedConnection {
     }
 
     async fn read_trailers(&mut self) -> Result<Option<HeaderMap>, Error> {
-        Ok(None)
+        Ok(self.trailers.take())
     }
 
     async fn release(self, _clean: bool) {}
+}
+
+/// What a live connection says of an answer that is not HTTP.
+fn garbage() -> Error {
+    Error::upstream(Kind::Garbage, "the upstream did not keep to HTTP")
 }
 
 /// What a live connection says when it was broken off.

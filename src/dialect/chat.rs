@@ -1,5 +1,6 @@
 //! What a client asks of a model, in no dialect's words: where requests of all dialects meet on their way to another.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 use super::seal::Seal;
@@ -162,7 +163,7 @@ pub struct ToolResult {
 }
 
 /// What the model thought before it answered.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reasoning {
     /// The thoughts, or the summary of them that the maker shows; may be empty.
     pub text: String,

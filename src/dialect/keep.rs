@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
 
 use super::Dialect;
 use super::chat::{Chat, Message, Part, Reasoning, Role};
@@ -24,11 +25,11 @@ pub struct Keep {
 }
 
 /// What a turn is found by: whom it was answered to, and the id of a call in it or all of its text.
-type Name = [u8; 32];
+pub type Name = [u8; 32];
 
 /// The sealed parts of one answer.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Turn {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
     /// Thoughts, each with the number of other parts that stood before it.
     thoughts: Vec<(usize, Reasoning)>,
     /// Seals on calls, by the call's id.
@@ -74,16 +75,31 @@ impl Keep {
         }
     }
 
+    fn kept(&self, name: &Name) -> Option<Turn> {
+        self.turns.get(name).map(|turn| Turn::clone(&turn))
+    }
+
     /// Puts kept thoughts back into the turns of a conversation that goes to an upstream of `upstream`. Turns that
     /// brought sealed thoughts that this upstream takes stay as they are.
     pub fn restore(&self, holder: &str, upstream: Dialect, chat: &mut Chat) {
+        self.restore_by(holder, upstream, chat, |_, kept| kept);
+    }
+
+    /// The same, with `told` having the last word on what is kept under a name.
+    pub fn restore_by(
+        &self,
+        holder: &str,
+        upstream: Dialect,
+        chat: &mut Chat,
+        mut told: impl FnMut(&Name, Option<Turn>) -> Option<Turn>,
+    ) {
         for message in chat.messages.iter_mut().filter(|message| message.role == Role::Assistant) {
             let own = |part: &Part| match part {
                 Part::Reasoning(Reasoning { seal: Some(seal), .. }) => seal.fits(upstream),
                 _ => false,
             };
             if !message.parts.iter().any(own)
-                && let Some(turn) = names_of(holder, message).iter().find_map(|name| self.turns.get(name))
+                && let Some(turn) = names_of(holder, message).iter().find_map(|name| told(name, self.kept(name)))
             {
                 turn.rejoin(message, upstream);
             }

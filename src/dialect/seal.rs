@@ -1,12 +1,13 @@
 //! Seals: what a maker of models puts on thoughts and calls so that it can trust them when they come back.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Dialect;
 
 /// A seal, opaque to everyone but its maker. A codec writes only the seals of its own maker; for others it reports a
 /// loss, and the gate's keep puts the sealed part back when the turn returns to its maker.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Seal {
     /// The `signature` of Anthropic's `thinking` block.
     Anthropic(String),

@@ -48,7 +48,7 @@ impl Edge {
         };
         let host = host_of(&head);
         origin_form(&mut head);
-        begin(&self.gate, Arrival { peer, head, body, host, worker: worker() })
+        begin(&self.gate, Arrival { peer, head, body, host, worker: worker(), replay: None })
     }
 
     /// The whole exchange.

@@ -47,7 +47,7 @@ fn target(x: &Exchange) -> Result<Target, Error> {
     let chosen = planned.and_then(|planned| {
         let upstream = x.generation.upstreams.get(&planned.upstream)?;
         let excluded = |endpoint: &Endpoint| planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name);
-        let endpoint = balance::choose(&upstream.endpoints, excluded, fastrand::f64())?;
+        let endpoint = balance::choose(&upstream.endpoints, excluded, fastrand::f64)?;
         Some(Target { planned: planned.clone(), upstream: Arc::clone(upstream), endpoint: Arc::clone(endpoint) })
     });
     chosen.ok_or_else(|| Error::new(Fault::Gate, Kind::NoRoute, 502, "the plan holds no endpoint"))

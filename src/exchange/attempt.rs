@@ -29,6 +29,7 @@ use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
 use crate::message::{Body, ResponseHead};
 use crate::policy::Hook;
+use crate::tape::connection::TapedConnection;
 use crate::upstream::{Endpoint, Upstream, balance, retry_after};
 use translate::Hearing;
 
@@ -92,9 +93,9 @@ pub async fn run<C: Client, D: Dial>(
     client: &mut C,
     x: &mut Exchange,
     plan: Plan,
-) -> Result<Committed<D::Connection>, Error> {
+) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
     let mut progress = Progress { plan, at: 0, tried: Vec::new(), last: None };
-    let mut best: Option<Committed<D::Connection>> = None;
+    let mut best: Option<Committed<TapedConnection<D::Connection>>> = None;
     let mut waited = Duration::ZERO;
     let mut failure = Error::gate("the plan holds no attempt");
     while x.attempts.len() < MOST_ATTEMPTS {
@@ -133,7 +134,7 @@ async fn once<C: Client, D: Dial>(
     next: &Try,
     replay: bool,
     waited: Duration,
-) -> Ended<D::Connection> {
+) -> Ended<TapedConnection<D::Connection>> {
     let started = Instant::now();
     // What an attempt before it was told is not about this one.
     x.translated = None;
@@ -164,7 +165,7 @@ fn judge<D: Dial>(
     x: &mut Exchange,
     progress: &Progress,
     next: &Try,
-    ended: &Ended<D::Connection>,
+    ended: &Ended<TapedConnection<D::Connection>>,
 ) -> Option<Failover> {
     let record = x.attempts.last()?;
     if record.error.as_ref().is_some_and(|error| error.fault() == Fault::Policy) && x.request_intact() {
@@ -304,7 +305,7 @@ impl Progress {
         let excluded = |endpoint: &Endpoint| {
             self.was_tried(endpoint) || planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name)
         };
-        let endpoint = balance::choose(&upstream.endpoints, excluded, gate.draw())?;
+        let endpoint = balance::choose(&upstream.endpoints, excluded, || x.tape.ask(|| "draw".to_owned(), || gate.draw()))?;
         Some(Try { planned: planned.clone(), upstream: Arc::clone(upstream), endpoint: Arc::clone(endpoint) })
     }
 

@@ -10,6 +10,7 @@ use crate::dialect::Dialect;
 use crate::gate::Gate;
 use crate::message::{Body, Owned, Request, RequestHead, Shared};
 use crate::policy::Facts;
+use crate::tape::{Arrived, Tape};
 
 /// A request whose head has arrived.
 pub struct Arrival {
@@ -23,18 +24,40 @@ pub struct Arrival {
     pub host: Option<HeaderValue>,
     /// The number of the thread at work, which chooses the VM.
     pub worker: usize,
+    /// What it is told when it is played again; a live one may be recorded.
+    pub replay: Option<Replay>,
+}
+
+/// What an exchange that is played again is told from outside.
+pub struct Replay {
+    /// The id it had.
+    pub id: Option<String>,
+    /// The answers.
+    pub tape: Tape,
 }
 
 /// An exchange on the generation that is live now.
 pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
-    let Arrival { peer, mut head, body, host, worker } = arrival;
+    let Arrival { peer, mut head, body, host, worker, replay } = arrival;
+    let generation = gate.live.load_full();
+    let (replayed_id, tape) = match replay {
+        Some(replay) => (replay.id, replay.tape),
+        None if generation.bundle.is_none() => (None, Tape::default()),
+        None => (None, gate.tapes.tape(&generation.settings.record)),
+    };
+    tape.arrived(|| Arrived {
+        at: gate.clock.wall(),
+        elapsed: gate.clock.elapsed(),
+        peer,
+        head: head.clone(),
+        host: host.clone(),
+    });
     let upgrade = receive::wants_upgrade(&head, &peer);
     // Before any hook: a client must not be able to nominate away what policies set.
     heads::strip_request(&mut head);
-    let generation = gate.live.load_full();
     let client_ip = generation.forwarding.client_ip(peer.ip, &head);
     let offered = generation.forwarding.request_id.as_ref().and_then(|name| head.headers.get(name.as_str()));
-    let id = forwarding::request_id(offered, || gate.state.random.wide());
+    let id = replayed_id.unwrap_or_else(|| forwarding::request_id(offered, || gate.state.random.wide()));
     let dialect = Dialect::of_path(head.uri.path());
     let started = Instant::now();
     let deadline = generation.settings.limits.deadline.map(|total| started + total);
@@ -54,6 +77,7 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         deadline,
         generation: generation.short_hash().to_owned(),
         request: Shared::clone(&request),
+        tape: tape.clone(),
     };
     let run = generation.policies.begin(worker, facts);
     Exchange {
@@ -79,5 +103,6 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         sent: Sent::default(),
         intake,
         upgrade,
+        tape,
     }
 }

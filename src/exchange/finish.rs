@@ -1,6 +1,7 @@
 //! Settles an exchange once, whatever became of it: log, metrics, `on_log`, and work left for afterwards.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -10,11 +11,15 @@ use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::gate::Gate;
 use crate::policy::Hook;
+use crate::tape;
 
 /// Logs and counts a finished exchange, then runs what policies left for afterwards without holding the client up.
 pub fn settle<D: Dial>(gate: &Gate<D>, mut x: Exchange) {
     gate.metrics.exchange(&x);
     gate.sink.finished(&x);
+    if let Some(taken) = tape::took(&x) {
+        gate.tapes.keep(Arc::new(taken), &x.generation.settings.record);
+    }
     let observed = x.generation.policies.has(Hook::OnLog);
     if observed || x.run.has_work_left() {
         tokio::spawn(async move {

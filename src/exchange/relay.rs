@@ -32,11 +32,11 @@ use crate::stream::Wire;
 use events::Events;
 
 /// Sends the response of an attempt.
-pub async fn response<C: Client, D: Dial>(
+pub async fn response<C: Client, D: Dial, N: Connection>(
     gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
-    committed: Committed<D::Connection>,
+    committed: Committed<N>,
 ) -> Result<End, Error> {
     let Committed { mut head, source, upstream, endpoint, .. } = committed;
     heads::strip_response(&mut head);

@@ -19,6 +19,7 @@ use crate::generation::Candidate;
 use crate::metrics::Metrics;
 use crate::policy::{HookReport, LogLevel, LogLine, Services};
 use crate::state::{Limiter, Store, StoreLimits};
+use crate::tape::Ring;
 use crate::upstream::dial::Dialer;
 
 /// Idle connections to endpoints that are kept, over all of them.
@@ -53,6 +54,7 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
         keep: Keep::new(candidate_thoughts),
         state,
         clock,
+        tapes: Ring::default(),
         metrics,
         held: Held::default(),
         sink,

@@ -17,6 +17,7 @@ use crate::message::{RequestHead, ResponseHead};
 use crate::policy::{CallError, CallRequest, CallResponse, Called, HookReport, LogLine, Services};
 use crate::settings::Url;
 use crate::state::{Limiter, Store};
+use crate::tape::connection::connect;
 use crate::upstream::{Endpoint, Upstream, Upstreams, balance, build};
 
 /// The longest answer that a policy's own call may bring.
@@ -77,7 +78,8 @@ impl<D: Dial + Clone> Services for GateServices<D> {
             let message = format!("there is no upstream `{upstream}`");
             return Box::pin(async move { Err(refused("no_upstream", message)) });
         };
-        let Some(endpoint) = balance::choose(&target.endpoints, |_| false, self.state.random.draw()).cloned() else {
+        let draw = || request.tape.ask(|| "draw".to_owned(), || self.state.random.draw());
+        let Some(endpoint) = balance::choose(&target.endpoints, |_| false, draw).cloned() else {
             return Box::pin(async move { Err(refused("no_endpoint", "the upstream has no endpoint".to_owned())) });
         };
         let dial = self.dial.clone();
@@ -140,12 +142,13 @@ async fn exchange<D: Dial>(
     endpoint: Arc<Endpoint>,
     request: CallRequest,
 ) -> Result<CallResponse, Error> {
+    let tape = request.tape.clone();
     let (head, body) = message(&endpoint, request)?;
-    let mut connection = dial.connect(&upstream, &endpoint, false).await?;
+    let mut connection = connect(&dial, &tape, &upstream, &endpoint, false).await?;
     let mut answered = asked(&mut connection, &head, &body).await;
     if answered.is_err() && connection.reused() && connection.untouched() {
         connection.release(false).await;
-        connection = dial.connect(&upstream, &endpoint, true).await?;
+        connection = connect(&dial, &tape, &upstream, &endpoint, true).await?;
         answered = asked(&mut connection, &head, &body).await;
     }
     let head = answered?;

@@ -41,7 +41,7 @@ pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
     globals
         .raw_set("secret", lua.create_function(|lua, name: String| secret::Secret::named(&*Host::of(lua)?, &name))?)?;
     globals.raw_set("json", json::table(lua)?)?;
-    globals.raw_set("store", lua.create_userdata(state::Store::own())?)?;
+    globals.raw_set("store", lua.create_userdata(state::Namespace::own())?)?;
     globals.raw_set("limit", state::limit(lua)?)?;
     globals.raw_set("upstream", upstream::upstream(lua)?)?;
     globals.raw_set("http", upstream::http(lua)?)?;

@@ -4,6 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use mlua::Lua;
 use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::api::regex::Patterns;
 use super::burst::Frame;
@@ -66,6 +68,18 @@ impl Host {
     /// The exchange whose hook is running, if it is an exchange's.
     pub(super) fn run(&self) -> Option<Arc<RunState>> {
         self.current.lock().as_ref().and_then(|frame| frame.run.clone())
+    }
+
+    /// Asks for something that is not the exchange's own: noted on its tape, or told by it.
+    pub(super) fn ask<T: Serialize + DeserializeOwned>(
+        &self,
+        what: impl FnOnce() -> String,
+        take: impl FnOnce() -> T,
+    ) -> T {
+        match self.run() {
+            Some(run) => run.facts.tape.ask(what, take),
+            None => take(),
+        }
     }
 
     /// The name of the policy that is running.

@@ -20,6 +20,7 @@ use crate::dialect::loss::Losses;
 use crate::error::Error;
 use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Outcome, Place, PlannedAttempt, Route};
 use crate::message::{Request, Response, Shared};
+use crate::tape::Tape;
 
 mod call;
 mod events;
@@ -45,6 +46,8 @@ pub struct Facts {
     pub generation: String,
     /// The request.
     pub request: Shared<Request>,
+    /// What the exchange is told from outside.
+    pub tape: Tape,
 }
 
 /// What `on_attempt` is told of an attempt.

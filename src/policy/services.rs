@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::clock::Clock;
 use crate::state::{Limiter, Store};
+use crate::tape::Tape;
 
 /// The outcome of a call that a policy makes.
 pub type Called = Pin<Box<dyn Future<Output = Result<CallResponse, CallError>> + Send>>;
@@ -56,6 +57,8 @@ pub struct CallRequest {
     pub headers: Vec<(String, String)>,
     /// The body; empty for none.
     pub body: Bytes,
+    /// Where it is noted what comes back.
+    pub tape: Tape,
 }
 
 /// What a policy's own request brought, read to its end.

@@ -66,6 +66,20 @@ section! {
 }
 
 section! {
+    /// The last exchanges, held in memory to be saved as cases, explained and played on other policies.
+    pub struct Record {
+        /// How many are kept; 0 keeps none.
+        exchanges: u32 = 200 => reload;
+        /// Largest sum of all that are kept.
+        memory: usize = 32 * MIB => reload;
+        /// Largest sum of the bodies of one that is kept, the request's and the answers'.
+        body: usize = MIB => reload;
+        /// One of so many exchanges is kept: `10` keeps every tenth.
+        every: NonZeroU32 = at_least_one(1) => reload;
+    }
+}
+
+section! {
     /// What the gate writes to its standard error.
     pub struct Log {
         /// The form of a line: `auto` is `text` on a terminal and `json` elsewhere.

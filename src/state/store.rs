@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 
@@ -41,7 +42,8 @@ pub struct StoreLimits {
 }
 
 /// Why a value was not stored. [`Self::as_str`] is what policies see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Refused {
     /// The namespace holds as much as it may and does not evict, or there are too many namespaces.
     Full,

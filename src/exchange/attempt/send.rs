@@ -26,6 +26,7 @@ use crate::gate::Gate;
 use crate::json::{self, Fragment, Item};
 use crate::message::{Body, Owned, Request, RequestHead, ResponseHead};
 use crate::policy::{AttemptFacts, Hook};
+use crate::tape::connection::{TapedConnection, connect};
 use crate::upstream::{Endpoint, Upstream};
 
 /// How long a client that waits for leave to send is kept waiting for the upstream's word.
@@ -47,7 +48,7 @@ pub async fn attempt<C: Client, D: Dial>(
     upstream: &Arc<Upstream>,
     endpoint: &Arc<Endpoint>,
     replay: bool,
-) -> Result<Committed<D::Connection>, Error> {
+) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
     // What was learnt of another attempt's answer is not this one's.
     x.translated = None;
     let way = translate::way(x, upstream);
@@ -63,7 +64,8 @@ pub async fn attempt<C: Client, D: Dial>(
     let mut patience = Patience::new(x, planned, upstream);
     let mut fresh = false;
     loop {
-        let connecting = gate.dial.connect(upstream, endpoint, fresh);
+        let tape = x.tape.clone();
+        let connecting = connect(&gate.dial, &tape, upstream, endpoint, fresh);
         let mut connection = patience.wait(client, connecting).await??;
         let reused = connection.reused();
         let began = Instant::now();

@@ -138,7 +138,9 @@ fn prepare_chat(x: &Exchange, keep: &Keep, to: Dialect, planned: &PlannedAttempt
     if let Some(model) = &planned.model {
         chat.model.clone_from(model);
     }
-    keep.restore(&holder(x), to, chat);
+    keep.restore_by(&holder(x), to, chat, |name, kept| {
+        x.tape.ask(|| format!("thoughts {}", blake3::Hash::from_bytes(*name).to_hex()), || kept)
+    });
 }
 
 /// For whom thoughts are kept.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use mlua::{Function, Lua, MetaMethod, Table, UserData, UserDataFields, UserDataMethods, Value};
 use tokio::time::Instant;
 
+use super::tools::now;
 use super::unknown_field;
 use crate::dialect::Dialect;
 use crate::exchange::decision::Identity;
-use crate::policy::host::Host;
 use crate::policy::run::RunState;
 
 /// The context of one policy in one exchange, or in background work.
@@ -81,8 +81,11 @@ impl Ctx {
 
     /// Seconds until the exchange's deadline; infinite without one.
     fn remaining(&self) -> f64 {
-        let deadline = self.run.as_ref().and_then(|run| run.facts.deadline);
-        deadline.map_or(f64::INFINITY, |deadline| deadline.saturating_duration_since(Instant::now()).as_secs_f64())
+        let Some((run, deadline)) = self.run.as_ref().and_then(|run| Some((run, run.facts.deadline?))) else {
+            return f64::INFINITY;
+        };
+        let left = || deadline.saturating_duration_since(Instant::now()).as_secs_f64();
+        run.facts.tape.ask(|| "ctx.remaining".to_owned(), left)
     }
 }
 
@@ -96,7 +99,7 @@ impl UserData for Ctx {
         fields.add_field_method_get("evidence", |_, this| Ok(this.identity(|identity| &identity.evidence)));
         fields.add_field_method_get("vars", |lua, this| this.vars(lua));
         fields.add_field_method_get("shared", |lua, this| this.shared(lua));
-        fields.add_field_method_get("now", |lua, _| Ok(Host::of(lua)?.services("ctx.now")?.clock().unix_seconds()));
+        fields.add_field_method_get("now", |lua, _| now(lua, "ctx.now"));
         fields.add_field_method_get("generation", |_, this| {
             Ok(this.run.as_ref().map(|run| run.facts.generation.clone()))
         });

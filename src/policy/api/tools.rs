@@ -65,11 +65,15 @@ pub(super) fn clock(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     table.raw_set(
         "now",
-        lua.create_function(|lua, ()| Ok(Host::of(lua)?.services("clock.now")?.clock().unix_seconds()))?,
+        lua.create_function(|lua, ()| now(lua, "clock.now"))?,
     )?;
     table.raw_set(
         "monotonic",
-        lua.create_function(|lua, ()| Ok(Host::of(lua)?.services("clock.monotonic")?.clock().elapsed().as_secs_f64()))?,
+        lua.create_function(|lua, ()| {
+            let host = Host::of(lua)?;
+            let clock = host.services("clock.monotonic")?.clock();
+            Ok(host.ask(|| "clock.monotonic".to_owned(), || clock.elapsed().as_secs_f64()))
+        })?,
     )?;
     table.raw_set(
         "parse_http_date",
@@ -83,6 +87,13 @@ pub(super) fn clock(lua: &Lua) -> mlua::Result<Table> {
     Ok(table)
 }
 
+/// Wall time in seconds since 1970.
+pub(super) fn now(lua: &Lua, what: &str) -> mlua::Result<f64> {
+    let host = Host::of(lua)?;
+    let clock = host.services(what)?.clock();
+    Ok(host.ask(|| "clock.now".to_owned(), || clock.unix_seconds()))
+}
+
 /// A number from 0 to below 1, out of the exchange's own sequence: a case that is played again draws the same ones.
 pub(super) fn random(lua: &Lua) -> mlua::Result<f64> {
     let host = Host::of(lua)?;
@@ -90,6 +101,7 @@ pub(super) fn random(lua: &Lua) -> mlua::Result<f64> {
     let Some(run) = host.run() else {
         return Ok(fastrand::Rng::with_seed(services.seed()).f64());
     };
+    let seed = || run.facts.tape.ask(|| "seed".to_owned(), || services.seed());
     let mut random = run.random.lock();
-    Ok(random.get_or_insert_with(|| fastrand::Rng::with_seed(services.seed())).f64())
+    Ok(random.get_or_insert_with(|| fastrand::Rng::with_seed(seed())).f64())
 }

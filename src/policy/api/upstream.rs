@@ -13,6 +13,7 @@ use super::response::Res;
 use super::{failed, known_keys, seconds};
 use crate::message::{Body, Response, ResponseHead, ServedBy, Shared};
 use crate::policy::host::Host;
+use crate::tape::Tape;
 use crate::policy::services::{CallError, CallRequest, CallResponse, Called};
 
 /// A call on a task of its own: it never runs inside the VM, always waits at least once, and ends when the hook is dropped.
@@ -44,11 +45,19 @@ pub(super) fn upstream(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     table.raw_set(
         "pick",
-        lua.create_function(|lua, names: Vec<String>| Ok(Host::of(lua)?.services("upstream.pick")?.pick(&names)))?,
+        lua.create_function(|lua, names: Vec<String>| {
+            let host = Host::of(lua)?;
+            let services = host.services("upstream.pick")?;
+            Ok(host.ask(|| format!("upstream.pick {}", names.join(" ")), || services.pick(&names)))
+        })?,
     )?;
     table.raw_set(
         "healthy",
-        lua.create_function(|lua, name: String| Ok(Host::of(lua)?.services("upstream.healthy")?.healthy(&name)))?,
+        lua.create_function(|lua, name: String| {
+            let host = Host::of(lua)?;
+            let services = host.services("upstream.healthy")?;
+            Ok(host.ask(|| format!("upstream.healthy {name}"), || services.healthy(&name)))
+        })?,
     )?;
     let call = lua.create_async_function(|lua, (name, options): (String, Option<Table>)| {
         let call = begin(&lua, "upstream.call()", options.as_ref(), |services, request, timeout| {
@@ -83,13 +92,14 @@ fn begin(
     let host = Host::of(lua)?;
     host.may_wait(lua, what)?;
     let services = host.services(what)?;
-    let (request, timeout) = request(lua, what, options)?;
+    let (mut request, timeout) = request(lua, what, options)?;
+    request.tape = host.run().map(|run| run.facts.tape.clone()).unwrap_or_default();
     Ok(Call::start(start(&**services, request, timeout)))
 }
 
 fn request(lua: &Lua, what: &str, options: Option<&Table>) -> mlua::Result<(CallRequest, Option<Duration>)> {
     let mut request =
-        CallRequest { method: String::new(), path: "/".to_owned(), headers: Vec::new(), body: Bytes::new() };
+        CallRequest { method: String::new(), path: "/".to_owned(), headers: Vec::new(), body: Bytes::new(), tape: Tape::default() };
     let Some(options) = options else {
         return Ok((CallRequest { method: "GET".to_owned(), ..request }, None));
     };

@@ -1,0 +1,166 @@
+//! The recording itself: what came over each wire and when, within a limit of bytes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{Arrived, Read};
+use crate::cache::Entry;
+use crate::case::Piece;
+use crate::error::Kind;
+use crate::message::ResponseHead;
+
+/// What a read counts beside its texts.
+const READ_COST: usize = 64;
+
+/// Everything that came to an exchange from outside.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    /// The request, as it arrived.
+    pub arrived: Option<Arrived>,
+    /// The client's body, as far as it was read.
+    pub body: Vec<Piece>,
+    /// When the client left.
+    pub left: Option<Duration>,
+    /// Each connection, in the order they were asked for.
+    pub wires: Vec<Taped>,
+    /// What was asked of state, time and chance.
+    pub reads: Vec<Read>,
+    /// The stored answer that was found, and under which key.
+    pub stored: Option<(String, Arc<Entry>)>,
+    /// What the client got, as one number.
+    pub answer: blake3::Hasher,
+    /// Bytes of bodies that may still be noted.
+    room: usize,
+    /// Whether they did not suffice: then this cannot be played.
+    pub overfull: bool,
+}
+
+/// What came over one connection.
+#[derive(Debug)]
+pub struct Taped {
+    /// The upstream's name.
+    pub upstream: String,
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// Whether the connection had been used before.
+    pub reused: bool,
+    /// Until the first head, or until it failed without one.
+    pub slow: Duration,
+    /// Whether the head came before the request was sent to its end.
+    pub early: bool,
+    /// The heads, interim ones first.
+    pub heads: Vec<ResponseHead>,
+    /// The body.
+    pub body: Vec<Piece>,
+    /// What follows the body.
+    pub trailers: Option<HeaderMap>,
+    /// How it ended, as far as anybody looked.
+    pub ended: Ended,
+    /// When it was asked for, and then when the last thing came.
+    pub(super) last: Instant,
+}
+
+/// How a connection's answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was still being connected.
+    Connecting,
+    /// Nobody waited for more.
+    Open,
+    /// At its clean end.
+    Done,
+    /// With an error of this kind.
+    Failed(Kind),
+}
+
+// === impl Recorded ===
+
+impl Recorded {
+    /// An empty recording that takes up to `room` bytes of bodies.
+    pub(super) fn new(room: usize) -> Self {
+        Self { room, ..Self::default() }
+    }
+
+    /// Notes an answer from outside.
+    pub(super) fn read(&mut self, what: String, value: Value) {
+        // Texts of state are short; their own limits bound them, and this bounds how many there are.
+        if self.fits(READ_COST + what.len()) {
+            self.reads.push(Read { what, value });
+        }
+    }
+
+    /// Notes a piece of the client's body.
+    pub(super) fn client(&mut self, pause: Duration, bytes: &Bytes) {
+        if self.fits(bytes.len()) {
+            push(&mut self.body, pause, bytes);
+        }
+    }
+
+    /// Notes a piece of an upstream's body.
+    pub(super) fn piece(&mut self, wire: usize, now: Instant, bytes: &Bytes) {
+        if !self.fits(bytes.len()) {
+            return;
+        }
+        if let Some(taped) = self.wires.get_mut(wire) {
+            let pause = taped.since(now);
+            push(&mut taped.body, pause, bytes);
+        }
+    }
+
+    /// How many bytes it holds: what it was given room for, and a little for each thing noted.
+    pub fn weight(&self) -> usize {
+        let pieces = |pieces: &[Piece]| pieces.iter().map(|piece| piece.bytes.len() + size_of::<Piece>()).sum::<usize>();
+        let heads = |taped: &Taped| taped.heads.iter().map(|head| head.headers.len() * 64 + 256).sum::<usize>();
+        let wires = self.wires.iter().map(|taped| pieces(&taped.body) + heads(taped) + size_of::<Taped>());
+        let reads = self.reads.iter().map(|read| READ_COST + read.what.len());
+        pieces(&self.body) + wires.sum::<usize>() + reads.sum::<usize>()
+    }
+
+    fn fits(&mut self, bytes: usize) -> bool {
+        match self.room.checked_sub(bytes) {
+            Some(left) if !self.overfull => self.room = left,
+            _ => {
+                self.overfull = true;
+                self.room = 0;
+            }
+        }
+        !self.overfull
+    }
+}
+
+/// Notes a piece with its own copy of the bytes: what comes off a wire is a part of a larger block of memory.
+fn push(pieces: &mut Vec<Piece>, pause: Duration, bytes: &Bytes) {
+    pieces.push(Piece { pause, bytes: Bytes::copy_from_slice(bytes) });
+}
+
+// === impl Taped ===
+
+impl Taped {
+    /// A connection that is being asked for.
+    pub(super) fn new(upstream: &str, endpoint: &str) -> Self {
+        Self {
+            upstream: upstream.to_owned(),
+            endpoint: endpoint.to_owned(),
+            reused: false,
+            slow: Duration::ZERO,
+            early: false,
+            heads: Vec::new(),
+            body: Vec::new(),
+            trailers: None,
+            ended: Ended::Connecting,
+            last: Instant::now(),
+        }
+    }
+
+    /// The time since the last thing came.
+    pub(super) fn since(&mut self, now: Instant) -> Duration {
+        let pause = now.saturating_duration_since(self.last);
+        self.last = now;
+        pause
+    }
+}

@@ -1,0 +1,71 @@
+//! The last exchanges of a gate, bounded by number and bytes: what `record`, `explain` and shadow runs look at.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::{Taken, Tape};
+use crate::settings::Record;
+
+/// The last exchanges, in memory only.
+#[derive(Debug, Default)]
+pub struct Ring {
+    kept: Mutex<Kept>,
+    /// Exchanges seen, to choose one of so many.
+    seen: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    taken: VecDeque<Arc<Taken>>,
+    bytes: usize,
+}
+
+// === impl Ring ===
+
+impl Ring {
+    /// A tape for an exchange that begins now: recording, when the settings want this one kept.
+    pub fn tape(&self, settings: &Record) -> Tape {
+        let every = u64::from(settings.every.get());
+        if settings.exchanges == 0 || (every > 1 && self.seen.fetch_add(1, Ordering::Relaxed) % every != 0) {
+            return Tape::default();
+        }
+        Tape::recording(settings.body)
+    }
+
+    /// Keeps an exchange; the oldest make room.
+    pub fn keep(&self, taken: Arc<Taken>, settings: &Record) {
+        let mut dropped = Vec::new();
+        {
+            let mut kept = self.kept.lock();
+            kept.bytes += taken.weight;
+            kept.taken.push_back(taken);
+            while kept.taken.len() > settings.exchanges as usize || kept.bytes > settings.memory {
+                let Some(oldest) = kept.taken.pop_front() else { break };
+                kept.bytes -= oldest.weight;
+                dropped.push(oldest);
+            }
+        }
+    }
+
+    /// The last exchanges, the newest first.
+    pub fn latest(&self) -> Vec<Arc<Taken>> {
+        self.kept.lock().taken.iter().rev().cloned().collect()
+    }
+
+    /// An exchange by its id, or by the beginning of one that only one has.
+    pub fn find(&self, id: &str) -> Option<Arc<Taken>> {
+        let kept = self.kept.lock();
+        let whole = kept.taken.iter().rev().find(|taken| taken.facts.id == id);
+        let mut begun = kept.taken.iter().filter(|taken| !id.is_empty() && taken.facts.id.starts_with(id));
+        whole.or_else(|| begun.next().filter(|_| begun.next().is_none())).cloned()
+    }
+
+    /// How many are kept, and their bytes.
+    pub fn size(&self) -> (usize, usize) {
+        let kept = self.kept.lock();
+        (kept.taken.len(), kept.bytes)
+    }
+}

@@ -1,0 +1,218 @@
+//! What is kept of a finished exchange: what came to it from outside, and what became of it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderValue, Method, Version};
+
+use super::{Ended, Recorded, Tape, Taped};
+use crate::bundle::Bundle;
+use crate::cache::Entry;
+use crate::case::{Answer, Call, Case, Mishap, Setup};
+use crate::dialect::Dialect;
+use crate::error::Kind;
+use crate::exchange::decision::{Identity, Plan};
+use crate::exchange::{AttemptRecord, CacheVerdict, Exchange, Peer, Reason};
+use crate::message::RequestHead;
+use crate::policy::Decision;
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    /// When, on the clock of the wall.
+    pub at: SystemTime,
+    /// When, on the gate's own clock.
+    pub elapsed: Duration,
+    /// The connection.
+    pub peer: Peer,
+    /// The head, before anything was taken off it.
+    pub head: RequestHead,
+    /// `Host` or `:authority`.
+    pub host: Option<HeaderValue>,
+}
+
+/// A finished exchange that can be played again.
+#[derive(Debug)]
+pub struct Taken {
+    /// What it is known by, and what became of it.
+    pub facts: Facts,
+    /// The bundle that served it.
+    pub bundle: Arc<Bundle>,
+    /// What came to it from outside.
+    pub case: Case,
+    /// When it began, on the gate's own clock.
+    pub elapsed: Duration,
+    /// The stored answer that it found, and by which question.
+    pub stored: Option<(String, Arc<Entry>)>,
+    /// Bytes that it takes in memory, roughly.
+    pub weight: usize,
+}
+
+/// What became of an exchange, as far as playing it again can show the same.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Its id.
+    pub id: String,
+    /// When it began.
+    pub at: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+    /// The method.
+    pub method: Method,
+    /// The target, query included.
+    pub target: String,
+    /// The dialect that the path speaks.
+    pub dialect: Option<Dialect>,
+    /// The generation that served it.
+    pub generation: String,
+    /// Who called.
+    pub identity: Identity,
+    /// Each hook that ran.
+    pub decisions: Vec<Decision>,
+    /// Where it was to go.
+    pub plan: Option<Plan>,
+    /// What the cache did.
+    pub cache: CacheVerdict,
+    /// What was tried.
+    pub attempts: Vec<AttemptRecord>,
+    /// The status that the client got.
+    pub status: Option<u16>,
+    /// Why it ended.
+    pub reason: Reason,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// What the client got, as one number.
+    pub answer: blake3::Hash,
+}
+
+/// Takes an exchange off its tape at its end. `None` when nothing was recorded, or not all of it.
+pub fn took(x: &Exchange) -> Option<Taken> {
+    let recorded = x.tape.finish()?;
+    let arrived = recorded.arrived.as_ref()?;
+    let bundle = Arc::clone(x.generation.bundle.as_ref()?);
+    if recorded.overfull {
+        return None;
+    }
+    let facts = Facts::of(x, arrived.at, recorded.answer.finalize());
+    let weight = recorded.weight() + size_of::<Taken>();
+    let elapsed = arrived.elapsed;
+    let (case, stored) = case(&facts, recorded)?;
+    Some(Taken { facts, bundle, case, elapsed, stored, weight })
+}
+
+/// A case of what was recorded, and the stored answer that no case can hold.
+fn case(facts: &Facts, mut recorded: Recorded) -> Option<(Case, Option<(String, Arc<Entry>)>)> {
+    let arrived = recorded.arrived.take()?;
+    let mut head = arrived.head;
+    if let Some(host) = arrived.host.filter(|_| !head.headers.contains_key("host")) {
+        head.insert_header("Host", host).ok()?;
+    }
+    head.set_version(arrived.peer.version);
+    let call = Call {
+        line: 0,
+        after: Duration::ZERO,
+        leaves: recorded.left,
+        tls: arrived.peer.tls,
+        head,
+        body: std::mem::take(&mut recorded.body),
+    };
+    let setup = Setup {
+        clock: facts.at,
+        client: arrived.peer.ip,
+        id: Some(facts.id.clone()),
+        reads: std::mem::take(&mut recorded.reads),
+        ..Setup::default()
+    };
+    let answers = recorded.wires.into_iter().map(answer).collect();
+    let case = Case { file: format!("{}.http", facts.id), about: facts.about(), setup, calls: vec![call], answers };
+    Some((case, recorded.stored))
+}
+
+/// What a connection answered, as a case tells it.
+fn answer(taped: Taped) -> Answer {
+    Answer {
+        line: 0,
+        fault: mishap(&taped),
+        upstream: taped.upstream,
+        endpoint: Some(taped.endpoint),
+        slow: taped.slow,
+        early: taped.early,
+        reused: taped.reused,
+        heads: taped.heads,
+        body: taped.body,
+        trailers: taped.trailers,
+    }
+}
+
+/// What went wrong on a connection, in the words of a case.
+fn mishap(taped: &Taped) -> Option<Mishap> {
+    match taped.ended {
+        Ended::Done => None,
+        Ended::Connecting => Some(Mishap::Unreachable),
+        Ended::Open => Some(Mishap::Stall),
+        Ended::Failed(Kind::Timeout) => Some(Mishap::Unreachable),
+        Ended::Failed(Kind::Tls) => Some(Mishap::Tls),
+        Ended::Failed(Kind::Connect) => Some(Mishap::Refuse),
+        Ended::Failed(Kind::Garbage) => Some(Mishap::Garbage),
+        Ended::Failed(_) if taped.heads.is_empty() => Some(Mishap::Reset),
+        Ended::Failed(_) => Some(Mishap::Cut),
+    }
+}
+
+// === impl Tape ===
+
+impl Tape {
+    /// Notes a request as it arrived.
+    pub fn arrived(&self, arrived: impl FnOnce() -> Arrived) {
+        if let Some((_, recorded)) = self.recorded() {
+            recorded.lock().arrived = Some(arrived());
+        }
+    }
+}
+
+// === impl Facts ===
+
+impl Facts {
+    fn of(x: &Exchange, at: SystemTime, answer: blake3::Hash) -> Self {
+        Self {
+            id: x.id.clone(),
+            at,
+            took: x.elapsed(),
+            method: x.method.clone(),
+            target: x.target.clone(),
+            dialect: x.dialect,
+            generation: x.generation.hash.clone(),
+            identity: x.identity.clone(),
+            decisions: x.run.trace(),
+            plan: x.plan.clone(),
+            cache: x.cache.verdict.clone(),
+            attempts: x.attempts.clone(),
+            status: x.sent.status,
+            reason: x.sent.reason.unwrap_or(Reason::Done),
+            error: x.sent.error.as_ref().map(ToString::to_string),
+            answer,
+        }
+    }
+
+    /// The exchange in a sentence, for the top of a case.
+    fn about(&self) -> String {
+        let who = self.identity.client.as_deref().unwrap_or("a client");
+        let path = self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path);
+        let by = self.attempts.last().map_or_else(String::new, |last| format!(" by {}", last.upstream));
+        let ended = match (self.status, self.reason) {
+            (Some(status), Reason::Done) => format!("answered {status}{by}"),
+            (Some(status), reason) => format!("answered {status}{by}, then {}", reason.as_str()),
+            (None, reason) => format!("not answered: {}", reason.as_str()),
+        };
+        format!("Recorded from {who}: {} {path}, {ended} in {} ms.", self.method, self.took.as_millis())
+    }
+}
+
+// === impl Arrived ===
+
+impl Arrived {
+    /// Whether it came by HTTP/2, whose requests have no version of their own in a case.
+    pub fn is_h2(&self) -> bool {
+        self.peer.version == Version::HTTP_2
+    }
+}
