@@ -108,7 +108,11 @@ impl Tape {
     }
 
     /// Asks the cache. The answer of a played exchange is the recorded one's, as long as it asks by the same key.
-    pub fn stored(&self, key: impl FnOnce() -> String, take: impl FnOnce() -> Option<Arc<Entry>>) -> Option<Arc<Entry>> {
+    pub fn stored(
+        &self,
+        key: impl FnOnce() -> String,
+        take: impl FnOnce() -> Option<Arc<Entry>>,
+    ) -> Option<Arc<Entry>> {
         match self.0.as_deref() {
             Some(Reel { side: Side::Playing(script), .. }) if script.lock().bound => {
                 let key = key();

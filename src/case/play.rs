@@ -210,13 +210,7 @@ fn gate(candidate: Candidate, case: &Case, notes: Arc<Notes>) -> Result<Gate<Scr
 }
 
 /// Serves one call to its end, and waits for the work that policies left for afterwards.
-async fn play_call(
-    gate: &Gate<ScriptedDial>,
-    notes: &Notes,
-    case: &Case,
-    call: &Call,
-    tape: &Tape,
-) -> PlayedCall {
+async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: &Call, tape: &Tape) -> PlayedCall {
     let peer = Peer { ip: case.setup.client, tls: call.tls, version: call.head.version };
     let id = case.setup.id.clone();
     let mut x = arrive(gate, peer, call, Replay { id, tape: tape.clone() });

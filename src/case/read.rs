@@ -13,7 +13,8 @@ use crate::tape::Read;
 
 /// Words an opening line may have, by side, for the mistake that names them.
 const CLIENT_WORDS: &str = "after=5s, leaves=2s, tls, split=7, pause=1s, crlf, torn, raw";
-const UPSTREAM_WORDS: &str = "fault=refuse|unreachable|tls|reset|stall|cut|garbage, slow=2s, early, reused, split=7, pause=1s, crlf, torn, raw";
+const UPSTREAM_WORDS: &str =
+    "fault=refuse|unreachable|tls|reset|stall|cut|garbage, slow=2s, early, reused, split=7, pause=1s, crlf, torn, raw";
 
 /// What can stand in the preamble besides comments.
 const SETTINGS: &str = "set clock 2026-03-01T12:00:00Z, set seed 1, set id 7f3a, set client 203.0.113.7, set env NAME value, set param policy.name json, set read \"what\" json";
@@ -153,7 +154,9 @@ fn answer(block: &Block<'_>) -> Result<Answer, message::Mistake> {
         None => (*name, None),
     };
     let mut words = words(block, rest)?;
-    if words.shape.framing == Framing::Usual && matches!(words.fault, Some(Mishap::Cut | Mishap::Stall | Mishap::Garbage)) {
+    if words.shape.framing == Framing::Usual
+        && matches!(words.fault, Some(Mishap::Cut | Mishap::Stall | Mishap::Garbage))
+    {
         words.shape.framing = Framing::Chunks;
     }
     let (heads, body) = message::response(&block.lines, words.shape)?;

@@ -114,7 +114,8 @@ impl Recorded {
 
     /// How many bytes it holds: what it was given room for, and a little for each thing noted.
     pub fn weight(&self) -> usize {
-        let pieces = |pieces: &[Piece]| pieces.iter().map(|piece| piece.bytes.len() + size_of::<Piece>()).sum::<usize>();
+        let pieces =
+            |pieces: &[Piece]| pieces.iter().map(|piece| piece.bytes.len() + size_of::<Piece>()).sum::<usize>();
         let heads = |taped: &Taped| taped.heads.iter().map(|head| head.headers.len() * 64 + 256).sum::<usize>();
         let wires = self.wires.iter().map(|taped| pieces(&taped.body) + heads(taped) + size_of::<Taped>());
         let reads = self.reads.iter().map(|read| READ_COST + read.what.len());

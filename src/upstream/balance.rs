@@ -5,7 +5,11 @@ use super::Endpoint;
 /// Chooses among `endpoints` those that `tried` does not exclude, by weight; endpoints of weight 0 only when no
 /// other is left. `draw` gives a number in `0.0..1.0`, and is asked only when there is a choice. `None` when all were
 /// tried.
-pub fn choose<E: AsRef<Endpoint>>(endpoints: &[E], tried: impl Fn(&Endpoint) -> bool, draw: impl FnOnce() -> f64) -> Option<&E> {
+pub fn choose<E: AsRef<Endpoint>>(
+    endpoints: &[E],
+    tried: impl Fn(&Endpoint) -> bool,
+    draw: impl FnOnce() -> f64,
+) -> Option<&E> {
     let left = || endpoints.iter().filter(|endpoint| !tried((*endpoint).as_ref()));
     if left().nth(1).is_none() {
         return left().next();

@@ -113,7 +113,8 @@ impl UserData for Namespace {
             let set = at.ask("cas", |store, ns, key| store.cas(ns, key, old.as_ref(), new, ttl));
             Ok(told(set.map(Value::Boolean)))
         });
-        methods.add_method("delete", |lua, this, key: String| Ok(At::new(lua, this, key)?.ask("delete", Store::delete)));
+        methods
+            .add_method("delete", |lua, this, key: String| Ok(At::new(lua, this, key)?.ask("delete", Store::delete)));
         methods.add_meta_method(MetaMethod::ToString, |_, _, ()| Ok("store"));
     }
 }

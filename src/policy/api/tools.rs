@@ -63,10 +63,7 @@ pub(super) fn hash(lua: &Lua) -> mlua::Result<Table> {
 /// The table `clock`.
 pub(super) fn clock(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;
-    table.raw_set(
-        "now",
-        lua.create_function(|lua, ()| now(lua, "clock.now"))?,
-    )?;
+    table.raw_set("now", lua.create_function(|lua, ()| now(lua, "clock.now"))?)?;
     table.raw_set(
         "monotonic",
         lua.create_function(|lua, ()| {

@@ -13,8 +13,8 @@ use super::response::Res;
 use super::{failed, known_keys, seconds};
 use crate::message::{Body, Response, ResponseHead, ServedBy, Shared};
 use crate::policy::host::Host;
-use crate::tape::Tape;
 use crate::policy::services::{CallError, CallRequest, CallResponse, Called};
+use crate::tape::Tape;
 
 /// A call on a task of its own: it never runs inside the VM, always waits at least once, and ends when the hook is dropped.
 struct Call(JoinHandle<Result<CallResponse, CallError>>);
@@ -98,8 +98,13 @@ fn begin(
 }
 
 fn request(lua: &Lua, what: &str, options: Option<&Table>) -> mlua::Result<(CallRequest, Option<Duration>)> {
-    let mut request =
-        CallRequest { method: String::new(), path: "/".to_owned(), headers: Vec::new(), body: Bytes::new(), tape: Tape::default() };
+    let mut request = CallRequest {
+        method: String::new(),
+        path: "/".to_owned(),
+        headers: Vec::new(),
+        body: Bytes::new(),
+        tape: Tape::default(),
+    };
     let Some(options) = options else {
         return Ok((CallRequest { method: "GET".to_owned(), ..request }, None));
     };
