@@ -20,6 +20,8 @@ mod client;
 
 mod play;
 
+mod player;
+
 mod mask;
 
 mod render;
@@ -32,6 +34,7 @@ pub mod review;
 mod tests;
 
 pub use play::{Played, play, play_all};
+pub use player::Player;
 pub use render::render;
 pub use review::{Outcome, Report, TestOptions, test_bundle, test_folders};
 

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use crate::bundle::Bundle;
 use crate::exchange::forwarding::Forwarding;
 use crate::fault::Fault;
-use crate::policy::{self, Compiled, HostLimits, Mount, OnError, PolicySet, Services, Sources};
+use crate::policy::{Code, Compiled, Counting, HostLimits, Mount, OnError, PolicySet, Services};
 use crate::settings::{self, Place, Settings};
 use crate::upstream::{Upstreams, build};
 
@@ -76,32 +76,50 @@ impl Candidate {
         lookup: settings::Lookup<'_>,
         adjust: impl Fn(&mut Settings) -> Result<(), Vec<Fault>>,
     ) -> Result<Self, Vec<Fault>> {
+        Self::adjusted_on(bundle, &Code::of(&bundle.files, Counting::Off), lookup, adjust)
+    }
+
+    /// The same with the bundle's code at hand, compiled already.
+    pub fn adjusted_on(
+        bundle: &Bundle,
+        code: &Code,
+        lookup: settings::Lookup<'_>,
+        adjust: impl Fn(&mut Settings) -> Result<(), Vec<Fault>>,
+    ) -> Result<Self, Vec<Fault>> {
         let mut settings = settings::parse_in(&bundle.settings_text, SETTINGS_FILE, &bundle.root, lookup)?;
         adjust(&mut settings)?;
-        let mut candidate = Self::with(settings, bundle.files.clone(), bundle.hash.to_string())?;
+        let mut candidate = Self::with(settings, code, bundle.hash.to_string())?;
         candidate.bundle = Some(Arc::new(bundle.clone()));
         Ok(candidate)
     }
 
-    /// A gate without a bundle: everything goes to one upstream.
-    pub fn drop_in(settings: Settings) -> Result<Self, Vec<Fault>> {
-        Self::with(settings, BTreeMap::new(), "drop-in".to_owned())
+    /// The same settings and code for another gate, which has upstreams of its own: what endpoints remember is theirs.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self {
+            hash: self.hash.clone(),
+            bundle: self.bundle.clone(),
+            settings: Arc::clone(&self.settings),
+            upstreams: Arc::new(build::upstreams(&self.settings)),
+            compiled: self.compiled.clone(),
+        }
     }
 
-    fn with(settings: Settings, files: BTreeMap<String, String>, hash: String) -> Result<Self, Vec<Fault>> {
+    /// A gate without a bundle: everything goes to one upstream.
+    pub fn drop_in(settings: Settings) -> Result<Self, Vec<Fault>> {
+        Self::with(settings, &Code::of(&BTreeMap::new(), Counting::Off), "drop-in".to_owned())
+    }
+
+    fn with(settings: Settings, code: &Code, hash: String) -> Result<Self, Vec<Fault>> {
         let secrets = settings.secrets.clone();
-        let sources = Sources {
-            files,
-            mounts: settings.policies.iter().map(mount).collect(),
-            secrets: Arc::new(move |name: &str| secrets.get(name).map(|secret| secret.reveal().to_owned())),
-        };
+        let secrets = Arc::new(move |name: &str| secrets.get(name).map(|secret| secret.reveal().to_owned()));
         let limits = HostLimits {
             memory: settings.limits.policy_memory,
             top_level: settings.limits.policy_load,
             json: settings.limits.json(),
             ..HostLimits::default()
         };
-        let compiled = policy::compile(&sources, limits)?;
+        let compiled = code.mounted(settings.policies.iter().map(mount).collect(), secrets, limits)?;
         let upstreams = Arc::new(build::upstreams(&settings));
         Ok(Self { hash, bundle: None, settings: Arc::new(settings), upstreams, compiled })
     }

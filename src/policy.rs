@@ -7,6 +7,7 @@
 mod answer;
 mod api;
 mod burst;
+mod coverage;
 mod failure;
 mod hook;
 mod host;
@@ -22,8 +23,9 @@ mod set;
 mod source;
 mod vm;
 
+pub use coverage::{Covered, Lines};
 pub use hook::{Deadlines, Hook, HostLimits};
-pub use load::{Compiled, compile};
+pub use load::{Code, Compiled, Counting, compile};
 pub use run::{AttemptFacts, Decision, Facts, Run};
 pub use services::{CallError, CallRequest, CallResponse, Called, HookReport, LogLevel, LogLine, Services};
 pub use set::{BackgroundJob, EndpointMatch, MountInfo, PolicySet};

@@ -1,10 +1,6 @@
 //! Plays a case: a gate of its own on a virtual clock, the same exchange as live traffic, everything written down.
 
-use std::cell::RefCell;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,6 +11,7 @@ use tokio::time::Instant;
 use super::arrive::arrive;
 use super::client::{Got, ScriptedClient};
 use super::mask::Mask;
+use super::player::Player;
 use super::script::{ScriptedDial, Wire};
 use super::{Answer, Call, Case};
 use crate::bundle::Bundle;
@@ -31,16 +28,12 @@ use crate::gate::services::{GateServices, Sink};
 use crate::gate::{Gate, Random, State};
 use crate::generation::Candidate;
 use crate::metrics::Metrics;
-use crate::policy::{Decision, HookReport, LogLine};
-use crate::settings::{Place, Settings};
+use crate::policy::{Covered, Decision, HookReport, LogLine};
 use crate::state::{Limiter, Store, StoreLimits};
 use crate::tape::{Ring, Tape};
 
 /// How long work after a response may go on, in virtual time.
 const AFTERWARDS: Duration = Duration::from_mins(1);
-
-/// The name of a case's generation: snapshots do not change because a comment in a policy did.
-const GENERATION: &str = "case";
 
 /// What happened when a case was played.
 pub struct Played {
@@ -52,6 +45,8 @@ pub struct Played {
     pub(super) unused: Vec<Answer>,
     /// What must not be shown.
     pub(super) mask: Mask,
+    /// Which lines of policies ran, when they count.
+    pub(super) covered: Covered,
 }
 
 /// What became of one call.
@@ -101,35 +96,29 @@ struct Notes(Mutex<Heard>);
 
 /// Plays a case on a bundle. Errors when the bundle, with what the case sets, has faults.
 pub fn play(bundle: &Bundle, case: &Case) -> Result<Played, Vec<Fault>> {
-    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
-    let runtime = runtime.map_err(|error| vec![Fault::in_file(&case.file, format!("no runtime: {error}"))])?;
-    runtime.block_on(play_here(bundle, case))
+    Player::new(bundle).play(case)
 }
 
 /// Plays cases on all processors; the results are in the order of the cases.
 pub fn play_all(bundle: &Bundle, cases: &[Case]) -> Vec<Result<Played, Vec<Fault>>> {
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<_>> = Mutex::new(Vec::with_capacity(cases.len()));
-    let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(cases.len());
-    thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(case) = cases.get(index) else { return };
-                    let played = play(bundle, case);
-                    results.lock().push((index, played));
-                }
-            });
-        }
-    });
-    let mut results = results.into_inner();
-    results.sort_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, played)| played).collect()
+    Player::new(bundle).play_all(cases)
 }
 
-async fn play_here(bundle: &Bundle, case: &Case) -> Result<Played, Vec<Fault>> {
-    let (candidate, mask) = candidate(bundle, case)?;
+/// Plays a case on a bundle that is ready for it, on a runtime and a clock of its own.
+pub(super) fn play_on(candidate: Candidate, mask: Mask, case: &Case) -> Result<Played, Vec<Fault>> {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.map_err(|error| vec![Fault::in_file(&case.file, format!("no runtime: {error}"))])?;
+    // The gate is closed outside the runtime, which would start a thread for it.
+    let (played, _gate) = runtime.block_on(play_here(candidate, mask, case))?;
+    drop(runtime);
+    Ok(played)
+}
+
+async fn play_here(
+    candidate: Candidate,
+    mask: Mask,
+    case: &Case,
+) -> Result<(Played, Gate<ScriptedDial>), Vec<Fault>> {
     let notes = Arc::new(Notes::default());
     let gate = gate(candidate, case, Arc::clone(&notes))?;
     let tape = Tape::playing(case.setup.reads.clone(), None, false);
@@ -138,40 +127,8 @@ async fn play_here(bundle: &Bundle, case: &Case) -> Result<Played, Vec<Fault>> {
         tokio::time::sleep(call.after).await; // paced: the case says how long the client waits
         calls.push(play_call(&gate, &notes, case, call, &tape).await);
     }
-    Ok(Played { case: case.clone(), calls, unused: gate.dial.unused(), mask })
-}
-
-/// The bundle as the case wants it, with stand-ins for secrets: a case needs no real keys.
-fn candidate(bundle: &Bundle, case: &Case) -> Result<(Candidate, Mask), Vec<Fault>> {
-    let secrets = RefCell::new(Vec::new());
-    let look_up = |place: &Place| {
-        let value = match place {
-            Place::Env(name) => case.setup.env.get(name).cloned(),
-            Place::File(_) => None,
-        };
-        let value = value.unwrap_or_else(|| format!("stand-in for {place}").replace(' ', "-"));
-        secrets.borrow_mut().push((value.clone(), place.to_string()));
-        Ok(value)
-    };
-    let mut candidate = Candidate::adjusted(bundle, &look_up, |settings| set_params(settings, case))?;
-    GENERATION.clone_into(&mut candidate.hash);
-    let mask = Mask::new(secrets.take(), case);
-    Ok((candidate, mask))
-}
-
-/// Puts the parameters that the case sets in place of the settings'.
-fn set_params(settings: &mut Settings, case: &Case) -> Result<(), Vec<Fault>> {
-    let mut faults = Vec::new();
-    for param in &case.setup.params {
-        let policy = settings.policies.iter_mut().find(|policy| policy.label() == param.policy);
-        if let Some(policy) = policy {
-            policy.params.insert(param.name.clone(), param.value.clone());
-        } else {
-            let message = format!("the settings have no policy `{}`", param.policy);
-            faults.push(Fault::at(&case.file, param.line, 1, message));
-        }
-    }
-    if faults.is_empty() { Ok(()) } else { Err(faults) }
+    let covered = gate.live.load().policies.covered();
+    Ok((Played { case: case.clone(), calls, unused: gate.dial.unused(), mask, covered }, gate))
 }
 
 /// A gate for one case.

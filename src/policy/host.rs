@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use mlua::Lua;
+use mlua::{Function, Lua};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -45,6 +45,13 @@ impl Host {
         lua.app_data_ref::<Arc<Self>>()
             .map(|host| Arc::clone(&host))
             .ok_or_else(|| mlua::Error::runtime("this VM has no host"))
+    }
+
+    /// Keeps a file's function at hand if it counts which of its lines run.
+    pub(super) fn keep(&self, file: &str, chunk: &Function) {
+        if self.program.counts_lines() {
+            self.loading.lock().chunks.push((file.to_owned(), chunk.clone()));
+        }
     }
 
     /// The hook that is running.

@@ -25,56 +25,97 @@ struct File {
     code: Option<TrustedBytecode>,
 }
 
+/// A bundle's files as code, whatever is mounted of them and with which parameters. Cheap to clone.
+#[derive(Clone)]
+pub struct Code(Arc<Files>);
+
+/// What was compiled.
+struct Files {
+    /// By name.
+    files: BTreeMap<String, File>,
+    /// What is wrong with their syntax.
+    faults: Vec<Fault>,
+    /// Whether they count which of their lines run.
+    counting: Counting,
+}
+
+/// Whether code counts which of its lines run. That costs time: production does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counting {
+    /// It does not.
+    #[default]
+    Off,
+    /// Line by line.
+    Lines,
+}
+
 /// A bundle's policies as code, shared by all VMs of a generation.
 pub(super) struct Program {
-    files: BTreeMap<String, File>,
+    code: Code,
     /// The policies in their order.
     pub(super) mounts: Vec<Mount>,
     /// The settings' secrets.
     pub(super) secrets: Secrets,
 }
 
-/// Policies that were checked.
+/// Policies that were checked. Cheap to clone.
+#[derive(Clone)]
 pub struct Compiled {
     program: Arc<Program>,
     limits: HostLimits,
     definitions: Arc<[Definition]>,
-    secrets_used: BTreeSet<String>,
+    secrets_used: Arc<BTreeSet<String>>,
 }
 
 /// Compiles and evaluates all policies, and reports all that is wrong with them.
 pub fn compile(sources: &Sources, limits: HostLimits) -> Result<Compiled, Vec<Fault>> {
-    let (program, mut faults) = Program::new(sources);
-    let program = Arc::new(program);
-    let mut found = None;
-    match Vm::build(&program, &limits, None) {
-        Ok(built) => {
-            faults.extend(built.faults);
-            found = Some((built.vm.definitions(), built.secrets_used));
-        }
-        Err(error) => faults.push(Fault::in_file("policies", error.to_string())),
+    let code = Code::of(&sources.files, Counting::Off);
+    code.mounted(sources.mounts.clone(), Arc::clone(&sources.secrets), limits)
+}
+
+// === impl Code ===
+
+impl Code {
+    /// Compiles files by their names and texts. What is wrong with them is told when they are mounted.
+    pub fn of(files: &BTreeMap<String, String>, counting: Counting) -> Self {
+        let mut faults = Vec::new();
+        let files = files.iter().map(|(name, text)| {
+            let code = compile_file(text, counting).map_err(|error| faults.push(syntax_fault(name, &error))).ok();
+            (name.clone(), File { text: text.clone(), code })
+        });
+        let files = files.collect();
+        Self(Arc::new(Files { files, faults, counting }))
     }
-    faults.sort();
-    faults.dedup();
-    match found {
-        Some((definitions, secrets_used)) if faults.is_empty() => {
-            Ok(Compiled { program, limits, definitions, secrets_used })
+
+    /// Evaluates the policies that are mounted, and reports all that is wrong with them and with any file.
+    pub fn mounted(&self, mounts: Vec<Mount>, secrets: Secrets, limits: HostLimits) -> Result<Compiled, Vec<Fault>> {
+        let (program, mut faults) = Program::new(self, mounts, secrets);
+        let program = Arc::new(program);
+        let mut found = None;
+        match Vm::build(&program, &limits, None) {
+            Ok(built) => {
+                faults.extend(built.faults);
+                found = Some((built.vm.definitions(), Arc::new(built.secrets_used)));
+            }
+            Err(error) => faults.push(Fault::in_file("policies", error.to_string())),
         }
-        _ => Err(faults),
+        faults.sort();
+        faults.dedup();
+        match found {
+            Some((definitions, secrets_used)) if faults.is_empty() => {
+                Ok(Compiled { program, limits, definitions, secrets_used })
+            }
+            _ => Err(faults),
+        }
     }
 }
 
 // === impl Program ===
 
 impl Program {
-    fn new(sources: &Sources) -> (Self, Vec<Fault>) {
-        let mut faults = Vec::new();
-        let files = sources.files.iter().map(|(name, text)| {
-            let code = compile_file(text).map_err(|error| faults.push(syntax_fault(name, &error))).ok();
-            (name.clone(), File { text: text.clone(), code })
-        });
-        let files = files.collect();
-        let program = Self { files, mounts: sources.mounts.clone(), secrets: Arc::clone(&sources.secrets) };
+    fn new(code: &Code, mounts: Vec<Mount>, secrets: Secrets) -> (Self, Vec<Fault>) {
+        let mut faults = code.0.faults.clone();
+        let program = Self { code: code.clone(), mounts, secrets };
         for mount in &program.mounts {
             if !program.has(&mount.file) {
                 let near = super::answer::nearest(&mount.file, program.files());
@@ -87,17 +128,22 @@ impl Program {
 
     /// Whether there is such a file.
     pub(super) fn has(&self, file: &str) -> bool {
-        self.files.contains_key(file)
+        self.code.0.files.contains_key(file)
     }
 
     /// The names of all files.
     pub(super) fn files(&self) -> impl Iterator<Item = &str> {
-        self.files.keys().map(String::as_str)
+        self.code.0.files.keys().map(String::as_str)
+    }
+
+    /// Whether its code counts which of its lines run.
+    pub(super) fn counts_lines(&self) -> bool {
+        self.code.0.counting == Counting::Lines
     }
 
     /// A file as a function, freshly loaded; `None` when it has no code.
     pub(super) fn load(&self, lua: &Lua, file: &str) -> mlua::Result<Option<Function>> {
-        let Some(code) = self.files.get(file).and_then(|file| file.code.as_ref()) else {
+        let Some(code) = self.code.0.files.get(file).and_then(|file| file.code.as_ref()) else {
             return Ok(None);
         };
         let chunk = lua.load(code.0.as_slice()).set_name(format!("@{file}")).set_mode(ChunkMode::Binary);
@@ -106,7 +152,7 @@ impl Program {
 
     /// The line on which a file says `key =` first.
     pub(super) fn line_of(&self, file: &str, key: &str) -> Option<usize> {
-        let text = &self.files.get(file)?.text;
+        let text = &self.code.0.files.get(file)?.text;
         let says = |line: &str| {
             line.match_indices(key).any(|(at, _)| {
                 let before = line.get(..at).and_then(|before| before.chars().next_back());
@@ -122,8 +168,9 @@ impl Program {
 }
 
 /// Level 1 keeps the frames that tracebacks and places are made of; 2 would inline them.
-fn compile_file(text: &str) -> mlua::Result<TrustedBytecode> {
-    Compiler::new().set_optimization_level(1).set_debug_level(1).compile(text).map(TrustedBytecode)
+fn compile_file(text: &str, counting: Counting) -> mlua::Result<TrustedBytecode> {
+    let compiler = Compiler::new().set_optimization_level(1).set_debug_level(1);
+    compiler.set_coverage_level(u8::from(counting == Counting::Lines)).compile(text).map(TrustedBytecode)
 }
 
 /// Luau says `:12: message`, with or without a name before it; of code that was only compiled, `12: message`.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use mlua::{Lua, Table, Value};
+use mlua::{Function, Lua, Table, Value};
 
 use super::host::Host;
 use super::place::Spot;
@@ -22,6 +22,8 @@ pub(super) struct Loading {
     pub(super) declared: Option<Vec<super::params::Declared>>,
     /// Names of secrets asked for.
     pub(super) secrets: BTreeSet<String>,
+    /// The files as functions, when they count which of their lines run.
+    pub(super) chunks: Vec<(String, Function)>,
 }
 
 /// Endings that `require` may leave out.
@@ -66,6 +68,7 @@ fn evaluate(lua: &Lua, host: &Arc<Host>, file: &str) -> mlua::Result<Value> {
     let Some(chunk) = host.program.load(lua, file)? else {
         return Err(mlua::Error::runtime(format!("{file} has a syntax error")));
     };
+    host.keep(file, &chunk);
     let module: Value = chunk.call(())?;
     match &module {
         Value::Table(table) => freeze(table, FREEZE_DEPTH)?,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use super::coverage::Covered;
 use super::hook::{Hook, HostLimits};
 use super::load::Program;
 use super::place::Spot;
@@ -40,6 +41,8 @@ pub(super) struct Inner {
     retired: AtomicU64,
     /// The newest failures, the newest last.
     reports: Mutex<VecDeque<HookReport>>,
+    /// VMs that were replaced, kept when their code counts which of its lines run.
+    worn: Mutex<Vec<Arc<Vm>>>,
 }
 
 /// What a mounted policy has, for status.
@@ -110,6 +113,7 @@ impl PolicySet {
             endpoints: endpoints(definitions),
             retired: AtomicU64::new(0),
             reports: Mutex::default(),
+            worn: Mutex::default(),
         })))
     }
 
@@ -171,6 +175,17 @@ impl PolicySet {
         self.0.reports.lock().iter().cloned().collect()
     }
 
+    /// Which lines ran, by file; nothing unless the code counts them.
+    pub fn covered(&self) -> Covered {
+        let mut covered = Covered::default();
+        if self.0.program.counts_lines() {
+            let worn = self.0.worn.lock().clone();
+            let vms = self.0.vms.iter().map(ArcSwap::load_full).chain(worn);
+            vms.for_each(|vm| covered.add(&vm.covered()));
+        }
+        covered
+    }
+
     /// How many VMs were replaced because their memory was used up.
     pub fn retired_vms(&self) -> u64 {
         self.0.retired.load(Ordering::Relaxed)
@@ -210,6 +225,9 @@ impl Inner {
             let replaced = slot.compare_and_swap(worn, fresh);
             if Arc::ptr_eq(&replaced, worn) {
                 self.retired.fetch_add(1, Ordering::Relaxed);
+                if self.program.counts_lines() {
+                    self.worn.lock().push(Arc::clone(worn));
+                }
             }
         }
     }

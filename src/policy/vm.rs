@@ -32,6 +32,8 @@ pub(super) struct Vm {
     pub(super) host: Arc<Host>,
     /// The policies in their order.
     pub(super) policies: Vec<Policy>,
+    /// The files as functions, when they count which of their lines run.
+    pub(super) chunks: Vec<(String, Function)>,
 }
 
 /// A policy as it was evaluated in one VM.
@@ -44,7 +46,7 @@ pub(super) struct Policy {
     /// Its periodic work, as in its definition.
     pub(super) background: Vec<Function>,
     /// What is the same in all VMs.
-    definition: Definition,
+    pub(super) definition: Definition,
 }
 
 /// What a policy declares: the same in every VM.
@@ -119,7 +121,7 @@ impl Vm {
             .collect();
         let loading = std::mem::take(&mut *host.loading.lock());
         faults.extend(loading.faults);
-        let vm = Self { watch: Some(watch), lua, host, policies };
+        let vm = Self { watch: Some(watch), lua, host, policies, chunks: loading.chunks };
         Ok(Built { vm, faults, secrets_used: loading.secrets })
     }
 
@@ -138,7 +140,7 @@ impl Drop for Vm {
     /// Closing a VM frees its whole heap, which takes too long for a worker: another thread does it.
     fn drop(&mut self) {
         drop(self.watch.take());
-        let rest = (std::mem::take(&mut self.policies), self.lua.clone());
+        let rest = (std::mem::take(&mut self.policies), std::mem::take(&mut self.chunks), self.lua.clone());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn_blocking(move || drop(rest));
         }
@@ -166,7 +168,11 @@ fn evaluate(lua: &Lua, host: &Arc<Host>, mount: usize, faults: &mut Vec<Fault>) 
     let result = {
         let _running = host.enter(lua, &frame);
         let chunk = host.program.load(lua, &file);
-        chunk.and_then(|chunk| chunk.map(|chunk| chunk.call::<Value>(())).transpose())
+        let run = |chunk: Function| {
+            host.keep(&file, &chunk);
+            chunk.call::<Value>(())
+        };
+        chunk.and_then(|chunk| chunk.map(run).transpose())
     };
     let declared = declared(host, mount);
     let failure = match result {
