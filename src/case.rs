@@ -33,8 +33,10 @@ pub mod review;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use client::Got;
+pub(crate) use play::PlayedCall;
 pub use play::{Played, play, play_all};
-pub use player::Player;
+pub use player::{Player, on_all_processors};
 pub use render::render;
 pub use review::{Outcome, Report, TestOptions, test_bundle, test_folders};
 
@@ -106,12 +108,23 @@ pub struct Call {
     pub after: Duration,
     /// When the client leaves, counted from the start of the call.
     pub leaves: Option<Duration>,
+    /// How much it takes before it leaves; whatever comes until then unless the case says.
+    pub takes: Option<Takes>,
     /// Whether it comes over TLS.
     pub tls: bool,
     /// Its head.
     pub head: RequestHead,
     /// Its body.
     pub body: Vec<Piece>,
+}
+
+/// How much of an answer a client takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Takes {
+    /// Whether it takes the head.
+    pub head: bool,
+    /// Bytes of the body.
+    pub bytes: u64,
 }
 
 /// Bytes of a body that travel together.

@@ -10,8 +10,10 @@ use tokio::time::Instant;
 pub struct Clock {
     /// Wall time at `started`.
     epoch: SystemTime,
-    /// The moment from which elapsed time counts.
+    /// The moment from which elapsed time counts on.
     started: Instant,
+    /// Elapsed time at `started`.
+    before: Duration,
 }
 
 // === impl Clock ===
@@ -24,7 +26,12 @@ impl Clock {
 
     /// A clock that shows `epoch` now: what a case uses.
     pub fn starting_at(epoch: SystemTime) -> Self {
-        Self { epoch, started: Instant::now() }
+        Self::resuming(epoch, Duration::ZERO)
+    }
+
+    /// A clock that shows `epoch` now, and has been running for `before`.
+    pub fn resuming(epoch: SystemTime, before: Duration) -> Self {
+        Self { epoch, started: Instant::now(), before }
     }
 
     /// Wall time.
@@ -34,7 +41,7 @@ impl Clock {
 
     /// Time since the clock was started: monotonic.
     pub fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        self.before + self.started.elapsed()
     }
 
     /// Seconds since 1970, with their fraction, as policies see wall time.

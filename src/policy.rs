@@ -16,6 +16,7 @@ mod interrupt;
 mod load;
 mod modules;
 mod params;
+mod picture;
 mod place;
 mod run;
 mod services;

@@ -18,12 +18,13 @@ mod taken;
 #[cfg(test)]
 mod tests;
 
-pub use recorded::{Ended, Recorded, Taped};
+pub use recorded::{Digest, Ended, Recorded, Taped};
 pub use ring::Ring;
 pub use taken::{Arrived, Facts, Taken, took};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -32,6 +33,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cache::Entry;
+use crate::clock::Clock;
 
 /// Something that was asked for outside the exchange, and the answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +53,17 @@ struct Reel {
     /// When the exchange began.
     started: Instant,
     side: Side,
+    /// Whether what hooks change is to be told.
+    watch: Watch,
+}
+
+/// Whether what each hook changes is found out, which costs a copy of the message a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// It is.
+    Edits,
+    /// It is not.
+    Nothing,
 }
 
 #[derive(Debug)]
@@ -77,13 +90,27 @@ impl Tape {
     /// A tape that takes up to `room` bytes of bodies.
     pub fn recording(room: usize) -> Self {
         let side = Side::Recording(Mutex::new(Recorded::new(room)));
-        Self(Some(Arc::new(Reel { started: Instant::now(), side })))
+        Self(Some(Arc::new(Reel { started: Instant::now(), side, watch: Watch::Nothing })))
     }
 
     /// A tape that answers with `reads`, and with nothing else than `stored` from the cache when `bound`.
     pub fn playing(reads: Vec<Read>, stored: Option<(String, Arc<Entry>)>, bound: bool) -> Self {
         let side = Side::Playing(Mutex::new(Script { reads: reads.into(), stored, bound }));
-        Self(Some(Arc::new(Reel { started: Instant::now(), side })))
+        Self(Some(Arc::new(Reel { started: Instant::now(), side, watch: Watch::Nothing })))
+    }
+
+    /// The same tape, with what hooks change found out or not. To be asked before the tape is shared.
+    #[must_use]
+    pub fn watched(mut self, watch: Watch) -> Self {
+        if let Some(reel) = self.0.as_mut().and_then(Arc::get_mut) {
+            reel.watch = watch;
+        }
+        self
+    }
+
+    /// Whether what hooks change is to be found out.
+    pub fn watches(&self) -> bool {
+        matches!(self.0.as_deref(), Some(Reel { watch: Watch::Edits, .. }))
     }
 
     /// Whether it writes down what happens.
@@ -104,6 +131,31 @@ impl Tape {
                 taken
             }
             Side::Playing(script) => script.lock().next(&what()).unwrap_or(taken),
+        }
+    }
+
+    /// Notes something that happened, when it is recorded.
+    pub fn note<T: Serialize>(&self, what: impl FnOnce() -> String, value: &T) {
+        if let Some((_, recorded)) = self.recorded()
+            && let Ok(value) = serde_json::to_value(value)
+        {
+            recorded.lock().read(what(), value);
+        }
+    }
+
+    /// What is told of something that happened, when it is played.
+    pub fn told<T: DeserializeOwned>(&self, what: impl FnOnce() -> String) -> Option<T> {
+        match &self.0.as_deref()?.side {
+            Side::Playing(script) => script.lock().next(&what()),
+            Side::Recording(_) => None,
+        }
+    }
+
+    /// Whether everything that it tells comes from a recording: what takes longer now than then is no failure.
+    pub fn is_bound(&self) -> bool {
+        match self.0.as_deref() {
+            Some(Reel { side: Side::Playing(script), .. }) => script.lock().bound,
+            _ => false,
         }
     }
 
@@ -128,6 +180,11 @@ impl Tape {
         }
     }
 
+    /// Wall time.
+    pub fn wall(&self, clock: &Clock) -> SystemTime {
+        self.ask(|| "clock".to_owned(), || clock.wall())
+    }
+
     /// What was written down so far; nothing is, after it.
     pub fn finish(&self) -> Option<Recorded> {
         self.recorded().map(|(_, recorded)| std::mem::take(&mut *recorded.lock()))
@@ -136,7 +193,7 @@ impl Tape {
     /// The recording, and when it began.
     fn recorded(&self) -> Option<(Instant, &Mutex<Recorded>)> {
         match self.0.as_deref()? {
-            Reel { started, side: Side::Recording(recorded) } => Some((*started, recorded)),
+            Reel { started, side: Side::Recording(recorded), .. } => Some((*started, recorded)),
             Reel { .. } => None,
         }
     }

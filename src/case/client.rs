@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use super::{Call, Piece};
+use super::{Call, Piece, Takes};
 use crate::error::Error;
 use crate::exchange::receive;
 use crate::exchange::wire::Client;
@@ -19,6 +19,9 @@ pub(super) struct ScriptedClient {
     started: Instant,
     /// When it leaves.
     leaves: Option<Instant>,
+    /// How much it takes, and how much it took.
+    takes: Option<Takes>,
+    took: Takes,
     /// What it has still to send.
     body: VecDeque<Piece>,
     /// When the next piece is there, once it was waited for.
@@ -29,7 +32,7 @@ pub(super) struct ScriptedClient {
 
 /// One thing that the client got, and when, counted from the start of the call.
 #[derive(Clone, Debug)]
-pub(super) enum Got {
+pub(crate) enum Got {
     /// Leave to send the body.
     Continue,
     /// A head, interim or final.
@@ -51,6 +54,8 @@ impl ScriptedClient {
         Self {
             started,
             leaves: call.leaves.map(|after| started + after),
+            takes: call.takes,
+            took: Takes::default(),
             body: call.body.clone().into(),
             due: None,
             got: Vec::new(),
@@ -105,18 +110,31 @@ impl Client for ScriptedClient {
 
     async fn send_head(&mut self, head: ResponseHead, _end: bool) -> Result<(), Error> {
         self.here()?;
+        if self.takes.is_some_and(|takes| !takes.head) && !head.status.is_informational() {
+            return Err(receive::gone());
+        }
+        self.took.head = true;
         self.got.push(Got::Head(self.started.elapsed(), Box::new(head)));
         Ok(())
     }
 
     async fn send_body(&mut self, piece: Bytes) -> Result<(), Error> {
         self.here()?;
-        self.got.push(Got::Piece(self.started.elapsed(), piece));
-        Ok(())
+        let room = self.takes.map_or(u64::MAX, |takes| takes.bytes.saturating_sub(self.took.bytes));
+        let taken = piece.slice(..piece.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
+        let whole = taken.len() == piece.len();
+        self.took.bytes += taken.len() as u64;
+        if !taken.is_empty() {
+            self.got.push(Got::Piece(self.started.elapsed(), taken));
+        }
+        if whole { Ok(()) } else { Err(receive::gone()) }
     }
 
     async fn end_body(&mut self, trailers: Option<HeaderMap>) -> Result<(), Error> {
         self.here()?;
+        if self.takes.is_some() && self.leaves.is_some() {
+            return Err(receive::gone());
+        }
         self.got.extend(trailers.map(Got::Trailers));
         Ok(())
     }

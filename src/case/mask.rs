@@ -21,7 +21,7 @@ const SECRET_PARAMETERS: [&str; 5] = ["key", "api_key", "api-key", "token", "acc
 const SHORTEST: usize = 6;
 
 /// What must not be shown.
-pub(super) struct Mask {
+pub(crate) struct Mask {
     /// Values, longest first, each with where it comes from.
     secrets: Vec<(String, String)>,
 }
@@ -49,7 +49,7 @@ impl Mask {
     }
 
     /// A header's value as it may be shown.
-    pub(super) fn header(&self, name: &str, value: &str) -> String {
+    pub(crate) fn header(&self, name: &str, value: &str) -> String {
         if !is_secret(&name.to_ascii_lowercase()) {
             return self.text(value);
         }
@@ -58,7 +58,7 @@ impl Mask {
     }
 
     /// A request target as it may be shown.
-    pub(super) fn target(&self, target: &str) -> String {
+    pub(crate) fn target(&self, target: &str) -> String {
         let Some((path, query)) = target.split_once('?') else {
             return self.text(target);
         };
@@ -70,7 +70,7 @@ impl Mask {
     }
 
     /// Any text as it may be shown.
-    pub(super) fn text(&self, text: &str) -> String {
+    pub(crate) fn text(&self, text: &str) -> String {
         let mut shown = text.to_owned();
         for (secret, _) in self.secrets.iter().filter(|(secret, _)| secret.len() >= SHORTEST) {
             if shown.contains(secret.as_str()) {

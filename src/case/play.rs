@@ -40,54 +40,54 @@ pub struct Played {
     /// The case.
     pub case: Case,
     /// Its calls, in order.
-    pub(super) calls: Vec<PlayedCall>,
+    pub(crate) calls: Vec<PlayedCall>,
     /// Answers that no attempt asked for.
-    pub(super) unused: Vec<Answer>,
+    pub(crate) unused: Vec<Answer>,
     /// What must not be shown.
-    pub(super) mask: Mask,
+    pub(crate) mask: Mask,
     /// Which lines of policies ran, when they count.
-    pub(super) covered: Covered,
+    pub(crate) covered: Covered,
 }
 
 /// What became of one call.
-pub(super) struct PlayedCall {
+pub(crate) struct PlayedCall {
     /// The call.
-    pub(super) call: Call,
+    pub(crate) call: Call,
     /// Who was found to be calling.
-    pub(super) identity: Identity,
+    pub(crate) identity: Identity,
     /// What the policies decided, in order.
-    pub(super) decisions: Vec<Decision>,
+    pub(crate) decisions: Vec<Decision>,
     /// Where it was to go.
-    pub(super) plan: Option<Plan>,
+    pub(crate) plan: Option<Plan>,
     /// What the cache did.
-    pub(super) cache: CacheState,
+    pub(crate) cache: CacheState,
     /// The attempts.
-    pub(super) attempts: Vec<AttemptRecord>,
+    pub(crate) attempts: Vec<AttemptRecord>,
     /// What upstreams were sent.
-    pub(super) wires: Vec<Wire>,
+    pub(crate) wires: Vec<Wire>,
     /// What the client got.
-    pub(super) got: Vec<Got>,
+    pub(crate) got: Vec<Got>,
     /// What could not be carried between two dialects, each in a line.
-    pub(super) losses: Vec<String>,
+    pub(crate) losses: Vec<String>,
     /// What the upstream said of its failure within a stream that was translated.
-    pub(super) failure: Option<String>,
+    pub(crate) failure: Option<String>,
     /// Tokens used, as far as a translation told.
-    pub(super) usage: Option<Usage>,
+    pub(crate) usage: Option<Usage>,
     /// How it ended.
-    pub(super) sent: Sent,
+    pub(crate) sent: Sent,
     /// Its id, by which requests of the gate are told from those of policies.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// What policies said.
-    pub(super) heard: Heard,
+    pub(crate) heard: Heard,
 }
 
 /// What policies said during a call.
 #[derive(Debug, Default)]
-pub(super) struct Heard {
+pub(crate) struct Heard {
     /// Their log lines.
-    pub(super) lines: Vec<LogLine>,
+    pub(crate) lines: Vec<LogLine>,
     /// Their failures.
-    pub(super) reports: Vec<HookReport>,
+    pub(crate) reports: Vec<HookReport>,
 }
 
 /// Writes down what policies say.
@@ -104,12 +104,20 @@ pub fn play_all(bundle: &Bundle, cases: &[Case]) -> Vec<Result<Played, Vec<Fault
     Player::new(bundle).play_all(cases)
 }
 
+/// What a play is given besides its case.
+pub(super) struct Scene {
+    /// What is told from outside.
+    pub(super) tape: Tape,
+    /// How long the gate's clock has been running.
+    pub(super) before: Duration,
+}
+
 /// Plays a case on a bundle that is ready for it, on a runtime and a clock of its own.
-pub(super) fn play_on(candidate: Candidate, mask: Mask, case: &Case) -> Result<Played, Vec<Fault>> {
+pub(super) fn play_on(candidate: Candidate, mask: Mask, case: &Case, scene: Scene) -> Result<Played, Vec<Fault>> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.map_err(|error| vec![Fault::in_file(&case.file, format!("no runtime: {error}"))])?;
     // The gate is closed outside the runtime, which would start a thread for it.
-    let (played, _gate) = runtime.block_on(play_here(candidate, mask, case))?;
+    let (played, _gate) = runtime.block_on(play_here(candidate, mask, case, scene))?;
     drop(runtime);
     Ok(played)
 }
@@ -118,10 +126,12 @@ async fn play_here(
     candidate: Candidate,
     mask: Mask,
     case: &Case,
+    scene: Scene,
 ) -> Result<(Played, Gate<ScriptedDial>), Vec<Fault>> {
     let notes = Arc::new(Notes::default());
-    let gate = gate(candidate, case, Arc::clone(&notes))?;
-    let tape = Tape::playing(case.setup.reads.clone(), None, false);
+    let Scene { tape, before } = scene;
+    let clock = Clock::resuming(case.setup.clock, before);
+    let gate = gate(candidate, case, clock, Arc::clone(&notes))?;
     let mut calls = Vec::with_capacity(case.calls.len());
     for call in &case.calls {
         tokio::time::sleep(call.after).await; // paced: the case says how long the client waits
@@ -132,8 +142,7 @@ async fn play_here(
 }
 
 /// A gate for one case.
-fn gate(candidate: Candidate, case: &Case, notes: Arc<Notes>) -> Result<Gate<ScriptedDial>, Vec<Fault>> {
-    let clock = Clock::starting_at(case.setup.clock);
+fn gate(candidate: Candidate, case: &Case, clock: Clock, notes: Arc<Notes>) -> Result<Gate<ScriptedDial>, Vec<Fault>> {
     let dial = ScriptedDial::new(case.answers.clone());
     let state = State {
         store: Arc::new(Store::new(clock, StoreLimits::default())),

@@ -7,18 +7,21 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::Case;
 use super::mask::Mask;
-use super::play::{Played, play_on};
+use super::play::{Played, Scene, play_on};
 use crate::bundle::Bundle;
 use crate::fault::Fault;
+use crate::gate::reload::Adjust;
 use crate::generation::Candidate;
 use crate::policy::{Code, Counting};
 use crate::settings::{Place, Settings};
+use crate::tape::{Taken, Tape, Watch};
 
 /// The name of a case's generation: snapshots do not change because a comment in a policy did.
 const GENERATION: &str = "case";
@@ -27,12 +30,22 @@ const GENERATION: &str = "case";
 const MOST_KEPT: usize = 64;
 
 /// Plays cases on one bundle. Each play has a VM, a store, a clock and a gate of its own.
-pub struct Player<'b> {
-    bundle: &'b Bundle,
+pub struct Player {
+    bundle: Arc<Bundle>,
+    /// Where secrets come from.
+    house: House,
     /// The policies, compiled.
     code: Code,
     /// The bundle as cases want it.
     kept: Mutex<Vec<(Wishes, Arc<Ready>)>>,
+}
+
+/// Where secrets come from.
+enum House {
+    /// Nowhere: they have stand-ins.
+    StandIns,
+    /// The machine that serves the bundle.
+    Machine(Arc<Adjust>),
 }
 
 /// What a case sets of a bundle.
@@ -53,25 +66,44 @@ struct Ready {
 
 // === impl Player ===
 
-impl<'b> Player<'b> {
+impl Player {
     /// A player of cases on `bundle`.
-    pub fn new(bundle: &'b Bundle) -> Self {
+    pub fn new(bundle: &Bundle) -> Self {
         Self::with(bundle, Counting::Off)
     }
 
     /// A player whose plays say which lines of the policies ran.
-    pub(super) fn counting_lines(bundle: &'b Bundle) -> Self {
+    pub(super) fn counting_lines(bundle: &Bundle) -> Self {
         Self::with(bundle, Counting::Lines)
     }
 
-    fn with(bundle: &'b Bundle, counting: Counting) -> Self {
-        Self { bundle, code: Code::of(&bundle.files, counting), kept: Mutex::default() }
+    /// A player of exchanges on a bundle as this machine serves it: with its secrets, and with the settings as `adjust`
+    /// changes them.
+    pub fn as_served(bundle: Arc<Bundle>, adjust: Arc<Adjust>) -> Self {
+        let code = Code::of(&bundle.files, Counting::Off);
+        Self { bundle, house: House::Machine(adjust), code, kept: Mutex::default() }
+    }
+
+    fn with(bundle: &Bundle, counting: Counting) -> Self {
+        let code = Code::of(&bundle.files, counting);
+        Self { bundle: Arc::new(bundle.clone()), house: House::StandIns, code, kept: Mutex::default() }
     }
 
     /// Plays a case. Errors when the bundle, with what the case sets, has faults.
     pub fn play(&self, case: &Case) -> Result<Played, Vec<Fault>> {
+        let scene = Scene { tape: Tape::playing(case.setup.reads.clone(), None, false), before: Duration::ZERO };
+        self.perform(case, scene)
+    }
+
+    /// Plays an exchange again that was taken off its tape.
+    pub fn replay(&self, taken: &Taken, watch: Watch) -> Result<Played, Vec<Fault>> {
+        let tape = Tape::playing(taken.case.setup.reads.clone(), taken.stored.clone(), true).watched(watch);
+        self.perform(&taken.case, Scene { tape, before: taken.elapsed })
+    }
+
+    fn perform(&self, case: &Case, scene: Scene) -> Result<Played, Vec<Fault>> {
         let ready = self.ready(case)?;
-        play_on(ready.candidate.again(), Mask::new(ready.secrets.clone(), case), case)
+        play_on(ready.candidate.again(), Mask::new(ready.secrets.clone(), case), case, scene)
     }
 
     /// Plays cases on all processors; the results are in the order of the cases.
@@ -94,23 +126,38 @@ impl<'b> Player<'b> {
         Ok(ready)
     }
 
-    /// Checks the bundle with stand-ins for secrets: a case needs no real keys.
+    /// Checks the bundle: on the machine's own secrets, or with stand-ins, since a case needs no real keys.
     fn make(&self, case: &Case) -> Result<Ready, Vec<Fault>> {
         let secrets = RefCell::new(Vec::new());
         let look_up = |place: &Place| {
-            let value = match place {
-                Place::Env(name) => case.setup.env.get(name).cloned(),
-                Place::File(_) => None,
+            let value = match (&self.house, place) {
+                (House::Machine(_), place) => place.look_up()?,
+                (House::StandIns, place) => stand_in(place, case),
             };
-            let value = value.unwrap_or_else(|| format!("stand-in for {place}").replace(' ', "-"));
             secrets.borrow_mut().push((value.clone(), place.to_string()));
             Ok(value)
         };
-        let adjust = |settings: &mut Settings| set_params(settings, case);
-        let mut candidate = Candidate::adjusted_on(self.bundle, &self.code, &look_up, adjust)?;
-        GENERATION.clone_into(&mut candidate.hash);
+        let adjust = |settings: &mut Settings| {
+            if let House::Machine(adjust) = &self.house {
+                adjust(settings)?;
+            }
+            set_params(settings, case)
+        };
+        let mut candidate = Candidate::adjusted_on(&self.bundle, &self.code, &look_up, adjust)?;
+        if matches!(self.house, House::StandIns) {
+            GENERATION.clone_into(&mut candidate.hash);
+        }
         Ok(Ready { candidate, secrets: secrets.take() })
     }
+}
+
+/// What stands for a secret in a case.
+fn stand_in(place: &Place, case: &Case) -> String {
+    let set = match place {
+        Place::Env(name) => case.setup.env.get(name).cloned(),
+        Place::File(_) => None,
+    };
+    set.unwrap_or_else(|| format!("stand-in for {place}").replace(' ', "-"))
 }
 
 // === impl Wishes ===
@@ -124,7 +171,7 @@ impl Wishes {
 }
 
 /// Does a piece of work for each item on all processors; the results are in the order of the items.
-pub(super) fn on_all_processors<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub fn on_all_processors<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::with_capacity(items.len()));
     let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(items.len());

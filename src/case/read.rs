@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::block::{self, Block, Line, Side};
 use super::message::{self, Framing, Shape};
-use super::{Answer, Call, Case, Mishap, Param, Setup};
+use super::{Answer, Call, Case, Mishap, Param, Setup, Takes};
 use crate::fault::Fault;
 use crate::tape::Read;
 
 /// Words an opening line may have, by side, for the mistake that names them.
-const CLIENT_WORDS: &str = "after=5s, leaves=2s, tls, split=7, pause=1s, crlf, torn, raw";
+const CLIENT_WORDS: &str = "after=5s, leaves=2s, takes=nothing|BYTES, tls, split=7, pause=1s, crlf, torn, raw";
 const UPSTREAM_WORDS: &str =
     "fault=refuse|unreachable|tls|reset|stall|cut|garbage, slow=2s, early, reused, split=7, pause=1s, crlf, torn, raw";
 
@@ -25,6 +25,7 @@ struct Words {
     shape: Shape,
     after: Duration,
     leaves: Option<Duration>,
+    takes: Option<Takes>,
     tls: bool,
     fault: Option<Mishap>,
     slow: Duration,
@@ -139,7 +140,15 @@ fn read_of(text: &str) -> Result<Read, String> {
 fn call(block: &Block<'_>) -> Result<Call, message::Mistake> {
     let words = words(block, &block.words)?;
     let (head, body) = message::request(&block.lines, block.line, words.shape)?;
-    Ok(Call { line: block.line, after: words.after, leaves: words.leaves, tls: words.tls, head, body })
+    Ok(Call {
+        line: block.line,
+        after: words.after,
+        leaves: words.leaves,
+        takes: words.takes,
+        tls: words.tls,
+        head,
+        body,
+    })
 }
 
 fn answer(block: &Block<'_>) -> Result<Answer, message::Mistake> {
@@ -231,6 +240,10 @@ fn client_word(words: &mut Words, name: &str, value: Option<&str>) -> bool {
     match (name, value) {
         ("after", Some(value)) => put(&mut words.after, duration(value)),
         ("leaves", Some(value)) => put(&mut words.leaves, duration(value).map(Some)),
+        ("takes", Some("nothing")) => put(&mut words.takes, Some(Some(Takes::default()))),
+        ("takes", Some(bytes)) => {
+            put(&mut words.takes, bytes.parse().ok().map(|bytes| Some(Takes { head: true, bytes })))
+        }
         ("tls", None) => put(&mut words.tls, Some(true)),
         _ => false,
     }

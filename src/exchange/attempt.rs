@@ -150,7 +150,7 @@ async fn once<C: Client, D: Dial>(
         dialect: translate::way(x, &next.upstream).dialect(),
         status,
         error,
-        took: started.elapsed(),
+        took: x.tape.ask(|| "took".to_owned(), || started.elapsed()),
         waited,
     });
     match result {
@@ -178,7 +178,7 @@ fn judge<D: Dial>(
     }
     let retry_after = match ended {
         Ended::Response(response) if matches!(response.status, 429 | 503 | 529) => {
-            retry_after::of(&response.head.headers, gate.clock.wall())
+            retry_after::of(&response.head.headers, x.tape.wall(&gate.clock))
         }
         _ => None,
     };

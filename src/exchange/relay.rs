@@ -51,7 +51,7 @@ pub async fn stored<C: Client, D: Dial>(
     x: &mut Exchange,
     entry: Arc<Entry>,
 ) -> Result<End, Error> {
-    let age = entry.age(&gate.clock);
+    let age = x.tape.ask(|| "age".to_owned(), || entry.age(&gate.clock));
     let head = stored_head(&entry, age)?;
     let source = Source::<D::Connection>::Stored { entry, next: 0 };
     send(gate, client, x, head, source, ServedBy::Cache { age }, false).await

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::hook::Hook;
 use super::place::Spot;
 use crate::error::{Error, Fault, Kind};
@@ -33,6 +35,21 @@ pub(super) enum Cause {
     Told(Error),
 }
 
+/// A hook's end that was not its own doing, as a tape tells it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Outside {
+    kind: Ending,
+    spot: Option<(String, usize)>,
+    message: String,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Ending {
+    Deadline,
+    Memory,
+}
+
 /// An error with a structure of its own, raised by host functions: it survives `pcall` and `error(e)`.
 #[derive(Debug)]
 pub(super) enum Raised {
@@ -58,6 +75,17 @@ impl fmt::Display for Raised {
 }
 
 impl std::error::Error for Raised {}
+
+impl From<Outside> for Failure {
+    fn from(outside: Outside) -> Self {
+        let cause = match outside.kind {
+            Ending::Deadline => Cause::Deadline,
+            Ending::Memory => Cause::Memory,
+        };
+        let spot = outside.spot.map(|(file, line)| Spot { file, line });
+        Self { cause, spot, message: outside.message, traceback: String::new() }
+    }
+}
 
 impl From<Raised> for mlua::Error {
     fn from(raised: Raised) -> Self {
@@ -86,6 +114,18 @@ impl Failure {
     /// A hook that ran for longer than it may, whatever it made of the error.
     pub(super) fn overrun(spot: Option<Spot>, limit: Duration) -> Self {
         Self { cause: Cause::Deadline, spot, message: Raised::Overrun(limit).to_string(), traceback: String::new() }
+    }
+
+    /// What ended the hook from outside, so that it comes again when the exchange is played; nothing when the hook
+    /// failed by itself.
+    pub(super) fn outside(&self) -> Option<Outside> {
+        let kind = match self.cause {
+            Cause::Deadline => Ending::Deadline,
+            Cause::Memory => Ending::Memory,
+            Cause::Mistake | Cause::Told(_) => return None,
+        };
+        let spot = self.spot.as_ref().map(|spot| (spot.file.clone(), spot.line));
+        Some(Outside { kind, spot, message: self.message.clone() })
     }
 
     /// Reads what mlua hands over.

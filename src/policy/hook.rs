@@ -86,6 +86,16 @@ pub struct HostLimits {
     pub json: json::Limits,
 }
 
+// === impl Deadlines ===
+
+impl Deadlines {
+    /// Deadlines so many times as long.
+    #[must_use]
+    pub fn times(self, times: u32) -> Self {
+        Self { burst: self.burst * times, total: self.total * times, wall: self.wall }
+    }
+}
+
 // === impl Hook ===
 
 impl Hook {

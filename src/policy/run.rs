@@ -13,6 +13,7 @@ use super::api::request::Req;
 use super::api::response::Res;
 use super::failure::Failure;
 use super::hook::Hook;
+use super::picture::Subject;
 use super::set::{EndpointMatch, Inner};
 use super::vm::Vm;
 use crate::dialect::Dialect;
@@ -77,6 +78,8 @@ pub struct Decision {
     pub answered: bool,
     /// Whether it failed.
     pub failed: bool,
+    /// What it changed of its message, each in a phrase, when the exchange is watched.
+    pub edits: Vec<String>,
 }
 
 /// A hook that was called, as it is kept until someone asks.
@@ -86,6 +89,7 @@ struct Step {
     used: Duration,
     answered: bool,
     failed: bool,
+    edits: Vec<String>,
 }
 
 /// One exchange's side of the policy host. It stays on one VM.
@@ -103,6 +107,8 @@ pub struct Run {
     trace: Vec<Step>,
     /// The stream that passes, if one does.
     stream: events::Stream,
+    /// The message that the next hook may change, in place of the client's request.
+    subject: Option<Subject>,
 }
 
 /// What the objects of an exchange share inside a VM.
@@ -132,6 +138,7 @@ impl Step {
             micros: u64::try_from(self.used.as_micros()).unwrap_or(u64::MAX),
             answered: self.answered,
             failed: self.failed,
+            edits: self.edits.clone(),
         }
     }
 }
@@ -149,6 +156,7 @@ impl Run {
             contexts: Vec::new(),
             trace: Vec::new(),
             stream: events::Stream::default(),
+            subject: None,
         }
     }
 
@@ -179,11 +187,13 @@ impl Run {
 
     /// Lets policies edit what one attempt sends: a fresh copy of the request.
     pub async fn on_attempt(&mut self, request: &Shared<Request>, attempt: &AttemptFacts<'_>) -> Result<(), Error> {
+        self.subject = self.state.facts.tape.watches().then(|| Subject::Request(request.clone()));
         let mut copy = None;
         for mount in self.mounts(Hook::OnAttempt) {
             let args = self.attempt_args(&mut copy, request, attempt);
             self.act(Hook::OnAttempt, mount, args).await?;
         }
+        self.subject = None;
         Ok(())
     }
 
@@ -247,6 +257,7 @@ impl Run {
 
     /// Lets policies edit the response, bottom to top.
     pub async fn on_response(&mut self, response: &Shared<Response>) -> Result<(), Error> {
+        self.subject = self.state.facts.tape.watches().then(|| Subject::Response(response.clone()));
         let mut object = None;
         for mount in self.mounts(Hook::OnResponse) {
             let args = match &object {

@@ -43,13 +43,6 @@ impl<'c, C: Client> TapedClient<'c, C> {
         }
         result
     }
-
-    /// Notes what the client gets.
-    fn sent(&self, bytes: &[u8]) {
-        self.note(|_, recorded| {
-            recorded.lock().answer.update(bytes);
-        });
-    }
 }
 
 impl<C: Client> Client for TapedClient<'_, C> {
@@ -81,20 +74,19 @@ impl<C: Client> Client for TapedClient<'_, C> {
     }
 
     async fn send_head(&mut self, head: ResponseHead, end: bool) -> Result<(), Error> {
-        self.note(|_, recorded| {
-            let answer = &mut recorded.lock().answer;
-            answer.update(head.status.as_str().as_bytes());
-            for (name, value) in head.headers.iter().filter(|(name, _)| *name != "date") {
-                answer.update(name.as_str().as_bytes()).update(b":").update(value.as_bytes()).update(b"\n");
-            }
-        });
+        let noted = self.tape.records().then(|| head.clone());
         let sent = self.client.send_head(head, end).await;
+        if let (Ok(()), Some(head)) = (&sent, noted) {
+            self.note(|_, recorded| recorded.lock().head(&head));
+        }
         self.noted(sent)
     }
 
     async fn send_body(&mut self, piece: Bytes) -> Result<(), Error> {
-        self.sent(&piece);
-        let sent = self.client.send_body(piece).await;
+        let sent = self.client.send_body(piece.clone()).await;
+        if sent.is_ok() {
+            self.note(|_, recorded| recorded.lock().sent(&piece));
+        }
         self.noted(sent)
     }
 
@@ -104,7 +96,7 @@ impl<C: Client> Client for TapedClient<'_, C> {
     }
 
     async fn break_off(&mut self) {
-        self.sent(b"\0broken off");
+        self.note(|_, recorded| recorded.lock().answer.broken_off());
         self.client.break_off().await;
     }
 }

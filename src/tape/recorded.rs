@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Arrived, Read};
 use crate::cache::Entry;
-use crate::case::Piece;
+use crate::case::{Piece, Takes};
 use crate::error::Kind;
 use crate::message::ResponseHead;
 
@@ -26,6 +26,8 @@ pub struct Recorded {
     pub body: Vec<Piece>,
     /// When the client left.
     pub left: Option<Duration>,
+    /// How much it had taken then.
+    pub took: Takes,
     /// Each connection, in the order they were asked for.
     pub wires: Vec<Taped>,
     /// What was asked of state, time and chance.
@@ -33,12 +35,16 @@ pub struct Recorded {
     /// The stored answer that was found, and under which key.
     pub stored: Option<(String, Arc<Entry>)>,
     /// What the client got, as one number.
-    pub answer: blake3::Hasher,
+    pub answer: Digest,
     /// Bytes of bodies that may still be noted.
     room: usize,
     /// Whether they did not suffice: then this cannot be played.
     pub overfull: bool,
 }
+
+/// What a client got, as one number: heads but for their date, and bodies whatever their pieces.
+#[derive(Clone, Debug, Default)]
+pub struct Digest(blake3::Hasher);
 
 /// What came over one connection.
 #[derive(Debug)]
@@ -101,6 +107,18 @@ impl Recorded {
         }
     }
 
+    /// Notes a head that the client took.
+    pub(super) fn head(&mut self, head: &ResponseHead) {
+        self.answer.head(head);
+        self.took.head |= !head.status.is_informational();
+    }
+
+    /// Notes a piece of a body that the client took.
+    pub(super) fn sent(&mut self, piece: &[u8]) {
+        self.answer.piece(piece);
+        self.took.bytes += piece.len() as u64;
+    }
+
     /// Notes a piece of an upstream's body.
     pub(super) fn piece(&mut self, wire: usize, now: Instant, bytes: &Bytes) {
         if !self.fits(bytes.len()) {
@@ -131,6 +149,33 @@ impl Recorded {
             }
         }
         !self.overfull
+    }
+}
+
+// === impl Digest ===
+
+impl Digest {
+    /// Counts a head in.
+    pub fn head(&mut self, head: &ResponseHead) {
+        self.0.update(head.status.as_str().as_bytes());
+        for (name, value) in head.headers.iter().filter(|(name, _)| *name != "date") {
+            self.0.update(name.as_str().as_bytes()).update(b":").update(value.as_bytes()).update(b"\n");
+        }
+    }
+
+    /// Counts a piece of a body in.
+    pub fn piece(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Counts in that the answer was broken off.
+    pub fn broken_off(&mut self) {
+        self.0.update(b"\0broken off");
+    }
+
+    /// The number.
+    pub fn finish(&self) -> blake3::Hash {
+        self.0.finalize()
     }
 }
 

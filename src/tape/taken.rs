@@ -93,7 +93,7 @@ pub fn took(x: &Exchange) -> Option<Taken> {
     if recorded.overfull {
         return None;
     }
-    let facts = Facts::of(x, arrived.at, recorded.answer.finalize());
+    let facts = Facts::of(x, arrived.at, recorded.answer.finish());
     let weight = recorded.weight() + size_of::<Taken>();
     let elapsed = arrived.elapsed;
     let (case, stored) = case(&facts, recorded)?;
@@ -112,6 +112,7 @@ fn case(facts: &Facts, mut recorded: Recorded) -> Option<(Case, Option<(String, 
         line: 0,
         after: Duration::ZERO,
         leaves: recorded.left,
+        takes: recorded.left.map(|_| recorded.took),
         tls: arrived.peer.tls,
         head,
         body: std::mem::take(&mut recorded.body),

@@ -103,7 +103,7 @@ pub(super) fn ask(
             stateless(client, &body)?;
             let asked = chat.without_turns();
             prepare_chat(x, keep, to, planned, &mut chat);
-            let created = clock.wall().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            let created = x.tape.wall(clock).duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
             let created = i64::try_from(created).unwrap_or_default();
             let made = Interpreter::new(client, to, &x.target, server.habits, asked, &x.id, created);
             let mut interpreter = made.ok_or_else(|| Error::gate("there is no codec for this pair of dialects"))?;

@@ -12,13 +12,17 @@ use crate::policy::answer::Reading;
 use crate::policy::api::ctx::Ctx;
 use crate::policy::api::request::Req;
 use crate::policy::burst::{Bursts, Frame};
-use crate::policy::failure::{Cause, Failure};
+use crate::policy::failure::{Cause, Failure, Outside};
 use crate::policy::hook::{Hook, OnFailure};
+use crate::policy::picture::{Picture, Subject};
 use crate::policy::place::Spot;
 use crate::policy::services::HookReport;
 use crate::policy::set::Inner;
 use crate::policy::source::OnError;
 use crate::policy::vm::Vm;
+
+/// How much longer a hook may take when its exchange is played again: its tape tells which hooks were too slow.
+const REPLAY_PATIENCE: u32 = 20;
 
 // === impl Run ===
 
@@ -120,8 +124,11 @@ impl Run {
     ) -> Result<Value, Failure> {
         let vm = self.vm().map_err(|error| Failure::from_lua(&error))?;
         let frame = self.frame(hook, mount);
+        let before = self.picture();
         let result = waiting(&vm, &frame, function, args, self.remaining()).await;
+        let result = self.on_tape(result);
         self.after_call(&vm, hook, mount, &frame, &result);
+        self.note_edits(before);
         result
     }
 
@@ -136,12 +143,15 @@ impl Run {
         let vm = self.vm().map_err(|error| Failure::from_lua(&error))?;
         let frame = self.frame(hook, mount);
         let result = at_once(&vm, &frame, &function, args);
+        let result = self.on_tape(result);
         self.after_call(&vm, hook, mount, &frame, &result);
         result
     }
 
     pub(super) fn frame(&self, hook: Hook, mount: usize) -> Arc<Frame> {
         let deadlines = self.set.limits.deadlines(hook);
+        let patient = self.state.facts.tape.is_bound();
+        let deadlines = if patient { deadlines.times(REPLAY_PATIENCE) } else { deadlines };
         Arc::new(Frame::new(Some(Arc::clone(&self.state)), mount, Some(hook), deadlines))
     }
 
@@ -164,7 +174,40 @@ impl Run {
             self.set.retire(self.worker, vm);
         }
         let answered = result.as_ref().is_ok_and(|value| !value.is_nil());
-        self.trace.push(Step { hook, mount, used: frame.used(), answered, failed: result.is_err() });
+        self.trace.push(Step { hook, mount, used: frame.used(), answered, failed: result.is_err(), edits: Vec::new() });
+    }
+
+    /// What ended a hook from outside is noted, and comes again when the exchange is played.
+    fn on_tape(&self, result: Result<Value, Failure>) -> Result<Value, Failure> {
+        let tape = &self.state.facts.tape;
+        let name = || format!("hook {}", self.trace.len());
+        if let Some(outside) = result.as_ref().err().and_then(Failure::outside) {
+            tape.note(name, &outside);
+        }
+        match tape.told::<Outside>(name) {
+            Some(outside) => Err(outside.into()),
+            None => result,
+        }
+    }
+
+    /// The message that a hook may change, as it is, when the exchange is watched.
+    fn picture(&self) -> Option<(Subject, Picture)> {
+        if !self.state.facts.tape.watches() {
+            return None;
+        }
+        let request = || Subject::Request(self.state.facts.request.clone());
+        let subject = self.subject.clone().unwrap_or_else(request);
+        let picture = subject.picture();
+        Some((subject, picture))
+    }
+
+    /// Notes what the last hook changed.
+    fn note_edits(&mut self, before: Option<(Subject, Picture)>) {
+        if let Some((subject, before)) = before
+            && let Some(step) = self.trace.last_mut()
+        {
+            step.edits = before.changes(&subject.picture());
+        }
     }
 
     pub(super) fn read<T>(

@@ -1,0 +1,16 @@
+//! Plays recorded exchanges again: to explain one, and to compare what two generations do with many.
+//!
+//! 1. [`aspects`] says what a play came to, in parts that can be compared.
+//! 2. [`truth`] holds a play against what happened: an explanation is shown only with its verdict.
+//! 3. [`explain`] tells an exchange step by step; [`table`] counts what changes over many.
+
+pub mod aspects;
+
+pub mod explain;
+
+pub mod table;
+
+pub mod truth;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! An explanation is the truth: whatever policies asked of state, time, chance and other services, an exchange that is
+//! played again comes to the same hooks, attempts and bytes.
+
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without is there, or the test fails")]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tidegate::admin::Board;
+use tidegate::bundle;
+use tidegate::case::Player;
+use tidegate::edge::{Listener, Server};
+use tidegate::gate::{Gate, live};
+use tidegate::generation::Candidate;
+use tidegate::mock;
+use tidegate::replay::truth;
+use tidegate::tape::{Taken, Watch};
+use tidegate::upstream::dial::Dialer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Random requests that are sent.
+const REQUESTS: usize = 10_000;
+
+/// Clients that send them at once.
+const CLIENTS: usize = 16;
+
+#[test]
+fn ten_thousand_random_exchanges_are_explained_as_they_were() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (taken, adjust) = runtime.block_on(exchanges());
+    runtime.shutdown_background();
+    assert!(taken.len() >= REQUESTS, "{} exchanges were kept", taken.len());
+    let players: Vec<Player> = vec![Player::as_served(Arc::clone(&taken[0].bundle), adjust)];
+    let wrong = tidegate::case::on_all_processors(&taken, |taken| {
+        let played = players[0].replay(taken, Watch::Nothing).unwrap();
+        let differences = truth::differences(&taken.facts, &played);
+        (!differences.is_empty()).then(|| format!("{}: {}", taken.facts.id, differences.join("\n  ")))
+    });
+    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {} differ, such as\n{}",
+        wrong.len(),
+        taken.len(),
+        wrong[..wrong.len().min(5)].join("\n")
+    );
+    let spread = spread(&taken);
+    println!("{}", spread.join("\n"));
+    assert!(spread.len() > 12, "the exchanges are too much alike: {spread:?}");
+    let guesses = taken.iter().take(500).filter(|taken| guess(&players[0], taken)).count();
+    assert!(guesses < 50, "{guesses} of 500 came to the same although nothing was told of state, time and chance");
+}
+
+/// Whether an exchange comes to the same when it is told nothing from outside.
+fn guess(player: &Player, taken: &Taken) -> bool {
+    let mut case = taken.case.clone();
+    case.setup.reads.clear();
+    truth::differences(&taken.facts, &player.play(&case).unwrap()).is_empty()
+}
+
+/// What the exchanges came to: a test whose exchanges are all alike shows little.
+fn spread(taken: &[Arc<Taken>]) -> Vec<String> {
+    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    for taken in taken {
+        let facts = &taken.facts;
+        let key = format!("{:?} {} attempts, cache {}", facts.status, facts.attempts.len(), facts.cache.as_str());
+        *counts.entry(key).or_default() += 1;
+    }
+    counts.iter().map(|(key, count)| format!("{count:>6} {key}")).collect()
+}
+
+type Adjust = tidegate::gate::reload::Adjust;
+
+/// Sends random requests through a gate, and returns what it kept of them.
+async fn exchanges() -> (Vec<Arc<Taken>>, Arc<Adjust>) {
+    let upstream = upstream().await;
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/explain/bundle");
+    let adjust: Arc<Adjust> = Arc::new(Box::new(|_| Ok(())));
+    let mut bundle = bundle::read(&dir).unwrap();
+    let port = format!(":{}\"", upstream.port());
+    let settings_text = bundle.settings_text.replace(":1\"", &port).replace(":1/", &format!(":{}/", upstream.port()));
+    bundle = bundle::Bundle::new(bundle.root, settings_text, bundle.files);
+    let candidate = Candidate::from_bundle(&bundle, &**adjust).unwrap();
+    let gate: Arc<Gate<Dialer>> = Arc::new(live::start(candidate, 2, Arc::new(Board::default())).unwrap());
+    let server = Arc::new(Server::new(Arc::clone(&gate), 1000));
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None, false).await.unwrap();
+    let address = listener.address().unwrap();
+    tokio::spawn(Arc::clone(&server).accept(listener));
+    let clients: Vec<_> = (0..CLIENTS).map(|client| tokio::spawn(ask(address, client))).collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    while gate.tapes.size().0 < REQUESTS {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await; // paced: the last exchanges settle
+    }
+    (gate.tapes.latest(), adjust)
+}
+
+async fn upstream() -> SocketAddr {
+    let settings = mock::MockSettings { listen: "127.0.0.1:0".parse().unwrap(), name: "mock".to_owned() };
+    let listener = settings.bind().await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(mock::serve(listener, "mock".to_owned(), std::future::pending::<()>()));
+    address
+}
+
+/// One client's share of the requests, one after another, each on a connection of its own.
+async fn ask(address: SocketAddr, client: usize) {
+    let mut random = fastrand::Rng::with_seed(client as u64);
+    for _ in 0..REQUESTS / CLIENTS {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.write_all(request(&mut random).as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        if random.u32(..50) == 0 {
+            let mut first = [0; 200];
+            let _ = stream.read(&mut first).await; // leaves early
+            continue;
+        }
+        let _ = stream.read_to_end(&mut answer).await;
+    }
+}
+
+/// A request of any dialect, whole or streamed, that may ask its upstream to fail.
+fn request(random: &mut fastrand::Rng) -> String {
+    let words = ["tide", "ebb", "flow", "moon"];
+    let said = words[random.usize(..4)];
+    let stream = random.bool();
+    let (path, body) = match random.u32(..5) {
+        0 => (
+            "/v1/messages",
+            format!(
+                r#"{{"model":"m","max_tokens":64,"stream":{stream},"messages":[{{"role":"user","content":"{said}"}}]}}"#
+            ),
+        ),
+        1 => ("/v1/responses", format!(r#"{{"model":"m","stream":{stream},"input":"{said}"}}"#)),
+        2 => (
+            "/api/chat",
+            format!(r#"{{"model":"m","stream":{stream},"messages":[{{"role":"user","content":"{said}"}}]}}"#),
+        ),
+        _ => (
+            "/v1/chat/completions",
+            format!(r#"{{"model":"m","stream":{stream},"messages":[{{"role":"user","content":"{said}"}}]}}"#),
+        ),
+    };
+    let mut headers = String::new();
+    if random.u32(..4) > 0 {
+        headers += &format!("x-user: user-{}\r\n", random.u32(..5));
+    }
+    if random.u32(..3) == 0 {
+        headers += &format!("x-keep: {}\r\n", random.u32(..8));
+    }
+    if random.u32(..20) == 0 {
+        headers += "x-ask: models\r\n";
+    }
+    let faults =
+        ["status=503", "status=400", "error-event=2", "status=529; retry-after=0", "cut=3", "reset", "no-done"];
+    if random.u32(..6) == 0 {
+        headers += &format!("x-mock-fault: {}\r\n", faults[random.usize(..faults.len())]);
+    }
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: gate.test\r\nContent-Type: application/json\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
