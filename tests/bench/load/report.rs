@@ -87,6 +87,12 @@ impl Figures {
         Some(self.get("load", work, GATE, "rps")? / self.get("load", work, other, "rps")?)
     }
 
+    /// Core time of a request at another against the gate's: some wait on purpose, so that requests per second would wrong
+    /// them.
+    fn core_ratio(&self, work: &str, other: &str) -> Option<f64> {
+        Some(self.get("load", work, other, "cpu_us")? / self.get("load", work, GATE, "cpu_us")?)
+    }
+
     /// How much longer a peer lets one client wait than the upstream itself.
     fn added(&self, work: &str, peer: &str, name: &str) -> Option<f64> {
         Some(self.get("latency", work, peer, name)? - self.get("latency", work, DIRECT, name)?)
@@ -189,14 +195,14 @@ impl Figures {
     }
 
     fn translation_goals(&self) -> Vec<Goal> {
-        let against = |what, work, other| Goal::new(what, self.ratio(work, other), Bound::Open, "x");
+        let against = |what, work, other| Goal::new(what, self.core_ratio(work, other), Bound::Open, "x");
         vec![
-            against("(t) 300 B against LiteLLM", "t300", "litellm"),
-            against("(t) 100 kB against LiteLLM", "t100k", "litellm"),
-            against("(t) a stream against LiteLLM", "ts", "litellm"),
-            against("(t) 300 B against Portkey", "t300", "portkey"),
-            against("(t) 100 kB against Portkey", "t100k", "portkey"),
-            against("(t) a stream against Portkey", "ts", "portkey"),
+            against("(t) 300 B, core time of LiteLLM", "t300", "litellm"),
+            against("(t) 100 kB, core time of LiteLLM", "t100k", "litellm"),
+            against("(t) a stream, core time of LiteLLM", "ts", "litellm"),
+            against("(t) 300 B, core time of Portkey", "t300", "portkey"),
+            against("(t) 100 kB, core time of Portkey", "t100k", "portkey"),
+            against("(t) a stream, core time of Portkey", "ts", "portkey"),
         ]
     }
 

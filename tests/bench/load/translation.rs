@@ -7,10 +7,10 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// What the upstream says as a whole.
-pub(crate) const SAID: &str = "The tide comes in and the tide goes out, and the gate stands.";
-/// What each event of a stream says.
-pub(crate) const PIECE: &str = " tide";
+/// What the upstream says as a whole in Anthropic's dialect, and in no other.
+pub(crate) const SAID: &str = "High water is at six; until then the gate stays as the keeper left it.";
+/// What each event of such a stream says.
+pub(crate) const PIECE: &str = " water";
 /// How many events of a translated stream say something.
 pub(crate) const EVENTS: usize = 100;
 /// What a turn of ordinary length repeats: about 80 bytes, with what JSON escapes.

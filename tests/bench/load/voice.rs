@@ -6,6 +6,11 @@ use crate::translation::{PIECE, SAID};
 const CHAT_EVENT: &str = "data: {\"id\":\"chat-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\
     \"model-x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" tide\"},\"finish_reason\":null}]}\n\n";
 const CHAT_END: &str = "data: [DONE]\n\n";
+/// The whole answer of a chat, about 300 bytes.
+const CHAT_ANSWER: &str = "{\"id\":\"chat-1\",\"object\":\"chat.completion\",\"created\":1700000000,\"model\":\"model-x\",\
+    \"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"The tide comes in and the tide goes out, \
+    and the gate stands.\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":64,\"completion_tokens\":16,\
+    \"total_tokens\":80}}";
 
 /// What an upstream says in one dialect.
 pub(crate) struct Voice {
@@ -28,12 +33,7 @@ pub(crate) struct Voice {
 impl Voice {
     /// The voice of the upstream `name` for clients of `OpenAI`'s chat.
     pub(crate) fn chat(name: &str) -> Self {
-        let answer = format!(
-            "{{\"id\":\"chat-1\",\"object\":\"chat.completion\",\"created\":1700000000,\"model\":\"model-x\",\"choices\":\
-             [{{\"index\":0,\"message\":{{\"role\":\"assistant\",\"content\":\"{SAID}\"}},\"finish_reason\":\"stop\"}}],\
-             \"usage\":{{\"prompt_tokens\":64,\"completion_tokens\":16,\"total_tokens\":80}}}}"
-        );
-        Self::new(name, answer, Vec::new(), chunk(CHAT_EVENT), chunk(CHAT_END))
+        Self::new(name, CHAT_ANSWER.to_owned(), Vec::new(), chunk(CHAT_EVENT), chunk(CHAT_END))
     }
 
     /// The same in Anthropic's shape (Messages API, its documented answer and stream events).

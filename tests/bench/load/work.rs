@@ -93,7 +93,7 @@ impl Work {
     /// All its requests, each with the fields that the target needs. With `checked` off they are the same, but only the
     /// answer's status and length are looked at: for targets that are to do nothing.
     pub(crate) fn variants(self, checked: bool, fields: &[String]) -> Vec<Variant> {
-        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        let fields = fields.iter().flat_map(|field| [field.as_str(), "\r\n"]).collect::<String>();
         let pairs = AGENTS.iter().flat_map(|agent| MODELS.iter().map(move |model| (agent, model)));
         pairs.map(|(agent, model)| self.variant(*agent, *model, checked, &fields)).collect()
     }
