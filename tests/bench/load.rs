@@ -28,8 +28,12 @@ mod report;
 mod run;
 #[path = "load/target.rs"]
 mod target;
+#[path = "load/translation.rs"]
+mod translation;
 #[path = "load/upstream.rs"]
 mod upstream;
+#[path = "load/voice.rs"]
+mod voice;
 #[path = "load/wire.rs"]
 mod wire;
 #[path = "load/work.rs"]

@@ -87,9 +87,15 @@ impl Figures {
         Some(self.get("load", work, GATE, "rps")? / self.get("load", work, other, "rps")?)
     }
 
-    /// How much longer the gate lets one client wait than the upstream itself.
-    fn added(&self, work: &str, gate: &str, name: &str) -> Option<f64> {
-        Some(self.get("latency", work, gate, name)? - self.get("latency", work, DIRECT, name)?)
+    /// Core time of a request at another against the gate's: some wait on purpose, so that requests per second would wrong
+    /// them.
+    fn core_ratio(&self, work: &str, other: &str) -> Option<f64> {
+        Some(self.get("load", work, other, "cpu_us")? / self.get("load", work, GATE, "cpu_us")?)
+    }
+
+    /// How much longer a peer lets one client wait than the upstream itself.
+    fn added(&self, work: &str, peer: &str, name: &str) -> Option<f64> {
+        Some(self.get("latency", work, peer, name)? - self.get("latency", work, DIRECT, name)?)
     }
 
     /// Core time that the gate spends on an event that comes alone, over what the bare driver spends.
@@ -137,11 +143,32 @@ impl Figures {
         if rows.is_empty() {
             return Ok(());
         }
-        let head = ["one client", "peer", "p50 µs", "p99 µs", "max µs", "first p50", "first p99", "wrong"];
+        let head = [
+            "one client",
+            "peer",
+            "p50 µs",
+            "p99 µs",
+            "added p50",
+            "added p99",
+            "max µs",
+            "first p50",
+            "first p99",
+            "wrong",
+        ];
         write_row(table, &head.map(str::to_owned))?;
         for (work, peer) in rows {
-            let names = ["p50_us", "p99_us", "max_us", "first_p50_us", "first_p99_us", "mismatches"];
-            let cells = names.map(|name| number(self.get("latency", &work, &peer, name), 0));
+            let get = |name: &str| number(self.get("latency", &work, &peer, name), 0);
+            let added = |name: &str| number(self.added(&work, &peer, name), 0);
+            let cells = [
+                get("p50_us"),
+                get("p99_us"),
+                added("p50_us"),
+                added("p99_us"),
+                get("max_us"),
+                get("first_p50_us"),
+                get("first_p99_us"),
+                get("mismatches"),
+            ];
             write_row(table, &[&[work, peer], cells.as_slice()].concat())?;
         }
         writeln!(table)
@@ -149,6 +176,7 @@ impl Figures {
 
     fn goals(&self) -> Vec<Goal> {
         let mut goals = self.throughput_goals();
+        goals.extend(self.translation_goals());
         goals.extend(self.waiting_goals());
         goals.extend(self.memory_goals());
         goals
@@ -163,6 +191,18 @@ impl Figures {
             Goal::new("(b) against Envoy", self.ratio("b", "envoy"), Bound::AtLeast(2.0), "x"),
             Goal::new("(c) 300 B against the bare driver", self.ratio("c300", BARE), Bound::AtLeast(0.75), "x"),
             Goal::new("(c) 100 kB against nginx", self.ratio("c100k", "nginx"), Bound::AtLeast(1.5), "x"),
+        ]
+    }
+
+    fn translation_goals(&self) -> Vec<Goal> {
+        let against = |what, work, other| Goal::new(what, self.core_ratio(work, other), Bound::Open, "x");
+        vec![
+            against("(t) 300 B, core time of LiteLLM", "t300", "litellm"),
+            against("(t) 100 kB, core time of LiteLLM", "t100k", "litellm"),
+            against("(t) a stream, core time of LiteLLM", "ts", "litellm"),
+            against("(t) 300 B, core time of Portkey", "t300", "portkey"),
+            against("(t) 100 kB, core time of Portkey", "t100k", "portkey"),
+            against("(t) a stream, core time of Portkey", "ts", "portkey"),
         ]
     }
 

@@ -14,7 +14,7 @@ use crate::target::Target;
 use crate::work::Variant;
 
 /// How long an answer may be late after the load has ended.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// A client that saw so many errors stops.
 const ERRORS: usize = 20;
 

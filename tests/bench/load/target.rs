@@ -19,6 +19,9 @@ pub(crate) struct Target {
     /// Looks at the status and the length only, for targets that are to do nothing but forward.
     #[arg(long)]
     pub unchecked: bool,
+    /// A field that the target needs in every request, `name: value`; may come more than once.
+    #[arg(long = "field")]
+    pub fields: Vec<String>,
 }
 
 // === impl Target ===
@@ -26,6 +29,6 @@ pub(crate) struct Target {
 impl Target {
     /// The requests to send, in turn.
     pub(crate) fn variants(&self) -> Vec<Variant> {
-        self.work.variants(!self.unchecked)
+        self.work.variants(!self.unchecked, &self.fields)
     }
 }

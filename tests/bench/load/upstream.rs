@@ -8,19 +8,14 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::Failure;
+use crate::translation;
+use crate::voice::Voice;
 use crate::wire::{Head, Wire};
 
-/// One event of a stream, as a chunk of its own.
-const EVENT: &str = "data: {\"id\":\"chat-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\
-    \"model-x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" tide\"},\"finish_reason\":null}]}\n\n";
 /// Events in one write, unless they are paced.
 const AT_ONCE: usize = 10;
-const DONE: &str = "data: [DONE]\n\n";
-/// The whole answer, about 300 bytes.
-const ANSWER: &str = "{\"id\":\"chat-1\",\"object\":\"chat.completion\",\"created\":1700000000,\"model\":\"model-x\",\
-    \"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"The tide comes in and the tide goes out, \
-    and the gate stands.\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":64,\"completion_tokens\":16,\
-    \"total_tokens\":80}}";
+/// What a request gets that should have been translated and was not.
+const REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
 
 /// An upstream that answers at once.
 #[derive(clap::Args)]
@@ -30,14 +25,12 @@ pub(crate) struct Arguments {
     listen: Vec<(String, SocketAddr)>,
 }
 
-/// What one named upstream says.
+/// One named upstream.
 struct Upstream {
-    /// The head of whole answers, up to the value of its last field: the client it was told of.
-    whole: String,
-    /// The same of streams.
-    stream: String,
-    event: Vec<u8>,
-    end: Vec<u8>,
+    /// How it answers on `/v1/messages`.
+    anthropic: Voice,
+    /// How it answers everywhere else.
+    chat: Voice,
 }
 
 /// What a request's query asks for.
@@ -82,55 +75,63 @@ fn named_address(text: &str) -> Result<(String, SocketAddr), String> {
 
 impl Upstream {
     fn new(name: &str) -> Self {
-        let head = |framing: &str, media: &str| {
-            format!("HTTP/1.1 200 OK\r\nContent-Type: {media}\r\n{framing}\r\nX-Served-By: {name}\r\nX-Seen-Client: ")
-        };
-        Self {
-            whole: head(&format!("Content-Length: {}", ANSWER.len()), "application/json"),
-            stream: head("Transfer-Encoding: chunked", "text/event-stream"),
-            event: chunk(EVENT),
-            end: [chunk(DONE), chunk("")].concat(),
-        }
+        Self { anthropic: Voice::anthropic(name), chat: Voice::chat(name) }
     }
 
     async fn converse(&self, socket: TcpStream) -> io::Result<()> {
         let mut wire = Wire::new(socket)?;
+        let mut body = Vec::new();
         while let Some(head) = wire.head().await? {
-            wire.body(&head, |_| ()).await?;
-            let client = head.field("x-client").unwrap_or(b"-");
-            let wish = Wish::read(&head);
-            let Some(events) = wish.events else {
-                let answer = [self.whole.as_bytes(), client, b"\r\n\r\n", ANSWER.as_bytes()].concat();
-                wire.write(&answer).await?;
-                continue;
-            };
-            wire.write(&[self.stream.as_bytes(), client, b"\r\n\r\n"].concat()).await?;
-            self.stream(&mut wire, events, &wish).await?;
+            let mut wish = Wish::read(&head);
+            if is_messages(&head) {
+                body.clear();
+                wire.body(&head, |piece| body.extend_from_slice(piece)).await?;
+                if !translation::is_translated(&body) {
+                    wire.write(REFUSAL).await?;
+                    continue;
+                }
+                wish.events = translation::asks_for_stream(&body).then_some(translation::EVENTS);
+                answer(&mut wire, &self.anthropic, &head, &wish).await?;
+            } else {
+                wire.body(&head, |_| ()).await?;
+                answer(&mut wire, &self.chat, &head, &wish).await?;
+            }
         }
         Ok(())
     }
-
-    /// Writes every event by itself when they are paced, else several at once: the upstream is not what is measured.
-    async fn stream(&self, wire: &mut Wire, events: usize, wish: &Wish) -> io::Result<()> {
-        let at_once = if wish.gap.is_zero() { AT_ONCE } else { 1 };
-        let mut left = events;
-        while left > 0 {
-            let batch = left.min(at_once);
-            wire.write(&self.event.repeat(batch)).await?;
-            left -= batch;
-            if !wish.gap.is_zero() {
-                tokio::time::sleep(wish.gap).await; // paced: the gap was asked for
-            }
-        }
-        if wish.hold {
-            return wire.gone().await;
-        }
-        wire.write(&self.end).await
-    }
 }
 
-fn chunk(data: &str) -> Vec<u8> {
-    format!("{:x}\r\n{data}\r\n", data.len()).into_bytes()
+/// Whether a request goes where Anthropic's dialect is spoken.
+fn is_messages(head: &Head) -> bool {
+    head.start().starts_with(b"POST /v1/messages")
+}
+
+async fn answer(wire: &mut Wire, voice: &Voice, head: &Head, wish: &Wish) -> io::Result<()> {
+    let client = head.field("x-client").unwrap_or(b"-");
+    let Some(events) = wish.events else {
+        let answer = [voice.whole.as_bytes(), client, b"\r\n\r\n", voice.answer.as_bytes()].concat();
+        return wire.write(&answer).await;
+    };
+    wire.write(&[voice.stream.as_bytes(), client, b"\r\n\r\n", &voice.begin].concat()).await?;
+    stream(wire, voice, events, wish).await
+}
+
+/// Writes every event by itself when they are paced, else several at once: the upstream is not what is measured.
+async fn stream(wire: &mut Wire, voice: &Voice, events: usize, wish: &Wish) -> io::Result<()> {
+    let at_once = if wish.gap.is_zero() { AT_ONCE } else { 1 };
+    let mut left = events;
+    while left > 0 {
+        let batch = left.min(at_once);
+        wire.write(&voice.event.repeat(batch)).await?;
+        left -= batch;
+        if !wish.gap.is_zero() {
+            tokio::time::sleep(wish.gap).await; // paced: the gap was asked for
+        }
+    }
+    if wish.hold {
+        return wire.gone().await;
+    }
+    wire.write(&voice.end).await
 }
 
 // === impl Wish ===

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use clap::ValueEnum;
 
+use crate::translation;
 use crate::wire::Head;
 
 /// User agents, each with the client that the rules of all proxies see in it. The same rules stand in `peers/` and in
@@ -45,6 +46,12 @@ pub(crate) enum Work {
     DPaced,
     /// The same, and change every event.
     DPacedHook,
+    /// Translate a chat request of 300 bytes into Anthropic's dialect, and the answer back.
+    T300,
+    /// The same with a body of 100 kB, in turns of about 1 kB.
+    T100k,
+    /// The same with a stream for the answer.
+    Ts,
 }
 
 /// One request, and what its answer must show.
@@ -55,10 +62,12 @@ pub(crate) struct Variant {
     client: Option<&'static str>,
     /// The upstream that must have answered.
     upstream: Option<&'static str>,
-    /// How many events must come.
+    /// How many events of the upstream's own must come; none when the body is not looked at in that way.
     events: usize,
     /// Whether events must have been changed.
     rewritten: bool,
+    /// What tells a body that must have been translated.
+    translated: Option<fn(&[u8]) -> bool>,
 }
 
 // === impl Work ===
@@ -75,35 +84,27 @@ impl Work {
             Self::DHook => "d-hook",
             Self::DPaced => "d-paced",
             Self::DPacedHook => "d-paced-hook",
+            Self::T300 => "t300",
+            Self::T100k => "t100k",
+            Self::Ts => "ts",
         }
     }
 
-    /// All its requests. With `checked` off they are the same, but only the answer's status and length are looked at:
-    /// for targets that are to do nothing.
-    pub(crate) fn variants(self, checked: bool) -> Vec<Variant> {
+    /// All its requests, each with the fields that the target needs. With `checked` off they are the same, but only the
+    /// answer's status and length are looked at: for targets that are to do nothing.
+    pub(crate) fn variants(self, checked: bool, fields: &[String]) -> Vec<Variant> {
+        let fields = fields.iter().flat_map(|field| [field.as_str(), "\r\n"]).collect::<String>();
         let pairs = AGENTS.iter().flat_map(|agent| MODELS.iter().map(move |model| (agent, model)));
-        pairs.map(|(agent, model)| self.variant(*agent, *model, checked)).collect()
+        pairs.map(|(agent, model)| self.variant(*agent, *model, checked, &fields)).collect()
     }
 
-    fn variant(self, agent: (&str, &'static str), model: (&str, &'static str), checked: bool) -> Variant {
+    fn variant(self, agent: (&str, &'static str), model: (&str, &'static str), checked: bool, fields: &str) -> Variant {
         let identifies = matches!(self, Self::B | Self::C300 | Self::C100k);
         let routes = matches!(self, Self::C300 | Self::C100k);
-        let events = match self {
-            Self::A | Self::B | Self::C300 | Self::C100k => 0,
-            Self::D | Self::DHook => EVENTS,
-            Self::DPaced | Self::DPacedHook => PACED_EVENTS,
-        };
-        let body = body(model.0, if self == Self::C100k { 100_000 } else { 300 }, events > 0);
-        let path = match self {
-            Self::A | Self::B => "/".to_owned(),
-            Self::C300 | Self::C100k => "/v1/chat/completions".to_owned(),
-            Self::D | Self::DHook => format!("/v1/chat/completions?events={EVENTS}"),
-            Self::DPaced | Self::DPacedHook => {
-                format!("/v1/chat/completions?events={PACED_EVENTS}&gap_us={GAP_US}")
-            }
-        };
+        let path = self.path();
+        let body = self.body(model.0);
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: {}\r\nAccept: */*\r\n\
+            "POST {path} HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: {}\r\nAccept: */*\r\n{fields}\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             agent.0,
             body.len()
@@ -112,8 +113,50 @@ impl Work {
             bytes: (head + &body).into_bytes(),
             client: (identifies && checked).then_some(agent.1),
             upstream: (routes && checked).then_some(model.1),
-            events,
+            events: self.events(),
             rewritten: matches!(self, Self::DHook | Self::DPacedHook) && checked,
+            translated: self.translated().filter(|_| checked),
+        }
+    }
+
+    /// Where the request goes. Upstreams of another dialect see no query; what they are to do stands in the body.
+    fn path(self) -> String {
+        match self {
+            Self::A | Self::B => "/".to_owned(),
+            Self::C300 | Self::C100k | Self::T300 | Self::T100k => "/v1/chat/completions".to_owned(),
+            Self::D | Self::DHook => format!("/v1/chat/completions?events={EVENTS}"),
+            Self::DPaced | Self::DPacedHook => {
+                format!("/v1/chat/completions?events={PACED_EVENTS}&gap_us={GAP_US}")
+            }
+            Self::Ts => format!("/v1/chat/completions?events={}", translation::EVENTS),
+        }
+    }
+
+    fn body(self, model: &str) -> String {
+        match self {
+            Self::C100k => body(model, 100_000, false),
+            Self::A | Self::B | Self::C300 => body(model, 300, false),
+            Self::D | Self::DHook | Self::DPaced | Self::DPacedHook => body(model, 300, true),
+            Self::T300 => translation::request(model, 300, false),
+            Self::T100k => translation::request(model, 100_000, false),
+            Self::Ts => translation::request(model, 300, true),
+        }
+    }
+
+    /// How many events of the upstream's own must come.
+    fn events(self) -> usize {
+        match self {
+            Self::D | Self::DHook => EVENTS,
+            Self::DPaced | Self::DPacedHook => PACED_EVENTS,
+            Self::A | Self::B | Self::C300 | Self::C100k | Self::T300 | Self::T100k | Self::Ts => 0,
+        }
+    }
+
+    fn translated(self) -> Option<fn(&[u8]) -> bool> {
+        match self {
+            Self::T300 | Self::T100k => Some(translation::is_answer),
+            Self::Ts => Some(translation::is_stream),
+            _ => None,
         }
     }
 }
@@ -164,6 +207,7 @@ impl Variant {
             && field("x-seen-client", self.client)
             && field("x-served-by", self.upstream)
             && (self.events == 0 || self.stream_matches(body))
+            && self.translated.is_none_or(|translated| translated(body))
     }
 
     fn stream_matches(&self, body: &[u8]) -> bool {
