@@ -89,6 +89,11 @@ impl Player {
         Self { bundle: Arc::new(bundle.clone()), house: House::StandIns, code, kept: Mutex::default() }
     }
 
+    /// The bundle that it plays on.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
     /// Plays a case. Errors when the bundle, with what the case sets, has faults.
     pub fn play(&self, case: &Case) -> Result<Played, Vec<Fault>> {
         let scene = Scene { tape: Tape::playing(case.setup.reads.clone(), None, false), before: Duration::ZERO };

@@ -21,6 +21,8 @@ pub struct Ring {
 struct Kept {
     taken: VecDeque<Arc<Taken>>,
     bytes: usize,
+    /// How many were ever kept: the number of the newest.
+    number: u64,
 }
 
 // === impl Ring ===
@@ -37,11 +39,13 @@ impl Ring {
 
     /// Keeps an exchange; the oldest make room.
     pub fn keep(&self, taken: Arc<Taken>, settings: &Record) {
+        // What is dropped is dropped when nobody waits for the lock.
         let mut dropped = Vec::new();
         {
             let mut kept = self.kept.lock();
             kept.bytes += taken.weight;
             kept.taken.push_back(taken);
+            kept.number += 1;
             while kept.taken.len() > settings.exchanges as usize || kept.bytes > settings.memory {
                 let Some(oldest) = kept.taken.pop_front() else { break };
                 kept.bytes -= oldest.weight;
@@ -61,6 +65,20 @@ impl Ring {
         let whole = kept.taken.iter().rev().find(|taken| taken.facts.id == id);
         let mut begun = kept.taken.iter().filter(|taken| !id.is_empty() && taken.facts.id.starts_with(id));
         whole.or_else(|| begun.next().filter(|_| begun.next().is_none())).cloned()
+    }
+
+    /// The number of the newest exchange: how many were ever kept.
+    pub fn number(&self) -> u64 {
+        self.kept.lock().number
+    }
+
+    /// The next exchange after the one with this number, its own, and how many between the two are gone.
+    pub fn after(&self, number: u64) -> Option<(Arc<Taken>, u64, u64)> {
+        let kept = self.kept.lock();
+        let oldest = kept.number + 1 - kept.taken.len() as u64;
+        let next = oldest.max(number + 1);
+        let taken = kept.taken.get(usize::try_from(next - oldest).ok()?)?;
+        Some((Arc::clone(taken), next, next - number - 1))
     }
 
     /// How many are kept, and their bytes.

@@ -1,0 +1,66 @@
+//! Plays what a gate has on tape: players of the bundles that served it, made once and kept for the next question.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::aspects::Aspects;
+use super::explain::Explanation;
+use crate::bundle::Bundle;
+use crate::case::{Played, Player};
+use crate::fault::Fault;
+use crate::gate::reload::Adjust;
+use crate::tape::{Taken, Watch};
+
+/// Bundles whose players are kept: the live one, the staged one, and two before them.
+const MOST: usize = 4;
+
+/// Plays a gate's tapes.
+pub struct Archive {
+    /// What flags and environment change in settings.
+    adjust: Arc<Adjust>,
+    /// The last players that were used, the newest last.
+    players: Mutex<Vec<Arc<Player>>>,
+}
+
+// === impl Archive ===
+
+impl Archive {
+    /// An archive of a gate whose settings are changed by `adjust`.
+    pub fn new(adjust: Arc<Adjust>) -> Self {
+        Self { adjust, players: Mutex::default() }
+    }
+
+    /// Explains an exchange, and says what another bundle would do if one is given. It computes for a while.
+    pub fn explain(&self, taken: &Taken, other: Option<&Arc<Bundle>>) -> Result<Explanation, Vec<Fault>> {
+        let played = self.player(&taken.bundle).replay(taken, Watch::Edits)?;
+        let explanation = Explanation::new(taken, played);
+        let Some(other) = other else { return Ok(explanation) };
+        let played = self.player(other).replay(taken, Watch::Edits)?;
+        Ok(explanation.with(&other.hash.to_string(), &played))
+    }
+
+    /// What an exchange came to on the bundle that served it, and comes to on another.
+    pub fn compare(&self, taken: &Taken, other: &Arc<Bundle>) -> Result<(Aspects, Aspects), Vec<Fault>> {
+        let aspects = |played: &Played| Aspects::of(played);
+        let old = self.player(&taken.bundle).replay(taken, Watch::Nothing)?;
+        let new = self.player(other).replay(taken, Watch::Nothing)?;
+        Ok((aspects(&old), aspects(&new)))
+    }
+
+    /// The player of a bundle.
+    fn player(&self, bundle: &Arc<Bundle>) -> Arc<Player> {
+        let mut players = self.players.lock();
+        if let Some(at) = players.iter().position(|player| player.bundle().hash == bundle.hash) {
+            let player = players.remove(at);
+            players.push(Arc::clone(&player));
+            return player;
+        }
+        if players.len() >= MOST {
+            players.remove(0);
+        }
+        let player = Arc::new(Player::as_served(Arc::clone(bundle), Arc::clone(&self.adjust)));
+        players.push(Arc::clone(&player));
+        player
+    }
+}
