@@ -27,7 +27,7 @@ pub enum Wire {
 }
 
 /// One item of a stream: the bytes as they came, and what they say. Cloning it copies no bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The wire it is rendered for.
     wire: Wire,
@@ -40,7 +40,7 @@ pub struct Event {
 }
 
 /// What an event says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Parts {
     /// The value of `event:`, always UTF-8.
     name: Option<Bytes>,
@@ -54,8 +54,8 @@ struct Parts {
     stray_error: bool,
 }
 
-/// Cuts a stream into events, wherever the bytes were split on their way.
-#[derive(Debug)]
+/// Cuts a stream into events, wherever the bytes were split on their way. Two that are equal go on alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Splitter {
     /// The grammar.
     wire: Wire,

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test cannot do without is there, or the test fails")]
 
+#[path = "traffic_translate/cut.rs"]
+mod cut;
 #[path = "traffic_translate/recorded.rs"]
 mod recorded;
 #[path = "traffic_translate/told.rs"]
@@ -33,9 +35,6 @@ const DIALECTS: [(Dialect, &str); 7] = [
     (Dialect::OllamaGenerate, "/api/generate"),
     (Dialect::Gemini, "/v1beta/models/m:streamGenerateContent?alt=sse"),
 ];
-
-/// Streams up to this size are cut at every byte.
-const SMALL: usize = 4096;
 
 fn codec(dialect: Dialect, target: &str) -> Box<dyn Codec> {
     way::codec(dialect, target, Habits::OPENAI).unwrap()
@@ -198,37 +197,6 @@ fn a_translated_stream_is_the_same_wherever_it_is_cut() {
         }
     }
     covered("streams, cut at random", &all);
-}
-
-/// What a splitter makes of pieces. A reader sees nothing else of them.
-fn split<'a>(wire: Wire, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
-    let mut splitter = Splitter::new(wire, 1 << 24);
-    let mut events = Vec::new();
-    for piece in pieces {
-        splitter.push(piece.to_vec().into());
-        while let Some(event) = splitter.next().unwrap() {
-            events.push(event.to_bytes().to_vec());
-        }
-    }
-    events.extend(splitter.finish().map(|rest| rest.to_vec()));
-    events
-}
-
-#[test]
-fn small_streams_are_cut_at_every_offset() {
-    let all = recorded(|one| one.status == 200 && one.answer.len() < SMALL && one.wire.is_some() && one.has_answer());
-    let mut offsets = 0;
-    for one in &all {
-        let (wire, bytes) = (one.wire.unwrap(), one.answer.as_bytes());
-        let expected = split(wire, [bytes]);
-        for offset in 0..=bytes.len() {
-            let (head, tail) = bytes.split_at(offset);
-            assert!(split(wire, [head, tail]) == expected, "{} at {offset}", one.id);
-        }
-        offsets += bytes.len() + 1;
-    }
-    covered("small streams", &all);
-    eprintln!("covered: {offsets} offsets");
 }
 
 #[test]

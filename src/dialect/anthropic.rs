@@ -10,7 +10,6 @@ use super::id::Ids;
 use super::loss::Losses;
 
 mod answer;
-mod failure;
 mod layout;
 mod reader;
 mod request;

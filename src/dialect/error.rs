@@ -78,8 +78,25 @@ pub fn read(dialect: Dialect, status: u16, body: &[u8]) -> Failure {
     }
 }
 
-/// Reads an error that is JSON already: of a whole body, or from within a stream, where `status` is that of the
-/// response (200) or 0 and the one that fits is found.
+/// Reads what an event says that ends a stream with a failure, whatever its dialect and shape: JSON, a text, or a line
+/// `error: …`, which is no field of server-sent events but is llama.cpp's way to fail.
+pub fn read_event(event: &Event) -> Failure {
+    let raw = event.to_bytes();
+    let data = if event.has_data() {
+        event.data()
+    } else {
+        let mut lines = raw.split(|byte| matches!(byte, b'\n' | b'\r'));
+        lines.find_map(|line| line.strip_prefix(b"error:")).unwrap_or_default()
+    };
+    match serde_json::from_slice(data) {
+        Ok(value) => read_value(200, &value),
+        Err(_) if data.is_empty() => read_value(200, &Value::Null),
+        Err(_) => failure(200, &Said::of_text(&String::from_utf8_lossy(data))),
+    }
+}
+
+/// Reads an error that is JSON already: of a whole body, or from within an answer, where `status` is that of the
+/// response (200) and the one that fits is found.
 pub fn read_value(status: u16, value: &Value) -> Failure {
     failure(status, &Said::of(value))
 }
@@ -101,7 +118,12 @@ fn failure(status: u16, said: &Said<'_>) -> Failure {
 /// without room.
 pub fn write(dialect: Dialect, failure: &Failure, request_id: &str) -> (u16, Value) {
     let family = Family::of(dialect);
-    (shape::status(family, failure), shape::body(family, failure, request_id))
+    (shape::status(family, failure), shape::body(family, failure, Some(request_id)))
+}
+
+/// A failure's words in a dialect, within an answer that is already under way.
+pub fn within(dialect: Dialect, failure: &Failure) -> Value {
+    shape::body(Family::of(dialect), failure, None)
 }
 
 /// The events that end a stream after a failure, in the client's dialect (Anthropic and `OpenAI`'s Responses document
@@ -110,7 +132,7 @@ pub fn event(dialect: Dialect, wire: Wire, failure: &Failure, request_id: &str) 
     let family = Family::of(dialect);
     let body = match family {
         Family::OpenAiResponses => shape::flat(failure),
-        _ => shape::body(family, failure, request_id),
+        _ => shape::body(family, failure, Some(request_id)),
     };
     let name = match family {
         Family::Anthropic | Family::OpenAiResponses => Some("error"),

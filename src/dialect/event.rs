@@ -4,7 +4,9 @@
 use serde_json::{Map, Value};
 
 use super::failure::Failure;
+use super::loss::Losses;
 use super::seal::Seal;
+use super::{Dialect, way};
 
 /// One thing that an answer says. A whole answer and a stream of the same content give the same events, but for where
 /// text is cut.
@@ -92,7 +94,12 @@ pub enum EventKind {
     /// Comes last, also when the wire just ended after a `Stop`.
     End,
     /// Something that only its own dialect knows (a server tool's block, annotations of a kind of its own), as it came.
-    Raw(Value),
+    Raw {
+        /// The dialect.
+        from: Dialect,
+        /// Its JSON.
+        value: Value,
+    },
 }
 
 /// How an answer begins; whatever the wire does not say (yet) is absent.
@@ -106,6 +113,8 @@ pub struct Start {
     pub created: Option<i64>,
     /// Top-level fields that nothing above stands for (`system_fingerprint`, `service_tier`, `timings`).
     pub extra: Map<String, Value>,
+    /// The dialect that the further fields are of.
+    pub from: Option<Dialect>,
 }
 
 /// Tokens used. All dialects' ways of counting are brought to one: `input` and `output` are whole numbers of tokens
@@ -126,6 +135,8 @@ pub struct Usage {
     pub estimated: bool,
     /// Fields that nothing above stands for, by the name in their dialect.
     pub extra: Map<String, Value>,
+    /// The dialect that the further fields are of.
+    pub from: Option<Dialect>,
 }
 
 /// Why an answer ended. Codecs derive [`Stop::Tool`] from the content where the wire says otherwise (Ollama, Gemini).
@@ -155,5 +166,50 @@ impl Event {
     /// An event of the first, mostly only, answer.
     pub fn first(kind: EventKind) -> Self {
         Self { choice: 0, kind }
+    }
+
+    /// The event as a client of a dialect may know it: without the fields of another maker's, which are lost; `None`
+    /// where nothing is left. Every writer begins with it.
+    pub fn known_to(mut self, to: Dialect, losses: &mut Losses) -> Option<Self> {
+        let stranger = |from: &Option<Dialect>| from.is_none_or(|from| !way::kin(from, to));
+        match &mut self.kind {
+            EventKind::Start(start) if stranger(&start.from) => {
+                for (name, _) in std::mem::take(&mut start.extra).iter().filter(|(_, value)| is_told(value)) {
+                    losses.dropped(format!("answer.{name}"), "only the upstream's dialect knows it");
+                }
+            }
+            EventKind::Usage(usage) if stranger(&usage.from) => {
+                let counts = std::mem::take(&mut usage.extra).into_iter();
+                let told: Vec<String> =
+                    counts.filter_map(|(name, value)| counts_some(&value).then_some(name)).collect();
+                if !told.is_empty() {
+                    let why = format!("only the upstream's dialect counts {}", told.join(", "));
+                    losses.dropped("answer.usage", why);
+                }
+            }
+            EventKind::Raw { from, value } if !way::kin(*from, to) => {
+                let what = value.get("type").and_then(Value::as_str).unwrap_or("event");
+                losses.dropped(format!("answer.{what}"), "only the upstream's dialect knows it");
+                return None;
+            }
+            _ => {}
+        }
+        Some(self)
+    }
+}
+
+/// Whether the loss of a field of the answer's head is worth telling.
+fn is_told(value: &Value) -> bool {
+    !value.is_null() && !value.as_object().is_some_and(Map::is_empty)
+}
+
+/// Whether a count is more than zero, or holds one that is.
+fn counts_some(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::Array(list) => list.iter().any(counts_some),
+        Value::Object(fields) => fields.values().any(counts_some),
+        Value::Bool(_) | Value::String(_) => true,
     }
 }

@@ -44,6 +44,26 @@ pub enum FailureKind {
     Server,
 }
 
+// === impl Failure ===
+
+impl Failure {
+    /// A stream that ended before its dialect's end.
+    pub fn cut() -> Self {
+        Self::ours("stream_cut", "the upstream's stream ended before the answer did")
+    }
+
+    /// An event of a stream that is not JSON.
+    pub fn garbage() -> Self {
+        Self::ours("garbage", "the upstream sent an event that is not JSON")
+    }
+
+    /// What the upstream did without saying so.
+    pub fn ours(code: &str, message: &str) -> Self {
+        let (message, code) = (message.to_owned(), Some(code.to_owned()));
+        Self { status: 502, kind: FailureKind::Server, message, code, param: None }
+    }
+}
+
 // === impl FailureKind ===
 
 impl FailureKind {

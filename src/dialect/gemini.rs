@@ -8,7 +8,6 @@ use super::event::Event;
 use super::id::Ids;
 use super::loss::Losses;
 
-mod failure;
 mod lane;
 mod logprobs;
 mod reader;

@@ -7,7 +7,7 @@ use super::Dialect;
 use super::chat::Chat;
 use super::codec::{Codec, Malformed, Outgoing, Reader, Stamp, Writer};
 use super::event::{Event, EventKind, Usage};
-use super::failure::{Failure, FailureKind};
+use super::failure::Failure;
 use super::habits::Habits;
 use super::id::Ids;
 use super::keep;
@@ -138,13 +138,14 @@ impl Interpreter {
         let events = if let Some(wire) = wire {
             self.read_all(body, wire)
         } else {
-            let garbage =
-                |what: String| failed("garbage", &format!("the upstream's answer is not of its dialect: {what}"));
+            let garbage = |what: String| {
+                Failure::ours("garbage", &format!("the upstream's answer is not of its dialect: {what}"))
+            };
             let value = serde_json::from_slice(body).map_err(|error| garbage(error.to_string()))?;
             let read = self.upstream.codec.read_answer(value, &mut self.stamp.ids.clone());
             read.map_err(|error| garbage(error.to_string()))?
         };
-        let events: Vec<Event> = events.into_iter().filter_map(|event| self.heed(event)).collect();
+        events.iter().for_each(|event| self.heed(event));
         if let Some(failure) = self.told.failure.take() {
             return Err(failure);
         }
@@ -275,80 +276,24 @@ impl Interpreter {
 
     fn say(&mut self, passing: &mut Passing, event: Event, out: &mut BytesMut) {
         passing.over |= matches!(event.kind, EventKind::Failed(_) | EventKind::End);
-        if let Some(event) = self.heed(event) {
-            write(&mut *passing.writer, event, &mut self.told.losses, out);
-        }
+        self.heed(&event);
+        write(&mut *passing.writer, event, &mut self.told.losses, out);
     }
 
-    /// Takes note of an event, and takes out what only the upstream's dialect knows.
-    fn heed(&mut self, mut event: Event) -> Option<Event> {
-        self.told.answer.note(&event);
-        let stranger = !way::kin(self.client.dialect, self.upstream.dialect);
-        match &mut event.kind {
-            EventKind::Usage(usage) => {
-                self.told.usage = Some(usage.clone());
-                if stranger {
-                    let told: Vec<String> = std::mem::take(&mut usage.extra)
-                        .into_iter()
-                        .filter_map(|(name, value)| says_something(&value).then_some(name))
-                        .collect();
-                    if !told.is_empty() {
-                        let why = format!("only the upstream's dialect counts {}", told.join(", "));
-                        self.told.losses.dropped("answer.usage", why);
-                    }
-                }
-            }
-            EventKind::Failed(failure) => {
-                // Every codec's failures pass here: the one place where their words are cleared of keys and addresses.
-                failure.message = error::scrub(&failure.message).into_owned();
-                self.told.failure = Some(failure.clone());
-            }
-            EventKind::Start(start) if stranger => {
-                for (name, _) in std::mem::take(&mut start.extra).iter().filter(|(name, value)| told_of(name, value)) {
-                    self.told.losses.dropped(format!("answer.{name}"), "only the upstream's dialect knows it");
-                }
-            }
-            EventKind::Raw(value) if stranger => {
-                let what = value.get("type").and_then(Value::as_str).unwrap_or("event");
-                self.told.losses.dropped(format!("answer.{what}"), "only the upstream's dialect knows it");
-                return None;
-            }
+    /// Takes note of an event.
+    fn heed(&mut self, event: &Event) {
+        self.told.answer.note(event);
+        match &event.kind {
+            EventKind::Usage(usage) => self.told.usage = Some(usage.clone()),
+            EventKind::Failed(failure) => self.told.failure = Some(failure.clone()),
             _ => {}
         }
-        Some(event)
-    }
-}
-
-/// Whether the loss of a field of the answer's head is worth telling.
-fn told_of(name: &str, value: &Value) -> bool {
-    let empty = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
-    name != "object" && !empty
-}
-
-/// Whether a count is more than zero, or holds one that is.
-fn says_something(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::Array(list) => list.iter().any(says_something),
-        Value::Object(fields) => fields.values().any(says_something),
-        Value::Bool(_) | Value::String(_) => true,
     }
 }
 
 fn write(writer: &mut dyn Writer, event: Event, losses: &mut Losses, out: &mut BytesMut) {
     for event in writer.write(event, losses) {
         out.extend_from_slice(&event.to_bytes());
-    }
-}
-
-fn failed(code: &str, message: &str) -> Failure {
-    Failure {
-        status: 502,
-        kind: FailureKind::Server,
-        message: message.to_owned(),
-        code: Some(code.to_owned()),
-        param: None,
     }
 }
 

@@ -12,7 +12,6 @@ use answer::LineReader;
 use writer::LineWriter;
 
 mod answer;
-mod failure;
 mod read;
 mod request;
 #[cfg(test)]

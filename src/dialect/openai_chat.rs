@@ -12,7 +12,6 @@ use super::loss::Losses;
 mod answer;
 mod choice;
 mod details;
-pub(crate) mod failure;
 mod fold;
 mod gemini;
 pub(super) mod head;
@@ -30,10 +29,6 @@ pub struct OpenAiChat {
     /// What the upstream accepts, for requests.
     pub habits: Habits,
 }
-
-/// What marks a [`super::event::Start`] or a raw value as of this dialect: its `object` as it came. Only fields under
-/// that mark are put back when this dialect is written.
-pub(super) const MARK: &str = "chat.completion";
 
 // === impl OpenAiChat ===
 
@@ -66,17 +61,6 @@ impl Codec for OpenAiChat {
     fn writer(&self, stamp: Stamp) -> Box<dyn Writer> {
         Box::new(writer::ChatWriter::new(stamp))
     }
-}
-
-/// A raw value of this dialect, without its mark; one of another dialect is a loss.
-pub(super) fn own_raw(mut value: Value, losses: &mut Losses) -> Option<Value> {
-    if value.get("object").is_some_and(|object| object == MARK) {
-        value.as_object_mut()?.shift_remove("object");
-        return Some(value);
-    }
-    let kind = value.get("type").and_then(Value::as_str).unwrap_or("event");
-    losses.dropped(format!("content.{kind}"), "only its own dialect knows it");
-    None
 }
 
 fn lost_seal(block: u32, losses: &mut Losses) {

@@ -9,7 +9,6 @@ use super::id::Ids;
 use super::loss::Losses;
 
 mod answer;
-mod failure;
 mod leftover;
 mod media;
 mod reader;

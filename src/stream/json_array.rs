@@ -10,7 +10,7 @@ use super::Parts;
 use super::sse::BYTE_ORDER_MARK;
 
 /// Finds where an element ends, byte after byte, so that it does not matter how the bytes are split.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Scan {
     /// What the last byte was part of.
     at: At,
@@ -19,7 +19,7 @@ pub(super) struct Scan {
 }
 
 /// A place in the array.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum At {
     /// Between two elements, or outside the array.
     #[default]

@@ -11,7 +11,7 @@ use super::Parts;
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Finds the blank line that ends an event, byte after byte, so that it does not matter how the bytes are split.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Scan {
     /// What the last byte was.
     at: At,
@@ -22,7 +22,7 @@ pub(super) struct Scan {
 }
 
 /// A place in a block of lines.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
     /// At the start of the stream, after so many bytes of a byte order mark.
     Mark(usize),

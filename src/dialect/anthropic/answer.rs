@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::failure;
 use super::layout::{Layout, Step};
 use super::reader::AnthropicReader;
+use crate::dialect::Dialect;
 use crate::dialect::codec::{Malformed, Stamp};
+use crate::dialect::error;
 use crate::dialect::event::{Event, EventKind};
 use crate::dialect::loss::Losses;
 use crate::dialect::read::Path;
@@ -27,9 +28,9 @@ struct Sheet {
 }
 
 /// Reads a message. An error with a good status is a failure.
-pub(super) fn read(mut body: Value) -> Result<Vec<Event>, Malformed> {
-    if let Some(error) = body.get_mut("error").map(Value::take).filter(|error| !error.is_null()) {
-        return Ok(vec![Event::first(EventKind::Failed(failure::read(error)))]);
+pub(super) fn read(body: Value) -> Result<Vec<Event>, Malformed> {
+    if body.get("error").is_some_and(|error| !error.is_null()) {
+        return Ok(vec![Event::first(EventKind::Failed(error::read_value(200, &body)))]);
     }
     let mut body = Path::Root.object(body)?;
     let content = body.take("content").ok_or_else(|| body.missing("content"))?;
@@ -78,7 +79,7 @@ impl Sheet {
             Step::Delta(delta) => self.delta(delta),
             Step::Close => self.close(losses),
             Step::Finish(fields) => self.finish(fields),
-            Step::Failed(failed) => self.error = Some(failure::write(&failed)),
+            Step::Failed(failed) => self.error = Some(error::within(Dialect::Anthropic, &failed)),
             Step::End | Step::Ping => {}
         }
     }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use serde_json::{Map, Value, json};
 
 use super::{stop, usage};
+use crate::dialect::Dialect;
 use crate::dialect::codec::Stamp;
 use crate::dialect::event::{Event, EventKind, Start, Stop, Usage};
 use crate::dialect::failure::Failure;
@@ -127,6 +128,7 @@ impl Layout {
         if self.done {
             return Vec::new();
         }
+        let Some(event) = event.known_to(Dialect::Anthropic, losses) else { return Vec::new() };
         if event.choice != 0 {
             losses.dropped(format!("choices[{}]", event.choice), "there is one answer");
             return Vec::new();
@@ -153,7 +155,7 @@ impl Layout {
             EventKind::Failed(failure) => self.fail(failure, losses),
             EventKind::End => self.end(losses),
             EventKind::Logprobs(_) => losses.dropped("logprobs", "answers have no log probabilities"),
-            EventKind::Raw(value) => self.raw(value, losses),
+            EventKind::Raw { value, .. } => self.raw(value, losses),
             EventKind::Text { block, .. }
             | EventKind::Reasoning { block, .. }
             | EventKind::Seal { block, .. }
@@ -190,7 +192,7 @@ impl Layout {
         message.insert("content".to_owned(), json!([]));
         message.insert("stop_reason".to_owned(), Value::Null);
         message.insert("stop_sequence".to_owned(), Value::Null);
-        message.insert("usage".to_owned(), Value::Object(usage::write(&usage, losses)));
+        message.insert("usage".to_owned(), Value::Object(usage::write(&usage)));
         for (name, value) in start.extra {
             if matches!(name.as_str(), "container" | "context_management" | "stop_details") {
                 message.insert(name, value);
@@ -230,7 +232,7 @@ impl Layout {
             };
             for kind in kinds {
                 match (kind, block) {
-                    (EventKind::Raw(value), _) => self.whole(value),
+                    (EventKind::Raw { value, .. }, _) => self.whole(value),
                     (kind, Some(block)) => self.apply(block, kind, losses),
                     (_, None) => {}
                 }
@@ -261,7 +263,7 @@ impl Layout {
             Value::Object(call) if kind == "tool_use" => self.calls.push(call),
             value if is_block(&kind, &value) => {
                 self.begin(losses);
-                self.held.push_back((None, vec![EventKind::Raw(value)]));
+                self.held.push_back((None, vec![EventKind::Raw { from: Dialect::Anthropic, value }]));
                 self.release(losses);
             }
             _ => losses.dropped(kind, "only its own dialect knows it"),
@@ -297,7 +299,7 @@ impl Layout {
             delta.extend(more);
         }
         finish.insert("delta".to_owned(), delta);
-        finish.insert("usage".to_owned(), Value::Object(usage::write(&usage, losses)));
+        finish.insert("usage".to_owned(), Value::Object(usage::write(&usage)));
         self.done = true;
         self.steps.push(Step::Finish(finish));
         self.steps.push(Step::End);

@@ -8,9 +8,10 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use self::steps::{seal, take_object};
-use super::failure;
 use super::usage::Tally;
+use crate::dialect::Dialect;
 use crate::dialect::codec::Reader;
+use crate::dialect::error;
 use crate::dialect::event::{Event, EventKind};
 use crate::dialect::failure::Failure;
 use crate::stream;
@@ -109,7 +110,7 @@ impl Reader for AnthropicReader {
         }
         if !event.has_data() {
             if stream::look(event).error {
-                self.fail(failure::read(stray_error(event)), &mut out);
+                self.fail(error::read_event(event), &mut out);
             }
             return out;
         }
@@ -138,7 +139,7 @@ impl Reader for AnthropicReader {
         if self.phase == Phase::Stopped {
             self.end(&mut out);
         } else {
-            self.fail(failure::broken("stream_cut", "the stream ended before the answer did"), &mut out);
+            self.fail(Failure::cut(), &mut out);
         }
         out
     }
@@ -151,18 +152,17 @@ impl AnthropicReader {
             let text = String::from_utf8_lossy(event.data());
             match text.trim() {
                 "" | "[DONE]" => {}
-                text if failed => self.fail(failure::read(Value::String(text.to_owned())), out),
-                _ => self.fail(failure::broken("garbage", "an event of the stream is not JSON"), out),
+                _ if failed => self.fail(error::read_event(event), out),
+                _ => self.fail(Failure::garbage(), out),
             }
             return;
         };
+        if failed {
+            return self.fail(error::read_value(200, &value), out);
+        }
         let Value::Object(mut fields) = value else {
             return self.raw(value, out);
         };
-        if failed {
-            let error = fields.shift_remove("error").unwrap_or(Value::Object(fields));
-            return self.fail(failure::read(error), out);
-        }
         let kind = fields.get("type").and_then(Value::as_str).or(event.name()).unwrap_or_default().to_owned();
         match kind.as_str() {
             "message_start" => self.start(take_object(&mut fields, "message"), out),
@@ -180,7 +180,7 @@ impl AnthropicReader {
     /// Something that only this dialect knows.
     fn raw(&mut self, value: Value, out: &mut Vec<Event>) {
         self.begin(out);
-        out.push(Event::first(EventKind::Raw(value)));
+        out.push(Event::first(EventKind::Raw { from: Dialect::Anthropic, value }));
     }
 
     /// Nothing but the end comes after a failure.
@@ -255,15 +255,4 @@ impl AnthropicReader {
 /// The `index` of an event.
 fn index(fields: &Map<String, Value>) -> u32 {
     fields.get("index").and_then(Value::as_u64).and_then(|index| u32::try_from(index).ok()).unwrap_or_default()
-}
-
-/// What a line `error: …` says, which is no field of server-sent events but stands in some streams.
-fn stray_error(event: &stream::Event) -> Value {
-    let bytes = event.to_bytes();
-    let text = String::from_utf8_lossy(&bytes);
-    let line = text.lines().find_map(|line| line.strip_prefix("error:")).unwrap_or_default().trim();
-    match serde_json::from_str(line) {
-        Ok(Value::Object(mut fields)) => fields.shift_remove("error").unwrap_or(Value::Object(fields)),
-        _ => Value::String(line.to_owned()),
-    }
 }

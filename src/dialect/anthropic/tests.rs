@@ -97,7 +97,7 @@ fn digest(events: &[Event]) -> Value {
             EventKind::Seal { block, seal } => (block.to_string(), "seal", json!(format!("{seal:?}"))),
             EventKind::Citation { block, value } => (block.to_string(), "citations", json!(value.to_string())),
             EventKind::BlockStop { block } => (block.to_string(), "stop", json!("once")),
-            EventKind::Raw(value) => (format!("raw {number}"), "raw", value.clone()),
+            EventKind::Raw { value, .. } => (format!("raw {number}"), "raw", value.clone()),
             EventKind::Ping => continue,
             other => {
                 let name = format!("{other:?}").split(['(', ' ']).next().unwrap().to_owned();

@@ -3,12 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
-use crate::dialect::loss::Losses;
-
-/// Fields of Anthropic's usage that the model has no word for.
-const EXTRAS: [&str; 6] =
-    ["cache_creation", "inference_geo", "iterations", "output_tokens_details", "server_tool_use", "service_tier"];
 
 /// Usage as it grows: a stream tells the input at its start and the output at its end, and may tell fields again.
 #[derive(Debug, Default)]
@@ -51,12 +47,13 @@ impl Tally {
     pub(super) fn usage(&self) -> Usage {
         let cached =
             self.usage.cache_read.unwrap_or_default().saturating_add(self.usage.cache_write.unwrap_or_default());
-        Usage { input: self.input.saturating_add(cached), ..self.usage.clone() }
+        let from = Some(Dialect::Anthropic);
+        Usage { input: self.input.saturating_add(cached), from, ..self.usage.clone() }
     }
 }
 
 /// Writes a usage object.
-pub(super) fn write(usage: &Usage, losses: &mut Losses) -> Map<String, Value> {
+pub(super) fn write(usage: &Usage) -> Map<String, Value> {
     // Some servers tell of more cached tokens than of tokens read; the sum must stay what was read.
     let cache_write = usage.cache_write.map(|count| count.min(usage.input));
     let cache_read = usage.cache_read.map(|count| count.min(usage.input - cache_write.unwrap_or_default()));
@@ -70,13 +67,7 @@ pub(super) fn write(usage: &Usage, losses: &mut Losses) -> Map<String, Value> {
         object.insert("cache_read_input_tokens".to_owned(), json!(count));
     }
     object.insert("output_tokens".to_owned(), json!(usage.output));
-    for (name, value) in &usage.extra {
-        if EXTRAS.contains(&name.as_str()) {
-            object.insert(name.clone(), value.clone());
-        } else {
-            losses.dropped(format!("usage.{name}"), "only its own dialect knows it");
-        }
-    }
+    object.extend(usage.extra.clone());
     if let Some(count) = usage.reasoning {
         match object.entry("output_tokens_details").or_insert_with(|| json!({})) {
             Value::Object(details) => details.insert("thinking_tokens".to_owned(), json!(count)),

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::failure;
 use super::layout::{Layout, Step};
+use crate::dialect::Dialect;
 use crate::dialect::codec::{Stamp, Writer};
+use crate::dialect::error;
 use crate::dialect::event::Event;
 use crate::dialect::loss::Losses;
 use crate::stream::{self, Wire};
@@ -77,7 +78,7 @@ impl AnthropicWriter {
                 event("message_delta", &Value::Object(delta))
             }
             Step::End => event("message_stop", &json!({"type": "message_stop"})),
-            Step::Failed(failed) => event("error", &failure::write(&failed)),
+            Step::Failed(failed) => event("error", &error::within(Dialect::Anthropic, &failed)),
             Step::Ping => event("ping", &json!({"type": "ping"})),
         }
     }

@@ -16,6 +16,7 @@ const LABELS: [(FailureKind, &[&str]); 10] = [
             "prompt_too_long",
             "exceed_context_size_error",
             "model_max_prompt_tokens_exceeded",
+            "string_above_max_length",
         ],
     ),
     (
@@ -27,6 +28,8 @@ const LABELS: [(FailureKind, &[&str]); 10] = [
             "moderation_blocked",
             "image_content_policy_violation",
             "cyber_policy_violation",
+            "cyber_policy",
+            "bio_policy",
             "data_inspection_failed",
             "safety",
             "prohibited_content",
@@ -53,6 +56,7 @@ const LABELS: [(FailureKind, &[&str]); 10] = [
             "authentication_error",
             "authenticationerror",
             "invalid_authentication",
+            "invalid_authentication_error",
             "invalid_api_key",
             "api_key_invalid",
             "api_key_expired",
@@ -117,7 +121,14 @@ const LABELS: [(FailureKind, &[&str]); 10] = [
     ),
     (
         FailureKind::Timeout,
-        &["timeout_error", "timeout", "request_timeout", "deadline_exceeded", "modeltimeoutexception"],
+        &[
+            "timeout_error",
+            "timeout",
+            "request_timeout",
+            "deadline_exceeded",
+            "modeltimeoutexception",
+            "vector_store_timeout",
+        ],
     ),
     (
         FailureKind::Permission,
@@ -126,6 +137,7 @@ const LABELS: [(FailureKind, &[&str]); 10] = [
             "permissiondeniederror",
             "permission_denied",
             "accessdeniedexception",
+            "access_denied",
             "insufficient_permissions",
             "unsupported_country_region_territory",
             "forbidden",
@@ -134,7 +146,7 @@ const LABELS: [(FailureKind, &[&str]); 10] = [
 ];
 
 /// Words of messages that settle it where labels are silent: all of a row must occur, in lower case.
-const PHRASES: [(FailureKind, &[&[&str]]); 5] = [
+const PHRASES: [(FailureKind, &[&[&str]]); 9] = [
     (
         FailureKind::ContextLength,
         &[
@@ -150,6 +162,7 @@ const PHRASES: [(FailureKind, &[&[&str]]); 5] = [
             &["context size", "exceed"],
             &["context window", "exceed"],
             &["exceed context limit"],
+            &["too many total text bytes"],
             &["context length", "greater"],
             &["context length", "longer"],
             &["input is too long"],
@@ -164,6 +177,13 @@ const PHRASES: [(FailureKind, &[&[&str]]); 5] = [
             &["content filtering policy"],
             &["content policy"],
             &["safety system"],
+            &["usage policy"],
+            &["usage policies"],
+            &["usage guidelines"],
+            &["prohibited use"],
+            &["prohibited content"],
+            &["blocked due to"],
+            &["responsible ai"],
             &["prompt was flagged"],
             &["input was flagged"],
         ],
@@ -177,6 +197,10 @@ const PHRASES: [(FailureKind, &[&[&str]]); 5] = [
             &["requires more credits"],
             &["exceeded your current quota"],
             &["used all available credits"],
+            &["reached your", "usage limit"],
+            &["credits are depleted"],
+            &["spending cap"],
+            &["insufficient funds"],
         ],
     ),
     (
@@ -207,18 +231,52 @@ const PHRASES: [(FailureKind, &[&[&str]]); 5] = [
             &["model", "is not supported. supported models"],
         ],
     ),
+    (FailureKind::TooLarge, &[&["payload size exceeds"], &["request entity too large"], &["request body too large"]]),
+    (FailureKind::Permission, &[&["location is not supported"], &["free tier is not available"], &["enable billing"]]),
+    (FailureKind::RateLimit, &[&["rate limit", "exceed"], &["rate limit", "reached"], &["too many requests"]]),
+    (FailureKind::Overloaded, &[&["overloaded"]]),
+];
+
+/// Words by which a limit is one of money, whatever the label says: waiting does not help.
+const SPENT: [&str; 3] = ["credits are depleted", "spending cap", "insufficient funds"];
+
+/// Words that are good enough where neither a label nor a status nor a phrase says anything: Ollama's errors are one
+/// sentence each (`server/routes.go`, `server/sched.go` and `llm/server.go` of Ollama). All of a row must occur.
+const GUESSES: [(FailureKind, &[&[&str]]); 9] = [
+    (FailureKind::Timeout, &[&["timed out"], &["timeout"], &["deadline exceeded"]]),
+    (FailureKind::NotFound, &[&["not found"], &["try pulling it"], &["no such model"]]),
+    (
+        FailureKind::ContextLength,
+        &[
+            &["context", "exceed"],
+            &["context length"],
+            &["context size"],
+            &["context window"],
+            &["context", "shift"],
+            &["prompt", "too long"],
+        ],
+    ),
+    (FailureKind::Auth, &[&["unauthorized"], &["api key"], &["not signed in"]]),
+    (FailureKind::Permission, &[&["forbidden"], &["permission"]]),
+    (FailureKind::Quota, &[&["usage limit"], &["quota"], &["subscription"]]),
+    (FailureKind::RateLimit, &[&["rate limit"]]),
+    (FailureKind::Overloaded, &[&["busy"], &["unavailable"], &["requires more", "memory"]]),
+    (FailureKind::Invalid, &[&["does not support"], &["invalid"], &["is required"]]),
 ];
 
 /// What an error means that came with this status, or with none that says so.
 pub(super) fn of(status: Option<u16>, said: &Said<'_>) -> FailureKind {
     let by_label = said.labels.iter().find_map(|label| by_label(label));
+    let message = said.message.to_lowercase();
     match by_label {
         // Who has no key is told that it is not permitted (Google).
         Some(FailureKind::Permission) | None => {}
+        Some(FailureKind::RateLimit) if said.for_the_day || SPENT.iter().any(|words| message.contains(words)) => {
+            return FailureKind::Quota;
+        }
         Some(kind) => return kind,
     }
-    let message = said.message.to_lowercase();
-    by_words(status, &message).or(by_label).or_else(|| status.map(by_status)).unwrap_or_else(|| vaguely(said))
+    by_words(status, &message).or(by_label).or_else(|| status.map(by_status)).unwrap_or_else(|| vaguely(said, &message))
 }
 
 /// The status that SDKs raise their exception for this kind by. A status that fits the kind stays.
@@ -253,21 +311,33 @@ fn by_label(label: &str) -> Option<FailureKind> {
 
 /// What a message means, if it may mean that with this status: a rate limit's message may well speak of tokens.
 fn by_words(status: Option<u16>, message: &str) -> Option<FailureKind> {
-    let says = |row: &&[&str]| row.iter().all(|words| message.contains(words));
     let may = |kind: FailureKind| match (kind, status) {
         (_, None) | (FailureKind::Quota, _) => true,
         (FailureKind::Auth, Some(status)) => matches!(status, 400 | 401 | 403),
         (FailureKind::NotFound, Some(status)) => matches!(status, 400 | 404 | 422),
+        (FailureKind::Overloaded, Some(status)) => status >= 500,
         (_, Some(status)) => matches!(status, 400 | 403 | 404 | 413 | 422 | 500),
     };
-    PHRASES.iter().find(|(kind, rows)| may(*kind) && rows.iter().any(says)).map(|(kind, _)| *kind)
+    PHRASES.iter().find(|(kind, rows)| may(*kind) && says(message, rows)).map(|(kind, _)| *kind)
 }
 
-/// What is left without a status: labels that say only whose fault it is.
-fn vaguely(said: &Said<'_>) -> FailureKind {
-    let client = |label: &&str| {
-        let label = label.to_ascii_lowercase();
-        label.starts_with("invalid") || label.starts_with("badrequest") || label == "validationexception"
+/// Whether a message has all words of one of the rows.
+fn says(message: &str, rows: &[&[&str]]) -> bool {
+    rows.iter().any(|row| row.iter().all(|words| message.contains(words)))
+}
+
+/// What is left without a status: labels that say only whose fault it is, and guesses.
+fn vaguely(said: &Said<'_>, message: &str) -> FailureKind {
+    let any = |starts: &[&str]| {
+        let starts_so = |label: &&str| starts.iter().any(|start| label.to_ascii_lowercase().starts_with(start));
+        said.labels.iter().any(starts_so)
     };
-    if said.labels.iter().any(client) { FailureKind::Invalid } else { FailureKind::Server }
+    if any(&["invalid", "badrequest", "validation", "unsupported", "failed_precondition", "out_of_range"]) {
+        FailureKind::Invalid
+    } else if any(&["server_error", "internal", "api_error"]) {
+        FailureKind::Server
+    } else {
+        let guess = GUESSES.iter().find(|(_, rows)| says(message, rows));
+        guess.map_or(FailureKind::Server, |(kind, _)| *kind)
+    }
 }

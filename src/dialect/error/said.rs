@@ -16,6 +16,8 @@ pub(super) struct Said<'a> {
     pub(super) number: Option<u16>,
     /// The parameter at fault.
     pub(super) param: Option<Cow<'a, str>>,
+    /// What is used up comes back with the next day: waiting a little does not help.
+    pub(super) for_the_day: bool,
 }
 
 /// Labels that say no more than the status does.
@@ -64,7 +66,11 @@ impl<'a> Said<'a> {
     /// outside (xAI).
     fn body(&mut self, map: &'a Map<String, Value>) {
         match map.get("error").or_else(|| map.get("response")?.get("error")) {
-            Some(Value::Object(inner)) => return self.object(inner),
+            Some(Value::Object(inner)) => {
+                self.object(inner);
+                // Ollama's cloud writes the status beside the error.
+                return self.number(map.get("status_code"));
+            }
             Some(Value::String(text)) => self.message = Cow::Borrowed(text),
             Some(Value::Array(items)) => self.message = joined(items),
             _ => {}
@@ -132,6 +138,10 @@ impl<'a> Said<'a> {
             if let Some(field) = field {
                 self.param.get_or_insert(Cow::Borrowed(field));
             }
+            let mut violations = detail.get("violations").and_then(Value::as_array).into_iter().flatten();
+            self.for_the_day |= violations.any(|violation| {
+                violation.get("quotaId").and_then(Value::as_str).is_some_and(|id| id.contains("PerDay"))
+            });
         }
     }
 

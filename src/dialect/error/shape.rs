@@ -52,18 +52,27 @@ pub(super) fn status(family: Family, failure: &Failure) -> u16 {
     }
 }
 
-/// The body by which a client learns of a failure.
-pub(super) fn body(family: Family, failure: &Failure, request_id: &str) -> Value {
+/// The body by which a client learns of a failure, with the id of its request where the body is the whole response.
+pub(super) fn body(family: Family, failure: &Failure, request_id: Option<&str>) -> Value {
     match family {
-        Family::OpenAi | Family::OpenAiResponses => json!({"error": {
-            "message": failure.message, "type": openai_type(failure), "param": failure.param,
-            "code": openai_code(failure), "request_id": request_id,
-        }}),
-        Family::Anthropic => json!({
-            "type": "error",
-            "error": {"type": anthropic_type(failure.kind), "message": anthropic_message(failure)},
-            "request_id": request_id,
-        }),
+        Family::OpenAi | Family::OpenAiResponses => {
+            let mut error = json!({
+                "message": failure.message, "type": openai_type(failure), "param": failure.param,
+                "code": openai_code(failure),
+            });
+            if let Some(id) = request_id {
+                error["request_id"] = id.into();
+            }
+            json!({"error": error})
+        }
+        Family::Anthropic => {
+            let error = json!({"type": anthropic_type(failure.kind), "message": anthropic_message(failure)});
+            let mut body = json!({"type": "error", "error": error});
+            if let Some(id) = request_id {
+                body["request_id"] = id.into();
+            }
+            body
+        }
         Family::Ollama => json!({"error": failure.message}),
         Family::Gemini => {
             let status = status(family, failure);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{error_body, error_events, event, read, read_value, retry_after, write};
+use super::{error_body, error_events, event, read, read_event, read_value, retry_after, write};
 use crate::dialect::Dialect;
 use crate::dialect::failure::{Failure, FailureKind as Kind};
 use crate::error::{Error, Kind as GateKind};
@@ -186,6 +186,68 @@ fn an_error_within_a_stream_finds_its_status() {
         of(json!({"type": "response.failed", "response": {"error": {"code": "server_error", "message": "x"}}})),
         (Kind::Server, 500)
     );
+}
+
+#[test]
+fn an_error_within_an_answer_means_what_its_code_or_words_say() {
+    let cases = [
+        (json!({"code": "context_length_exceeded", "type": "invalid_request_error"}), Kind::ContextLength),
+        (
+            json!({"type": "invalid_request_error", "message": "Your input exceeds the context window"}),
+            Kind::ContextLength,
+        ),
+        (json!({"error": "the input length exceeds the context length"}), Kind::ContextLength),
+        (json!({"type": "invalid_request_error", "message": "blocked by our usage policies"}), Kind::ContentPolicy),
+        (json!({"code": "model_not_found", "type": "invalid_request_error"}), Kind::NotFound),
+        (json!({"error": "model 'x:latest' not found"}), Kind::NotFound),
+        (json!({"code": "invalid_api_key", "type": "invalid_request_error"}), Kind::Auth),
+        (json!({"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "API key not valid."}}), Kind::Auth),
+        (json!({"error": "unauthorized"}), Kind::Auth),
+        (json!({"status": "FAILED_PRECONDITION", "message": "User location is not supported"}), Kind::Permission),
+        (json!({"code": "insufficient_quota", "type": "insufficient_quota"}), Kind::Quota),
+        (json!({"error": "you have reached your weekly usage limit"}), Kind::Quota),
+        (json!({"status": "RESOURCE_EXHAUSTED", "message": "Your prepayment credits are depleted."}), Kind::Quota),
+        (json!({"code": 429, "message": "slow down"}), Kind::RateLimit),
+        (json!({"code": "model_error", "message": "Rate limit reached"}), Kind::RateLimit),
+        (json!({"error": {"message": "slow down"}, "status_code": 429}), Kind::RateLimit),
+        (json!({"code": "server_is_overloaded"}), Kind::Overloaded),
+        (json!({"status": "UNAVAILABLE", "message": "m"}), Kind::Overloaded),
+        (json!({"error": "model requires more system memory (9 GiB)"}), Kind::Overloaded),
+        (json!({"error": "context deadline exceeded"}), Kind::Timeout),
+        (json!({"error": "\"m\" does not support thinking"}), Kind::Invalid),
+        (json!({"type": "invalid_request_error", "message": "no"}), Kind::Invalid),
+        (json!({"code": "server_error", "message": "an invalid state"}), Kind::Server),
+        (json!("what?"), Kind::Server),
+        (json!({}), Kind::Server),
+    ];
+    for (error, kind) in cases {
+        assert_eq!(read_value(200, &error).kind, kind, "{error}");
+    }
+}
+
+#[test]
+fn a_quota_of_a_day_is_no_rate_limit() {
+    let error = |quota: &str| {
+        json!({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "You exceeded your current quota",
+            "details": [{"violations": [{"quotaId": quota}]}]}})
+    };
+    assert_eq!(read_value(429, &error("GenerateRequestsPerDayPerProject")).kind, Kind::Quota);
+    assert_eq!(read_value(429, &error("GenerateRequestsPerMinutePerProject")).kind, Kind::RateLimit);
+}
+
+#[test]
+fn an_event_that_ends_a_stream_is_read_in_every_form() {
+    let cases = [
+        ("event: error\ndata: {\"error\":{\"code\":503,\"message\":\"busy\"}}\n\n", "busy"),
+        ("event: error\ndata: out of order\n\n", "out of order"),
+        ("error: {\"code\":503,\"message\":\"loading\"}\n\n", "loading"),
+        (": hm\nerror: no slot\n\n", "no slot"),
+        ("event: error\n\n", "the upstream failed without saying why"),
+    ];
+    for (text, message) in cases {
+        let event = crate::stream::Event::parse(Wire::Sse, text.to_owned().into());
+        assert_eq!(read_event(&event).message, message, "{text}");
+    }
 }
 
 #[test]

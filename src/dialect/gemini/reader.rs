@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{failure, logprobs, stop, usage};
+use super::{logprobs, stop, usage};
+use crate::dialect::Dialect;
 use crate::dialect::codec::{Malformed, Reader};
+use crate::dialect::error;
 use crate::dialect::event::{Event, EventKind, Start, Usage};
 use crate::dialect::failure::Failure;
 use crate::dialect::id::Ids;
@@ -77,7 +79,7 @@ impl Out<'_> {
     fn raw(&mut self, candidate: Map<String, Value>) {
         let mut chunk = Map::new();
         chunk.insert("candidates".to_owned(), Value::Array(vec![Value::Object(candidate)]));
-        self.push(EventKind::Raw(Value::Object(chunk)));
+        self.push(EventKind::Raw { from: Dialect::Gemini, value: Value::Object(chunk) });
     }
 }
 
@@ -123,8 +125,8 @@ impl Answer {
         if self.over {
             return;
         }
-        if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
-            return self.fail(failure::read(error), events);
+        if chunk.get("error").is_some_and(|error| !error.is_null()) {
+            return self.fail(error::read_value(200, &Value::Object(chunk)), events);
         }
         let candidates = chunk.shift_remove("candidates");
         if let Some(Value::Object(fields)) = chunk.shift_remove("usageMetadata") {
@@ -155,7 +157,10 @@ impl Answer {
             fields.retain(|name, value| head.get(name) != Some(value));
             for (name, value) in fields {
                 if !matches!(name.as_str(), "responseId" | "modelVersion" | "createTime") {
-                    events.push(Event::first(EventKind::Raw(json!({"candidates": [], &name: &value}))));
+                    events.push(Event::first(EventKind::Raw {
+                        from: Dialect::Gemini,
+                        value: json!({"candidates": [], &name: &value}),
+                    }));
                 }
                 head.insert(name, value);
             }
@@ -169,7 +174,13 @@ impl Answer {
         let (id, model) = (text("responseId"), text("modelVersion"));
         let created = fields.get("createTime").and_then(Value::as_str).and_then(|time| time.parse().ok());
         let created = created.map(jiff::Timestamp::as_second);
-        events.push(Event::first(EventKind::Start(Start { id, model, created, extra: fields })));
+        events.push(Event::first(EventKind::Start(Start {
+            id,
+            model,
+            created,
+            extra: fields,
+            from: Some(Dialect::Gemini),
+        })));
     }
 
     /// Reads one candidate of a chunk. Returns whether it ended.
@@ -210,7 +221,7 @@ impl Answer {
         }
         self.tell_usage(events);
         if self.candidates.is_empty() || self.candidates.values().any(|candidate| !candidate.stopped) {
-            return self.fail(failure::cut(), events);
+            return self.fail(Failure::cut(), events);
         }
         self.over = true;
         events.push(Event::first(EventKind::End));
@@ -232,14 +243,13 @@ impl Reader for Answer {
         let failed = || event.name() == Some("error") || stream::look(event).error;
         if event.data().trim_ascii().is_empty() {
             if failed() {
-                let text = String::from_utf8_lossy(&event.to_bytes()).trim().to_owned();
-                self.fail(failure::read(&Value::String(text)), &mut events);
+                self.fail(error::read_event(event), &mut events);
             }
             return events;
         }
         match serde_json::from_slice(event.data()) {
             Ok(Value::Object(chunk)) if event.name() == Some("error") && !chunk.contains_key("error") => {
-                self.fail(failure::read(&Value::Object(chunk)), &mut events);
+                self.fail(error::read_value(200, &Value::Object(chunk)), &mut events);
             }
             Ok(Value::Object(chunk)) => self.chunk(chunk, &mut events),
             Ok(Value::Array(chunks)) => {
@@ -249,10 +259,10 @@ impl Reader for Answer {
                 });
                 chunks.for_each(|chunk| self.chunk(chunk, &mut events));
             }
-            Ok(other) if failed() => self.fail(failure::read(&other), &mut events),
-            Ok(other) => events.push(Event::first(EventKind::Raw(other))),
+            Ok(other) if failed() => self.fail(error::read_value(200, &other), &mut events),
+            Ok(other) => events.push(Event::first(EventKind::Raw { from: Dialect::Gemini, value: other })),
             Err(_) if event.data().trim_ascii() == b"[DONE]" => {}
-            Err(_) => self.fail(failure::garbage(), &mut events),
+            Err(_) => self.fail(Failure::garbage(), &mut events),
         }
         events
     }

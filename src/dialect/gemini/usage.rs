@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::loss::Losses;
 
@@ -21,13 +22,13 @@ pub(super) fn read(mut fields: Map<String, Value>) -> Option<Usage> {
     if total == Some(input.saturating_add(output)) {
         fields.shift_remove("totalTokenCount");
     }
-    let (cache_write, estimated) = (None, false);
-    Some(Usage { input, output, cache_read: cached, cache_write, reasoning: thoughts, estimated, extra: fields })
+    let usage = Usage { input, output, cache_read: cached, reasoning: thoughts, ..Usage::default() };
+    Some(Usage { extra: fields, from: Some(Dialect::Gemini), ..usage })
 }
 
 /// Writes it, the fields that only Gemini has included.
 pub(super) fn write(usage: Usage, losses: &mut Losses) -> Value {
-    let Usage { input, output, cache_read, cache_write, reasoning, estimated: _, extra } = usage;
+    let Usage { input, output, cache_read, cache_write, reasoning, extra, .. } = usage;
     let tools = extra.get("toolUsePromptTokenCount").and_then(Value::as_u64).unwrap_or_default();
     // Some servers count thoughts apart from the output that they are part of elsewhere.
     let reasoning = reasoning.map(|count| count.min(output));
@@ -43,20 +44,8 @@ pub(super) fn write(usage: Usage, losses: &mut Losses) -> Value {
     if cache_write.is_some_and(|count| count > 0) {
         losses.dropped("usage.cache_write", "Gemini does not count what is written to a cache");
     }
-    let ours = extra.keys().any(|name| google_name(name));
-    for (name, value) in extra {
-        if ours {
-            out.insert(name, value);
-        } else if !value.is_null() {
-            losses.dropped(format!("usage.{name}"), "Gemini has no such count");
-        }
-    }
+    out.extend(extra);
     Value::Object(out)
-}
-
-/// Whether a field's name is in Google's camel case: fields beside such a one came from Gemini or a gateway before it.
-fn google_name(name: &str) -> bool {
-    name.bytes().any(|byte| byte.is_ascii_uppercase()) && !name.contains('_')
 }
 
 /// Takes a count that is a whole number; anything else stays for `extra`.
@@ -96,11 +85,10 @@ mod tests {
 
     #[test]
     fn what_gemini_cannot_count_is_a_loss() {
-        let extra = json!({"cost": 0.1}).as_object().cloned().unwrap();
-        let usage = Usage { cache_write: Some(3), extra, ..Usage::default() };
+        let usage = Usage { cache_write: Some(3), ..Usage::default() };
         let mut losses = Losses::default();
         write(usage, &mut losses);
         let paths: Vec<&str> = losses.iter().map(|loss| loss.path.as_str()).collect();
-        assert_eq!(paths, ["usage.cache_write", "usage.cost"]);
+        assert_eq!(paths, ["usage.cache_write"]);
     }
 }

@@ -6,8 +6,10 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::lane::Lane;
-use super::{failure, logprobs, reader, stop, usage};
+use super::{logprobs, reader, stop, usage};
+use crate::dialect::Dialect;
 use crate::dialect::codec::{Stamp, Writer};
+use crate::dialect::error;
 use crate::dialect::event::{Event, EventKind, Start, Stop, Usage};
 use crate::dialect::loss::Losses;
 use crate::stream::{self, Wire};
@@ -71,8 +73,9 @@ impl Chunks {
         let mut writer = Self { live: false, ..Self::stream(false, stamp.clone()) };
         let mut parts: BTreeMap<u32, Vec<Value>> = BTreeMap::new();
         for event in events {
+            let Some(event) = event.known_to(Dialect::Gemini, losses) else { continue };
             match event.kind {
-                EventKind::Failed(failure) => return failure::write(&failure),
+                EventKind::Failed(failure) => return error::within(Dialect::Gemini, &failure),
                 EventKind::End => break,
                 kind => writer.take(event.choice, kind, parts.entry(event.choice).or_default(), losses),
             }
@@ -89,7 +92,7 @@ impl Chunks {
             EventKind::Stop(stop) => self.stop(choice, &stop, losses),
             EventKind::Citation { value, .. } => self.citation(choice, value, losses),
             EventKind::Logprobs(value) => self.logprobs(choice, &value),
-            EventKind::Raw(value) => self.raw(choice, value, out, losses),
+            EventKind::Raw { value, .. } => self.raw(choice, value, out, losses),
             EventKind::Ping | EventKind::End | EventKind::Failed(_) => {}
             kind => {
                 let live = self.live;
@@ -106,7 +109,7 @@ impl Chunks {
         if self.base.is_some() {
             return;
         }
-        let Start { id, model, created, extra } = start;
+        let Start { id, model, created, extra, .. } = start;
         let mut time =
             created.and_then(|created| jiff::Timestamp::from_second(created).ok()).map(|time| time.to_string());
         for (name, value) in extra {
@@ -270,8 +273,9 @@ impl Writer for Chunks {
         if self.sent == Sent::All {
             return Vec::new();
         }
+        let Some(event) = event.known_to(Dialect::Gemini, losses) else { return Vec::new() };
         match event.kind {
-            EventKind::Failed(failure) => self.last(&failure::write(&failure)),
+            EventKind::Failed(failure) => self.last(&error::within(Dialect::Gemini, &failure)),
             EventKind::End => {
                 let candidates = self.last_candidates(BTreeMap::new(), losses);
                 let body = self.body(candidates, losses);

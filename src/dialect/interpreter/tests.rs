@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::dialect::failure::FailureKind;
 
 /// An Anthropic answer as a stream.
 const ANTHROPIC: &str = concat!(
@@ -36,7 +37,7 @@ fn spoken(stream: &str) -> String {
 
 /// A broken wire, as the gate tells of it.
 fn broken() -> Failure {
-    failed("reset", "the upstream broke off")
+    Failure::ours("reset", "the upstream broke off")
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::failure;
 use super::read::blank;
+use crate::dialect::Dialect;
 use crate::dialect::codec::{Malformed, Reader};
+use crate::dialect::error;
 use crate::dialect::event::{Event, EventKind, Start, Stop, Usage};
 use crate::dialect::failure::Failure;
 use crate::dialect::id::Ids;
@@ -92,9 +93,8 @@ impl LineReader {
     }
 
     fn line(&mut self, line: Map<String, Value>, out: &mut Vec<Event>) {
-        if let Some(failure) = failure::of_line(&line) {
-            self.fail(failure, out);
-            return;
+        if line.get("error").is_some_and(|error| !error.is_null()) {
+            return self.fail(error::read_value(200, &Value::Object(line)), out);
         }
         let mut line = Line::read(line);
         self.start(line.model.take(), line.created, out);
@@ -109,7 +109,7 @@ impl LineReader {
         }
         if line.done {
             if let Some(context) = line.context {
-                push(out, EventKind::Raw(json!({"context": context})));
+                push(out, raw(json!({"context": context})));
             }
             self.end(line.reason.as_deref(), line.usage, out);
         }
@@ -118,18 +118,18 @@ impl LineReader {
     fn start(&mut self, model: Option<String>, created: Option<i64>, out: &mut Vec<Event>) {
         if !self.started {
             self.started = true;
-            push(out, EventKind::Start(Start { model, created, ..Start::default() }));
+            push(out, EventKind::Start(Start { model, created, from: Some(Dialect::OllamaChat), ..Start::default() }));
         }
     }
 
     /// Fields that only Ollama knows, each once.
     fn rest(&mut self, line: &mut Line, out: &mut Vec<Event>) {
         if !line.message.is_empty() {
-            push(out, EventKind::Raw(json!({"message": std::mem::take(&mut line.message)})));
+            push(out, raw(json!({"message": std::mem::take(&mut line.message)})));
         }
         for (key, value) in std::mem::take(&mut line.rest) {
             if !self.told.contains(&key) {
-                push(out, EventKind::Raw(json!({key.as_str(): value})));
+                push(out, raw(json!({key.as_str(): value})));
                 self.told.push(key);
             }
         }
@@ -228,9 +228,9 @@ impl Reader for LineReader {
             Ok(Value::Object(line)) => self.line(line, &mut out),
             Ok(other) => {
                 self.start(None, None, &mut out);
-                push(&mut out, EventKind::Raw(other));
+                push(&mut out, raw(other));
             }
-            Err(_) => self.fail(failure::garbage(), &mut out),
+            Err(_) => self.fail(Failure::garbage(), &mut out),
         }
         out
     }
@@ -238,7 +238,7 @@ impl Reader for LineReader {
     fn finish(&mut self) -> Vec<Event> {
         let mut out = Vec::new();
         if !self.ended {
-            self.fail(failure::stream_cut(), &mut out);
+            self.fail(Failure::cut(), &mut out);
         }
         out
     }
@@ -291,6 +291,7 @@ impl Line {
     /// A count or a time. The count of the prompt is left out when the server had all of it in its cache.
     fn metric(&mut self, key: String, value: Value) {
         let usage = self.usage.get_or_insert_default();
+        usage.from = Some(Dialect::OllamaChat);
         match (key.as_str(), value.as_u64()) {
             ("prompt_eval_count", Some(count)) => usage.input = count,
             ("eval_count", Some(count)) => usage.output = count,
@@ -299,6 +300,11 @@ impl Line {
             }
         }
     }
+}
+
+/// Something that only Ollama knows.
+fn raw(value: Value) -> EventKind {
+    EventKind::Raw { from: Dialect::OllamaChat, value }
 }
 
 fn push(out: &mut Vec<Event>, kind: EventKind) {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{Call, METRICS};
+use crate::dialect::Dialect;
 use crate::dialect::codec::Stamp;
 use crate::dialect::event::{Event, EventKind, Start, Stop, Usage};
 use crate::dialect::loss::Losses;
@@ -94,8 +95,9 @@ impl Turn {
             losses.dropped(format!("choices[{}]", event.choice), "Ollama gives one answer");
             return;
         }
+        let Some(event) = event.known_to(Dialect::OllamaChat, losses) else { return };
         match event.kind {
-            EventKind::Start(start) => self.start(start, losses),
+            EventKind::Start(start) => self.start(start),
             EventKind::Text { text, .. } if !text.is_empty() => out.push(Piece::Text(text)),
             EventKind::Reasoning { text, .. } if !text.is_empty() => out.push(Piece::Thinking(text)),
             EventKind::Refusal { text, block } if !text.is_empty() => {
@@ -127,7 +129,7 @@ impl Turn {
             }
             EventKind::Usage(usage) => self.usage = Some(usage),
             EventKind::Stop(stop) => self.stop = Some(stop),
-            EventKind::Raw(value) => self.raw(value, losses, out),
+            EventKind::Raw { value, .. } => self.raw(value, losses, out),
             EventKind::Failed(failure) => {
                 self.ended = true;
                 out.push(Piece::Error(failure.message));
@@ -137,15 +139,12 @@ impl Turn {
         }
     }
 
-    fn start(&mut self, start: Start, losses: &mut Losses) {
+    fn start(&mut self, start: Start) {
         if let Some(model) = start.model.filter(|model| !model.is_empty()) {
             self.model = model;
         }
         if let Some(created) = start.created.filter(|created| *created > 0) {
             self.created_at = rfc3339(created);
-        }
-        for (key, _) in start.extra.iter().filter(|(_, value)| !super::read::blank(value)) {
-            losses.dropped(key.as_str(), "Ollama does not know it");
         }
     }
 
@@ -177,7 +176,7 @@ impl Turn {
         Some(Piece::Call(json!({"id": id, "function": function})))
     }
 
-    /// Puts back what an Ollama server sent; the rest is of another dialect.
+    /// Puts back what an Ollama server sent.
     fn raw(&mut self, value: Value, losses: &mut Losses, out: &mut Vec<Piece>) {
         let Value::Object(map) = value else {
             losses.dropped("body", "only its own dialect knows this event");

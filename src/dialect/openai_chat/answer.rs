@@ -4,10 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::fold::Fold;
 use super::head::Head;
-use super::{failure, request, usage};
+use super::{request, usage};
 use crate::dialect::codec::Stamp;
+use crate::dialect::error;
 use crate::dialect::event::{Event, EventKind, Start, Usage};
 use crate::dialect::loss::Losses;
+use crate::dialect::{Dialect, way};
 
 /// What all events of an answer say, choice by choice.
 #[derive(Default)]
@@ -26,15 +28,16 @@ struct Sum {
 pub(super) fn write(events: Vec<Event>, stamp: &Stamp, losses: &mut Losses) -> Value {
     let mut sum = Sum::default();
     let mut own = false;
-    for Event { choice, kind } in events {
+    for event in events {
+        let Some(Event { choice, kind }) = event.known_to(Dialect::OpenAiChat, losses) else { continue };
         match kind {
             EventKind::Start(start) => {
-                own = start.extra.get("object").is_some_and(|object| object == super::MARK);
+                own = start.from.is_some_and(|from| way::kin(from, Dialect::OpenAiChat));
                 sum.start = start;
             }
             EventKind::Usage(usage) => sum.usage = Some(usage),
-            EventKind::Failed(failure) => return failure::write(&failure),
-            EventKind::Raw(value) => sum.raw(value, losses),
+            EventKind::Failed(failure) => return error::within(Dialect::OpenAiChat, &failure),
+            EventKind::Raw { value, .. } => sum.raw(value),
             EventKind::Ping | EventKind::End => {}
             kind => sum.choice(choice).add(kind, own, losses),
         }
@@ -53,8 +56,8 @@ impl Sum {
         &mut self.choices[at]
     }
 
-    fn raw(&mut self, value: Value, losses: &mut Losses) {
-        let Some(Value::Object(mut raw)) = super::own_raw(value, losses) else { return };
+    fn raw(&mut self, value: Value) {
+        let Value::Object(mut raw) = value else { return };
         if let Some(Value::Array(choices)) = raw.shift_remove("choices") {
             for choice in choices {
                 let Value::Object(choice) = choice else { continue };
@@ -69,14 +72,14 @@ impl Sum {
         self.choice(0);
         self.choices.sort_by_key(|choice| choice.index);
         let functions = request::asked_for_functions(&stamp.chat);
-        let Head { id, created, model, extra, own } = Head::new(self.start, "chatcmpl-", &mut stamp.clone(), losses);
+        let Head { id, created, model, extra, own } = Head::new(self.start, "chatcmpl-", &mut stamp.clone());
         let choices: Vec<Value> =
             self.choices.into_iter().map(|choice| choice.choice(own, functions, losses)).collect();
         let mut body = json!({
             "id": id, "object": "chat.completion", "created": created, "model": model, "choices": choices,
         });
         if let Some(body) = body.as_object_mut() {
-            body.extend(self.usage.map(|usage| ("usage".to_owned(), usage::write(&usage, own))));
+            body.extend(self.usage.map(|usage| ("usage".to_owned(), usage::write(&usage))));
             body.extend(extra);
             body.extend(self.late);
         }

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{MARK, details, gemini, stop};
+use super::{details, gemini, stop};
+use crate::dialect::Dialect;
 use crate::dialect::event::{Event, EventKind, Stop};
 use crate::dialect::id::Ids;
 use crate::dialect::read::Fields;
@@ -117,7 +118,7 @@ impl Choice {
     pub(super) fn raw_choice(&self, fields: Map<String, Value>, out: &mut Vec<Event>) {
         let mut choice = Map::from_iter([("index".to_owned(), Value::from(self.index))]);
         choice.extend(fields);
-        self.emit(EventKind::Raw(json!({"object": MARK, "choices": [choice]})), out);
+        self.emit(EventKind::Raw { from: Dialect::OpenAiChat, value: json!({"choices": [choice]}) }, out);
     }
 
     /// Ends all blocks and says why the choice ended.

@@ -2,13 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::MARK;
 use crate::dialect::codec::Stamp;
 use crate::dialect::event::Start;
-use crate::dialect::loss::Losses;
-
-/// Fields of a start that mean the same in `OpenAI`'s other dialect.
-const SHARED: [&str; 2] = ["service_tier", "system_fingerprint"];
+use crate::dialect::{Dialect, way};
 
 /// The longest id that is passed on.
 const MAX_ID_BYTES: usize = 200;
@@ -32,16 +28,9 @@ pub(in crate::dialect) struct Head {
 
 impl Head {
     /// The head of an answer that began so, or did not say how it began.
-    pub(in crate::dialect) fn new(start: Start, prefix: &str, stamp: &mut Stamp, losses: &mut Losses) -> Self {
-        let Start { id, model, created, mut extra } = start;
-        let own = extra.shift_remove("object").is_some_and(|object| object == MARK);
-        extra.retain(|name, value| {
-            let kept = own || SHARED.contains(&name.as_str());
-            if !kept && !value.is_null() {
-                losses.dropped(name.as_str(), "the chat dialect's answer has no such field");
-            }
-            kept
-        });
+    pub(in crate::dialect) fn new(start: Start, prefix: &str, stamp: &mut Stamp) -> Self {
+        let Start { id, model, created, extra, from } = start;
+        let own = from.is_some_and(|from| way::kin(from, Dialect::OpenAiChat));
         Self {
             id: id.filter(|id| usable(id)).unwrap_or_else(|| stamp.ids.next(prefix)),
             created: created.unwrap_or(stamp.created),

@@ -3,8 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::choice::Choice;
-use super::{MARK, failure, stop, usage};
+use super::{stop, usage};
+use crate::dialect::Dialect;
 use crate::dialect::codec::{Malformed, Reader};
+use crate::dialect::error;
 use crate::dialect::event::{Event, EventKind, Start, Usage};
 use crate::dialect::failure::Failure;
 use crate::dialect::id::Ids;
@@ -58,11 +60,11 @@ impl ChatReader {
 
     /// Reads a chunk, or a whole answer.
     fn chunk(&mut self, chunk: Value, out: &mut Vec<Event>) {
-        if let Some(failure) = failure::find(&chunk) {
-            return self.fail(failure, out);
+        if fails(&chunk) {
+            return self.fail(error::read_value(200, &chunk), out);
         }
         let Value::Object(map) = chunk else {
-            return out.push(Event::first(EventKind::Raw(chunk)));
+            return out.push(Event::first(EventKind::Raw { from: Dialect::OpenAiChat, value: chunk }));
         };
         let mut chunk = Fields::new(map, &Path::Root);
         self.head(&mut chunk);
@@ -76,9 +78,7 @@ impl ChatReader {
         let news = self.news(chunk.rest());
         if self.started {
             if !news.is_empty() {
-                let mut raw = Map::from_iter([("object".to_owned(), MARK.into())]);
-                raw.extend(news);
-                out.push(Event::first(EventKind::Raw(raw.into())));
+                out.push(Event::first(EventKind::Raw { from: Dialect::OpenAiChat, value: news.into() }));
             }
         } else {
             self.start.extra.extend(news);
@@ -127,7 +127,7 @@ impl ChatReader {
     fn tell_start(&mut self, out: &mut Vec<Event>) {
         self.started = true;
         let mut start = std::mem::take(&mut self.start);
-        start.extra.insert("object".to_owned(), MARK.into());
+        start.from = Some(Dialect::OpenAiChat);
         out.push(Event::first(EventKind::Start(start)));
     }
 
@@ -142,7 +142,7 @@ impl ChatReader {
 
     fn choice(&mut self, value: Value, out: &mut Vec<Event>) {
         if let Some(error) = value.get("error").filter(|error| !error.is_null()) {
-            return self.fail(failure::read(error), out);
+            return self.fail(error::read_value(200, error), out);
         }
         let Value::Object(map) = value else { return };
         let mut fields = Fields::new(map, &Path::Root);
@@ -196,16 +196,9 @@ impl ChatReader {
     /// Reads an event without data: a comment is a sign of life, but a line `error:`, which is no field of server-sent
     /// events, is llama.cpp's way to fail.
     fn without_data(&mut self, event: &stream::Event, out: &mut Vec<Event>) {
-        let raw = event.to_bytes();
-        let mut lines = raw.split(|byte| matches!(byte, b'\n' | b'\r'));
-        if let Some(error) = lines.find_map(|line| line.strip_prefix(b"error:")) {
-            let failure = match serde_json::from_slice::<Value>(error) {
-                Ok(value) => failure::find(&value).unwrap_or_else(|| failure::read(&value)),
-                Err(_) => failure::read(&String::from_utf8_lossy(error).trim().into()),
-            };
-            return self.fail(failure, out);
-        }
-        if raw.starts_with(b":") {
+        if stream::look(event).error {
+            self.fail(error::read_event(event), out);
+        } else if event.to_bytes().starts_with(b":") {
             out.push(Event::first(EventKind::Ping));
         }
     }
@@ -224,12 +217,9 @@ impl Reader for ChatReader {
             self.end(&mut out);
         } else {
             match serde_json::from_slice::<Value>(data) {
-                Ok(error) if event.name() == Some("error") => {
-                    let failure = failure::find(&error).unwrap_or_else(|| failure::read(&error));
-                    self.fail(failure, &mut out);
-                }
+                Ok(error) if event.name() == Some("error") => self.fail(error::read_value(200, &error), &mut out),
                 Ok(chunk) => self.chunk((self.adapt)(chunk), &mut out),
-                Err(_) => self.fail(failure::garbage(), &mut out),
+                Err(_) => self.fail(Failure::garbage(), &mut out),
             }
         }
         out
@@ -243,7 +233,7 @@ impl Reader for ChatReader {
         if !self.choices.is_empty() && self.choices.iter().all(|choice| choice.stop.is_some()) {
             self.end(&mut out);
         } else {
-            self.fail(failure::cut(), &mut out);
+            self.fail(Failure::cut(), &mut out);
         }
         out
     }
@@ -277,4 +267,15 @@ fn full(value: &Value) -> bool {
         Value::Object(map) => !map.is_empty(),
         _ => true,
     }
+}
+
+/// Whether a chunk, or a whole answer, tells of a failure: `{"error": …}`, vLLM's `{"object": "error", …}`,
+/// `{"detail": …}`.
+fn fails(chunk: &Value) -> bool {
+    let says = |name: &str| chunk.get(name).and_then(Value::as_str) == Some("error");
+    let has = |name: &str| chunk.get(name).is_some_and(|value| !value.is_null());
+    has("error")
+        || says("object")
+        || says("type")
+        || chunk.get("choices").is_none() && (chunk.get("detail").is_some() || chunk.get("message").is_some())
 }

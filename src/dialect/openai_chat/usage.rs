@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 
 const INPUT_DETAILS: &str = "prompt_tokens_details";
@@ -42,11 +43,12 @@ pub(in crate::dialect) fn read(value: Value) -> Option<Usage> {
     usage.cache_write = usage.cache_write.or_else(|| elsewhere("cache_creation_input_tokens"));
     map.retain(|_, value| !value.is_null());
     usage.extra = map;
+    usage.from = Some(Dialect::OpenAiChat);
     Some(usage)
 }
 
-/// Writes a usage object. `own` says that the extra fields are of this dialect.
-pub(in crate::dialect) fn write(usage: &Usage, own: bool) -> Value {
+/// Writes a usage object.
+pub(in crate::dialect) fn write(usage: &Usage) -> Value {
     let mut map = Map::from_iter([
         ("prompt_tokens".to_owned(), usage.input.into()),
         ("completion_tokens".to_owned(), usage.output.into()),
@@ -61,12 +63,10 @@ pub(in crate::dialect) fn write(usage: &Usage, own: bool) -> Value {
     };
     details(INPUT_DETAILS, &[("cached_tokens", usage.cache_read), ("cache_write_tokens", usage.cache_write)]);
     details(OUTPUT_DETAILS, &[("reasoning_tokens", usage.reasoning)]);
-    if own {
-        for (name, value) in &usage.extra {
-            match (map.get_mut(name), value) {
-                (Some(Value::Object(counts)), Value::Object(more)) => counts.extend(more.clone()),
-                _ => drop(map.insert(name.clone(), value.clone())),
-            }
+    for (name, value) in &usage.extra {
+        match (map.get_mut(name), value) {
+            (Some(Value::Object(counts)), Value::Object(more)) => counts.extend(more.clone()),
+            _ => drop(map.insert(name.clone(), value.clone())),
         }
     }
     map.into()

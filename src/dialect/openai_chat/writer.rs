@@ -5,9 +5,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::head::{self, Head};
-use super::{failure, gemini, request, stop, usage};
+use super::{gemini, request, stop, usage};
 use crate::dialect::Dialect;
 use crate::dialect::codec::{Stamp, Writer};
+use crate::dialect::error;
 use crate::dialect::event::{Event, EventKind, Start, Stop, Usage};
 use crate::dialect::loss::Losses;
 use crate::dialect::seal::Seal;
@@ -137,11 +138,11 @@ impl ChatWriter {
     }
 
     /// Begins the stream, unless it has begun.
-    fn start(&mut self, start: Start, losses: &mut Losses, out: &mut Vec<stream::Event>) {
+    fn start(&mut self, start: Start, out: &mut Vec<stream::Event>) {
         if !self.prefix.is_empty() {
             return;
         }
-        let head = Head::new(start, "chatcmpl-", &mut self.stamp, losses);
+        let head = Head::new(start, "chatcmpl-", &mut self.stamp);
         self.own = head.own;
         let mut map = Map::from_iter([
             ("id".to_owned(), Value::from(head.id)),
@@ -158,8 +159,8 @@ impl ChatWriter {
     }
 
     /// Where the choice is kept; begins it if need be, and the stream before it.
-    fn at(&mut self, index: u32, losses: &mut Losses, out: &mut Vec<stream::Event>) -> usize {
-        self.start(Start::default(), losses, out);
+    fn at(&mut self, index: u32, out: &mut Vec<stream::Event>) -> usize {
+        self.start(Start::default(), out);
         match self.choices.iter().position(|choice| choice.index == index) {
             Some(at) => at,
             None => self.begin(index, &Map::new(), out),
@@ -267,14 +268,14 @@ impl ChatWriter {
 
     /// Ends the stream: choices that did not end, the usage if it was asked for, the mark.
     fn end(&mut self, losses: &mut Losses, out: &mut Vec<stream::Event>) {
-        self.start(Start::default(), losses, out);
+        self.start(Start::default(), out);
         for at in 0..self.choices.len() {
             let choice = &self.choices[at];
             let stop = stop::settle(None, !choice.calls.is_empty(), choice.refused);
             self.stop(at, &stop, losses, out);
         }
         if let Some(usage) = self.usage.take().filter(|_| self.usage_asked) {
-            let usage = usage::write(&usage, self.own);
+            let usage = usage::write(&usage);
             out.push(event(format!("{},\"choices\":[],\"usage\":{usage}}}", self.prefix)));
         }
         self.close(out);
@@ -285,10 +286,10 @@ impl ChatWriter {
         out.push(stream::Event::new(Wire::Sse, None, Bytes::from_static(b"[DONE]")));
     }
 
-    /// Passes on what is of this dialect, and reports the rest.
+    /// Passes on what only this dialect knows.
     fn raw(&mut self, value: Value, losses: &mut Losses, out: &mut Vec<stream::Event>) {
-        let Some(Value::Object(mut raw)) = super::own_raw(value, losses) else { return };
-        self.start(Start::default(), losses, out);
+        let Value::Object(mut raw) = value else { return };
+        self.start(Start::default(), out);
         let mut choices = match raw.shift_remove("choices") {
             Some(Value::Array(choices)) => choices,
             _ => Vec::new(),
@@ -304,7 +305,7 @@ impl ChatWriter {
     fn raw_choice(&mut self, choice: &mut Value, losses: &mut Losses, out: &mut Vec<stream::Event>) -> bool {
         let Some(fields) = choice.as_object_mut() else { return false };
         let index = fields.get("index").and_then(Value::as_u64).and_then(|index| u32::try_from(index).ok());
-        let at = self.at(index.unwrap_or(0), losses, out);
+        let at = self.at(index.unwrap_or(0), out);
         if self.choices[at].stopped {
             late(losses);
             return false;
@@ -315,7 +316,7 @@ impl ChatWriter {
     }
 
     fn content(&mut self, index: u32, kind: &EventKind, losses: &mut Losses, out: &mut Vec<stream::Event>) {
-        let at = self.at(index, losses, out);
+        let at = self.at(index, out);
         if self.choices[at].stopped {
             return late(losses);
         }
@@ -365,19 +366,24 @@ impl Writer for ChatWriter {
         if self.done {
             return out;
         }
+        let Some(event) = event.known_to(Dialect::OpenAiChat, losses) else { return out };
         match event.kind {
-            EventKind::Start(start) => self.start(start, losses, &mut out),
+            EventKind::Start(start) => self.start(start, &mut out),
             EventKind::Usage(usage) => self.usage = Some(usage),
             EventKind::Stop(stop) => {
-                let at = self.at(event.choice, losses, &mut out);
+                let at = self.at(event.choice, &mut out);
                 self.stop(at, &stop, losses, &mut out);
             }
             EventKind::Failed(failure) => {
-                out.push(stream::Event::new(Wire::Sse, None, Bytes::from(failure::write(&failure).to_string())));
+                out.push(stream::Event::new(
+                    Wire::Sse,
+                    None,
+                    Bytes::from(error::within(Dialect::OpenAiChat, &failure).to_string()),
+                ));
                 self.close(&mut out);
             }
             EventKind::End => self.end(losses, &mut out),
-            EventKind::Raw(value) => self.raw(value, losses, &mut out),
+            EventKind::Raw { value, .. } => self.raw(value, losses, &mut out),
             EventKind::Ping => {}
             kind => self.content(event.choice, &kind, losses, &mut out),
         }

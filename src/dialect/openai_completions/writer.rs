@@ -5,10 +5,11 @@ use serde_json::{Map, Value, json};
 
 use crate::dialect::Dialect;
 use crate::dialect::codec::{Stamp, Writer};
+use crate::dialect::error;
 use crate::dialect::event::{Event, EventKind, Start, Stop, Usage};
 use crate::dialect::loss::Losses;
 use crate::dialect::openai_chat::head::Head;
-use crate::dialect::openai_chat::{self, failure, stop, usage};
+use crate::dialect::openai_chat::{stop, usage};
 use crate::stream::{self, Wire};
 
 /// The writer of a stream of completions.
@@ -47,17 +48,17 @@ impl CompletionsWriter {
     }
 
     /// The head of every chunk, made from this start if there is none yet.
-    fn head(&mut self, start: Start, losses: &mut Losses) -> Map<String, Value> {
+    fn head(&mut self, start: Start) -> Map<String, Value> {
         if let Some(head) = &self.head {
             return head.clone();
         }
-        let head = Head::new(start, "cmpl-", &mut self.stamp, losses);
+        let head = Head::new(start, "cmpl-", &mut self.stamp);
         self.own = head.own;
         self.head.insert(top(head)).clone()
     }
 
-    fn chunk(&mut self, choice: &Value, losses: &mut Losses) -> stream::Event {
-        let mut chunk = self.head(Start::default(), losses);
+    fn chunk(&mut self, choice: &Value) -> stream::Event {
+        let mut chunk = self.head(Start::default());
         chunk.insert("choices".to_owned(), json!([choice]));
         if self.usage_asked {
             chunk.insert("usage".to_owned(), Value::Null);
@@ -71,7 +72,7 @@ impl CompletionsWriter {
             losses.dropped("content", "it came after the end of the answer");
             return None;
         }
-        Some(self.chunk(&json!({"text": text, "index": index, "logprobs": null, "finish_reason": null}), losses))
+        Some(self.chunk(&json!({"text": text, "index": index, "logprobs": null, "finish_reason": null})))
     }
 
     fn at(&mut self, index: u32) -> usize {
@@ -87,7 +88,7 @@ impl CompletionsWriter {
             return None;
         }
         let reason = reason(stop, self.own, losses);
-        Some(self.chunk(&json!({"text": "", "index": index, "logprobs": null, "finish_reason": reason}), losses))
+        Some(self.chunk(&json!({"text": "", "index": index, "logprobs": null, "finish_reason": reason})))
     }
 
     fn end(&mut self, losses: &mut Losses, out: &mut Vec<stream::Event>) {
@@ -96,9 +97,9 @@ impl CompletionsWriter {
             out.extend(self.stop(index, &Stop::End, losses));
         }
         if let Some(usage) = self.usage.take().filter(|_| self.usage_asked) {
-            let mut chunk = self.head(Start::default(), losses);
+            let mut chunk = self.head(Start::default());
             chunk.insert("choices".to_owned(), json!([]));
-            chunk.insert("usage".to_owned(), usage::write(&usage, self.own));
+            chunk.insert("usage".to_owned(), usage::write(&usage));
             out.push(event(&chunk.into()));
         }
         self.close(out);
@@ -109,9 +110,8 @@ impl CompletionsWriter {
         out.push(stream::Event::new(Wire::Sse, None, Bytes::from_static(b"[DONE]")));
     }
 
-    fn raw(&mut self, value: Value, losses: &mut Losses) -> Option<stream::Event> {
-        let mut raw = openai_chat::own_raw(value, losses)?;
-        let mut chunk = self.head(Start::default(), losses);
+    fn raw(&mut self, mut raw: Value, losses: &mut Losses) -> stream::Event {
+        let mut chunk = self.head(Start::default());
         let choices = raw.get_mut("choices").and_then(Value::as_array_mut);
         for choice in choices.into_iter().flatten().filter_map(Value::as_object_mut) {
             if let Some(delta) = choice.shift_remove("delta") {
@@ -124,7 +124,7 @@ impl CompletionsWriter {
         if let Value::Object(raw) = raw {
             chunk.extend(raw);
         }
-        Some(event(&chunk.into()))
+        event(&chunk.into())
     }
 }
 
@@ -134,9 +134,10 @@ impl Writer for CompletionsWriter {
         if self.done {
             return out;
         }
+        let Some(event) = event.known_to(Dialect::OpenAiCompletions, losses) else { return out };
         let index = event.choice;
         match event.kind {
-            EventKind::Start(start) => drop(self.head(start, losses)),
+            EventKind::Start(start) => drop(self.head(start)),
             EventKind::Text { text, .. } => out.extend(self.text(index, &text, losses)),
             EventKind::Refusal { block, text } => {
                 spoken_refusal(block, losses);
@@ -145,11 +146,11 @@ impl Writer for CompletionsWriter {
             EventKind::Usage(usage) => self.usage = Some(usage),
             EventKind::Stop(stop) => out.extend(self.stop(index, &stop, losses)),
             EventKind::Failed(failure) => {
-                out.push(self::event(&failure::write(&failure)));
+                out.push(self::event(&error::within(Dialect::OpenAiCompletions, &failure)));
                 self.close(&mut out);
             }
             EventKind::End => self.end(losses, &mut out),
-            EventKind::Raw(value) => out.extend(self.raw(value, losses)),
+            EventKind::Raw { value, .. } => out.push(self.raw(value, losses)),
             other => lost(&other, losses),
         }
         out
@@ -162,7 +163,8 @@ pub(super) fn whole(events: Vec<Event>, stamp: &Stamp, losses: &mut Losses) -> V
     let mut choices: Vec<Map<String, Value>> = Vec::new();
     let (mut usage, mut late) = (None, Map::new());
     let mut stops = Vec::new();
-    for Event { choice, kind } in events {
+    for event in events {
+        let Some(Event { choice, kind }) = event.known_to(Dialect::OpenAiCompletions, losses) else { continue };
         match kind {
             EventKind::Start(begun) => start = begun,
             EventKind::Text { text, .. } => say(of(&mut choices, choice), &text),
@@ -172,16 +174,12 @@ pub(super) fn whole(events: Vec<Event>, stamp: &Stamp, losses: &mut Losses) -> V
             }
             EventKind::Usage(used) => usage = Some(used),
             EventKind::Stop(stop) => stops.push((choice, stop)),
-            EventKind::Failed(failure) => return failure::write(&failure),
-            EventKind::Raw(value) => {
-                if let Some(Value::Object(raw)) = openai_chat::own_raw(value, losses) {
-                    merge(raw, &mut choices, &mut late, losses);
-                }
-            }
+            EventKind::Failed(failure) => return error::within(Dialect::OpenAiCompletions, &failure),
+            EventKind::Raw { value: Value::Object(raw), .. } => merge(raw, &mut choices, &mut late, losses),
             other => lost(&other, losses),
         }
     }
-    let head = Head::new(start, "cmpl-", &mut stamp.clone(), losses);
+    let head = Head::new(start, "cmpl-", &mut stamp.clone());
     let own = head.own;
     of(&mut choices, 0);
     for (index, stop) in stops {
@@ -190,7 +188,7 @@ pub(super) fn whole(events: Vec<Event>, stamp: &Stamp, losses: &mut Losses) -> V
     choices.sort_by_key(|choice| choice.get("index").and_then(Value::as_u64));
     let mut body = top(head);
     body.insert("choices".to_owned(), choices.into());
-    body.extend(usage.map(|used| ("usage".to_owned(), usage::write(&used, own))));
+    body.extend(usage.map(|used| ("usage".to_owned(), usage::write(&used))));
     body.extend(late);
     body.into()
 }

@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{failure, usage};
+use super::usage;
+use crate::dialect::Dialect;
 use crate::dialect::codec::Malformed;
+use crate::dialect::error;
 use crate::dialect::event::{Event, EventKind, Start, Stop};
 use crate::dialect::id::Ids;
 use crate::dialect::read::Path;
@@ -19,10 +21,10 @@ pub(super) const ITEM_FIELDS: &str = "response.output_item.fields";
 pub(super) fn read(body: Value, ids: &mut Ids) -> Result<Vec<Event>, Malformed> {
     let Value::Object(mut response) = body else { return Err(Path::Root.malformed("expected an object")) };
     if !response.contains_key("output") {
-        let Some(error) = error(&mut response) else {
+        if response.get("error").is_none_or(Value::is_null) {
             return Err(Path::Root.field("output").malformed("is required"));
-        };
-        return Ok(vec![Event::first(EventKind::Failed(failure::read(error)))]);
+        }
+        return Ok(vec![Event::first(EventKind::Failed(error::read_value(200, &Value::Object(response))))]);
     }
     let mut events = Vec::new();
     let mut items = Items::new(ids.clone());
@@ -51,7 +53,7 @@ pub(super) fn start(mut response: Map<String, Value>) -> Start {
         response.shift_remove(name);
     }
     response.retain(|_, value| !value.is_null());
-    Start { id, model, created, extra: response }
+    Start { id, model, created, extra: response, from: Some(Dialect::OpenAiResponses) }
 }
 
 /// Seconds since 1970, which some servers write as a fraction.
@@ -106,8 +108,8 @@ impl Last {
         }
         let status = self.status.as_ref().and_then(Value::as_str).unwrap_or("completed");
         match (self.error, status) {
-            (Some(error), _) => say(EventKind::Failed(failure::read(error))),
-            (None, "failed") => say(EventKind::Failed(failure::read(Value::from("the response failed")))),
+            (Some(error), _) => say(EventKind::Failed(error::read_value(200, &error))),
+            (None, "failed") => say(EventKind::Failed(error::read_value(200, &Value::from("the response failed")))),
             (None, status) => {
                 say(EventKind::Stop(stop(status, self.reason, items)));
                 say(EventKind::End);

@@ -8,11 +8,13 @@ use serde_json::{Map, Value};
 
 use super::answer::items::{Items, Speech};
 use super::answer::{self, Last};
-use super::failure;
+use crate::dialect::Dialect;
 use crate::dialect::codec::Reader;
+use crate::dialect::error;
 use crate::dialect::event::{Event, EventKind, Start};
+use crate::dialect::failure::Failure;
 use crate::dialect::id::Ids;
-use crate::stream::{self, Meaning};
+use crate::stream;
 
 /// Reads one stream.
 #[derive(Debug)]
@@ -65,10 +67,10 @@ impl StreamReader {
         }
         match serde_json::from_slice::<Value>(data) {
             Ok(Value::Object(event)) => self.event(name, event, events),
-            Ok(other) => events.push(Event::first(EventKind::Raw(other))),
+            Ok(other) => events.push(Event::first(EventKind::Raw { from: Dialect::OpenAiResponses, value: other })),
             Err(_) => {
                 self.ended = true;
-                events.push(Event::first(EventKind::Failed(failure::garbage())));
+                events.push(Event::first(EventKind::Failed(Failure::garbage())));
             }
         }
     }
@@ -116,8 +118,9 @@ impl StreamReader {
         let kind = if kind.is_empty() { name.unwrap_or_default() } else { &kind };
         let failed = event.get("error").is_some_and(|error| !error.is_null()) && !event.contains_key("response");
         match kind {
-            _ if kind == "error" || name == Some("error") => self.fail(event, events),
-            _ if failed && !kind.starts_with("response.") => self.fail(event, events),
+            _ if kind == "error" || name == Some("error") || failed && !kind.starts_with("response.") => {
+                self.fail(error::read_value(200, &Value::Object(event)), events);
+            }
             "keepalive" | "ping" => events.push(Event::first(EventKind::Ping)),
             "response.created" | "response.in_progress" | "response.queued" => {
                 let response = take_map(&mut event, "response");
@@ -161,7 +164,8 @@ impl StreamReader {
             _ if items.is_other(index) && event.contains_key("output_index") => {}
             _ => {
                 event.shift_insert(0, "type".to_owned(), Value::from(kind));
-                events.push(Event::first(EventKind::Raw(Value::Object(event))));
+                events
+                    .push(Event::first(EventKind::Raw { from: Dialect::OpenAiResponses, value: Value::Object(event) }));
             }
         }
     }
@@ -182,25 +186,20 @@ impl StreamReader {
         }
     }
 
-    fn fail(&mut self, error: Map<String, Value>, events: &mut Vec<Event>) {
+    fn fail(&mut self, failure: Failure, events: &mut Vec<Event>) {
         self.ended = true;
         self.items.close(events);
-        events.push(Event::first(EventKind::Failed(failure::read(Value::Object(error)))));
+        events.push(Event::first(EventKind::Failed(failure)));
     }
 
     /// A block without data: a comment that keeps the connection warm, or a line `error: …`, which is no field of the
     /// standard but is how llama.cpp ends a stream that failed.
     fn without_data(&mut self, event: &stream::Event, events: &mut Vec<Event>) {
-        if stream::meaning(event) != Meaning::Error {
+        if stream::look(event).error {
+            self.fail(error::read_event(event), events);
+        } else {
             events.push(Event::first(EventKind::Ping));
-            return;
         }
-        let raw = event.to_bytes();
-        let mut lines = raw.split(|byte| matches!(byte, b'\n' | b'\r'));
-        let error = lines.find_map(|line| line.strip_prefix(b"error:")).unwrap_or_default();
-        let error =
-            serde_json::from_slice(error).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(error.trim_ascii())));
-        self.fail(Map::from_iter([("error".to_owned(), error)]), events);
     }
 }
 
@@ -223,7 +222,7 @@ impl Reader for StreamReader {
         let mut events = Vec::new();
         if !std::mem::replace(&mut self.ended, true) {
             self.items.close(&mut events);
-            events.push(Event::first(EventKind::Failed(failure::cut())));
+            events.push(Event::first(EventKind::Failed(Failure::cut())));
         }
         events
     }

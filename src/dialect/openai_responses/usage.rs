@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::read::{Fields, Path};
 
@@ -22,6 +23,7 @@ pub(super) fn read(value: Value) -> Option<Usage> {
         cache_read: count(input.shift_remove("cached_tokens")),
         cache_write: count(input.shift_remove("cache_write_tokens")),
         reasoning: count(output.shift_remove("reasoning_tokens")),
+        from: Some(Dialect::OpenAiResponses),
         ..Usage::default()
     };
     let total = fields.take("total_tokens");

@@ -4,10 +4,11 @@
 use serde_json::{Map, Value};
 
 use super::answer::ITEM_FIELDS;
-use super::{failure, usage};
+use super::usage;
+use crate::dialect::Dialect;
 use crate::dialect::codec::{Stamp, Writer};
 use crate::dialect::event::{Event, EventKind, Start, Stop, Usage};
-use crate::dialect::failure::Failure;
+use crate::dialect::failure::{Failure, FailureKind};
 use crate::dialect::loss::Losses;
 use crate::stream;
 use items::Items;
@@ -74,6 +75,7 @@ impl StreamWriter {
             losses.dropped(format!("choices[{}]", event.choice), "the Responses API gives one answer");
             return;
         }
+        let Some(event) = event.known_to(Dialect::OpenAiResponses, losses) else { return };
         match event.kind {
             EventKind::Start(start) => self.start(start),
             EventKind::Ping => {}
@@ -100,7 +102,7 @@ impl StreamWriter {
             EventKind::BlockStop { block } => items.stop(block, out),
             EventKind::Citation { block, value } => items.cite(block, value, ids, out, losses),
             EventKind::Logprobs(value) => items.logprobs(value, out),
-            EventKind::Raw(value) => match value.get("type").and_then(Value::as_str) {
+            EventKind::Raw { value, .. } => match value.get("type").and_then(Value::as_str) {
                 Some(ITEM_FIELDS) => items.fields(value),
                 Some(kind) if is_item(kind) => items.raw(value, out),
                 _ => losses.dropped("event", "something that only its own dialect knows"),
@@ -137,7 +139,7 @@ impl StreamWriter {
         let status = if failure.is_some() { "failed" } else { status };
         set("status", Value::from(status));
         match (failure, reason) {
-            (Some(failure), _) => set("error", failure::write(&failure)),
+            (Some(failure), _) => set("error", error(&failure)),
             (None, Some(reason)) => set("incomplete_details", serde_json::json!({"reason": reason})),
             (None, None) => {}
         }
@@ -194,4 +196,16 @@ fn is_item(kind: &str) -> bool {
             kind,
             "mcp_list_tools" | "mcp_approval_request" | "mcp_approval_response" | "tool_search_output" | "compaction"
         )
+}
+
+/// The `error` of an answer that failed.
+fn error(failure: &Failure) -> Value {
+    let code = failure.code.as_deref().unwrap_or(match failure.kind {
+        FailureKind::RateLimit => "rate_limit_exceeded",
+        FailureKind::Quota => "insufficient_quota",
+        FailureKind::ContextLength => "context_length_exceeded",
+        FailureKind::Invalid | FailureKind::ContentPolicy => "invalid_prompt",
+        _ => "server_error",
+    });
+    serde_json::json!({"code": code, "message": failure.message})
 }

@@ -336,13 +336,7 @@ fn list(client: Dialect, model: Option<&str>, models: &[catalog::Model]) -> Resu
 }
 
 fn garbage(error: &Malformed) -> Failure {
-    Failure {
-        status: 502,
-        kind: FailureKind::Server,
-        message: format!("the upstream's answer is not of its dialect: {error}"),
-        code: Some("garbage".to_owned()),
-        param: None,
-    }
+    Failure::ours("garbage", &format!("the upstream's answer is not of its dialect: {error}"))
 }
 
 /// Marks an answer's head as one of the client's dialect, whose body is this long unless it streams.

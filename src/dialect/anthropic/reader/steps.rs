@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{AnthropicReader, Kind, Open, Phase};
+use crate::dialect::Dialect;
 use crate::dialect::anthropic::stop;
 use crate::dialect::event::{Event, EventKind, Start, Stop};
 use crate::dialect::seal::Seal;
@@ -105,7 +106,7 @@ impl AnthropicReader {
         // That the model itself called is what a call without a caller says too.
         if let Some(caller) = block.get("caller").filter(|caller| !caller.is_null() && caller["type"] != "direct") {
             let raw = json!({"type": "tool_use", "id": id, "caller": caller});
-            out.push(Event::first(EventKind::Raw(raw)));
+            out.push(Event::first(EventKind::Raw { from: Dialect::Anthropic, value: raw }));
         }
         out.push(Event::first(EventKind::ToolStart { block: index, id, name }));
         let input = block.get("input").filter(|input| input.as_object().is_some_and(|input| !input.is_empty()));
@@ -130,7 +131,7 @@ impl AnthropicReader {
                 if let (Some(block), Ok(input)) = (block.as_object_mut(), serde_json::from_str::<Value>(&input)) {
                     block.insert("input".to_owned(), input);
                 }
-                return out.push(Event::first(EventKind::Raw(block)));
+                return out.push(Event::first(EventKind::Raw { from: Dialect::Anthropic, value: block }));
             }
             Kind::Call(Some(json)) => out.push(Event::first(EventKind::ToolArgs { block: index, json })),
             Kind::Text if !told => out.push(Event::first(EventKind::Text { block: index, text })),
@@ -169,7 +170,7 @@ impl AnthropicReader {
             fields.insert("delta".to_owned(), Value::Object(delta));
         }
         if fields.len() > 1 {
-            out.push(Event::first(EventKind::Raw(Value::Object(fields))));
+            out.push(Event::first(EventKind::Raw { from: Dialect::Anthropic, value: Value::Object(fields) }));
         }
         if let Some(Value::Object(usage)) = usage {
             self.tally.add(usage);

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{digest, first, ids, read, sse, text};
+use crate::dialect::Dialect;
 use crate::dialect::anthropic::Anthropic;
 use crate::dialect::codec::Codec;
 use crate::dialect::event::{Event, EventKind, Stop, Usage};
@@ -47,6 +48,10 @@ fn failure(events: &[Event]) -> &Failure {
     }
 }
 
+fn raw(value: Value) -> EventKind {
+    EventKind::Raw { from: Dialect::Anthropic, value }
+}
+
 #[test]
 fn cached_tokens_are_part_of_the_input_and_the_end_completes_the_start() {
     let events = read(&sse(&[vec![message_start()], end("end_turn").to_vec()].concat()));
@@ -56,7 +61,9 @@ fn cached_tokens_are_part_of_the_input_and_the_end_completes_the_start() {
     });
     let extra = json!({"service_tier": "standard"}).as_object().unwrap().clone();
     let (cache_read, cache_write) = (Some(100), Some(20));
-    assert_eq!(usage.unwrap(), Usage { input: 130, output: 40, cache_read, cache_write, extra, ..Usage::default() });
+    let from = Some(Dialect::Anthropic);
+    let expected = Usage { input: 130, output: 40, cache_read, cache_write, extra, from, ..Usage::default() };
+    assert_eq!(usage.unwrap(), expected);
     let last: Vec<EventKind> = events.into_iter().rev().take(2).map(|event| event.kind).collect();
     assert_eq!(last, [EventKind::End, EventKind::Stop(Stop::End)]);
 }
@@ -105,7 +112,7 @@ fn a_server_tool_is_one_raw_block_with_its_collected_input() {
     ];
     let tool = json!({"type": "server_tool_use", "id": "srv_1", "name": "web_search", "input": {"query": "tides"}});
     let compaction = json!({"type": "compaction", "content": "short"});
-    assert_eq!(events_of(&blocks, "end_turn"), first([EventKind::Raw(tool), EventKind::Raw(compaction)]));
+    assert_eq!(events_of(&blocks, "end_turn"), first([raw(tool), raw(compaction)]));
 }
 
 #[test]
@@ -124,8 +131,7 @@ fn unknown_events_and_deltas_are_raw() {
     let strange = delta(0, &json!({"type": "wave_delta", "height": 2}));
     let blocks =
         [unknown.clone(), block_start(0, &json!({"type": "text", "text": ""})), strange.clone(), block_stop(0)];
-    let expected =
-        first([EventKind::Raw(unknown), EventKind::Raw(strange), text(0, ""), EventKind::BlockStop { block: 0 }]);
+    let expected = first([raw(unknown), raw(strange), text(0, ""), EventKind::BlockStop { block: 0 }]);
     assert_eq!(events_of(&blocks, "end_turn"), expected);
 }
 

@@ -132,7 +132,7 @@ fn assert_stream_survives(id: &Value, text: &str) {
     assert_eq!(events, read_in_pieces(text, 1), "{id}");
     assert_eq!(events.last().unwrap().kind, EventKind::End, "{id}");
     let unknown = events.iter().find(|event| match &event.kind {
-        EventKind::Raw(value) => value["type"].as_str().is_none_or(|kind| kind.starts_with("content_block")),
+        EventKind::Raw { value, .. } => value["type"].as_str().is_none_or(|kind| kind.starts_with("content_block")),
         _ => false,
     });
     assert_eq!(unknown, None, "{id}");

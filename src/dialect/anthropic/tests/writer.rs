@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{first, pairs, read, sse, text, written};
+use crate::dialect::Dialect;
 use crate::dialect::event::{Event, EventKind, Start, Stop, Usage};
 use crate::dialect::failure::{Failure, FailureKind};
 use crate::dialect::loss::Verdict;
@@ -145,7 +146,7 @@ fn any_order_of_any_events_is_grammatical() {
         || args(2, "{}"),
         || EventKind::BlockStop { block: 0 },
         || EventKind::BlockStop { block: 2 },
-        || EventKind::Raw(json!({"type": "web_search_tool_result", "content": []})),
+        || EventKind::Raw { from: Dialect::Anthropic, value: json!({"type": "web_search_tool_result", "content": []}) },
         || EventKind::Stop(Stop::End),
         || EventKind::Ping,
         || usage(1, 2),
@@ -208,13 +209,14 @@ fn only_the_first_answer_is_written() {
 fn what_other_dialects_know_is_reported() {
     let mut extra = serde_json::Map::new();
     extra.insert("cost".to_owned(), json!(0.1));
-    let usage = EventKind::Usage(Usage { input: 1, output: 1, extra, ..Usage::default() });
+    let usage =
+        EventKind::Usage(Usage { input: 1, output: 1, extra, from: Some(Dialect::OpenAiChat), ..Usage::default() });
     let kinds = [
         start("msg_1"),
         text(0, "a"),
         EventKind::Citation { block: 0, value: json!({"type": "url_citation"}) },
         EventKind::Logprobs(json!({"content": []})),
-        EventKind::Raw(json!({"type": "web_search_call"})),
+        EventKind::Raw { from: Dialect::OpenAiResponses, value: json!({"type": "web_search_call"}) },
         usage,
         EventKind::Stop(Stop::Filter),
         EventKind::End,
@@ -223,9 +225,9 @@ fn what_other_dialects_know_is_reported() {
     let expected = [
         ("content[0].citations", Verdict::Dropped),
         ("logprobs", Verdict::Dropped),
-        ("web_search_call", Verdict::Dropped),
+        ("answer.web_search_call", Verdict::Dropped),
+        ("answer.usage", Verdict::Dropped),
         ("finish_reason", Verdict::Approximated),
-        ("usage.cost", Verdict::Dropped),
     ];
     assert_eq!(pairs(&losses), expected);
 }

@@ -140,9 +140,11 @@ fn what_is_not_known_is_raw_in_its_place() {
     ]}}]}));
     let code = json!({"candidates": [{"content": {"parts": [{"executableCode": {"code": "1"}}]}}]});
     assert_eq!(kinds[1], EventKind::Text { block: 0, text: "a".to_owned() });
-    assert_eq!(kinds[2..4], [EventKind::BlockStop { block: 0 }, EventKind::Raw(code)]);
+    assert_eq!(kinds[2..4], [EventKind::BlockStop { block: 0 }, EventKind::Raw { from: Dialect::Gemini, value: code }]);
     assert_eq!(kinds[4], EventKind::Text { block: 1, text: "b".to_owned() });
-    assert!(kinds.contains(&EventKind::Raw(json!({"candidates": [{"avgLogprobs": -1}]}))));
+    assert!(
+        kinds.contains(&EventKind::Raw { from: Dialect::Gemini, value: json!({"candidates": [{"avgLogprobs": -1}]}) })
+    );
 }
 
 #[test]

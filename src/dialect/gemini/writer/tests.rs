@@ -170,21 +170,31 @@ fn what_gemini_does_not_have_is_a_loss() {
         EventKind::Refusal { block: 0, text: "no".to_owned() },
         EventKind::Citation { block: 0, value: json!({"url": "u"}) },
         EventKind::Seal { block: 1, seal: Seal::Anthropic("a".to_owned()) },
-        EventKind::Raw(json!({"type": "web_search_call"})),
+        EventKind::Raw { from: Dialect::OpenAiResponses, value: json!({"type": "web_search_call"}) },
         EventKind::Stop(Stop::Sequence(Some("x".to_owned()))),
         EventKind::End,
     ];
     let (_, losses) = written(false, events.into_iter().map(Event::first).collect());
     let paths: Vec<&str> = losses.iter().map(|loss| loss.path.as_str()).collect();
-    let expected =
-        ["system_fingerprint", "refusal", "citations", "thinking.signature", "web_search_call", "finish_reason"];
+    let expected = [
+        "answer.system_fingerprint",
+        "refusal",
+        "citations",
+        "thinking.signature",
+        "answer.web_search_call",
+        "finish_reason",
+    ];
     assert_eq!(paths, expected);
 }
 
 #[test]
 fn a_blocked_prompt_has_no_candidate() {
     let feedback = json!({"blockReason": "SAFETY"});
-    let start = Start { extra: [("promptFeedback".to_owned(), feedback)].into_iter().collect(), ..Start::default() };
+    let start = Start {
+        extra: [("promptFeedback".to_owned(), feedback)].into_iter().collect(),
+        from: Some(Dialect::Gemini),
+        ..Start::default()
+    };
     let events = [EventKind::Start(start), EventKind::Stop(Stop::Filter), EventKind::End].map(Event::first);
     let body = Chunks::whole(events.into(), &stamp(), &mut Losses::default());
     assert_eq!((body.get("candidates"), &body["promptFeedback"]["blockReason"]), (None, &json!("SAFETY")));

@@ -1,6 +1,7 @@
 //! Whole answers, read and written, and what errors mean.
 
 use super::*;
+use crate::dialect::Dialect;
 use crate::dialect::failure::{Failure, FailureKind};
 
 fn read(body: Value) -> Vec<EventKind> {
@@ -75,7 +76,7 @@ fn ids_of_two_answers_differ() {
 #[test]
 fn counts_are_kept_as_the_server_says_them() {
     let kinds = read(json!({"response": "", "done": true, "eval_count": 4, "load_duration": 9}));
-    let mut used = Usage { output: 4, ..Usage::default() };
+    let mut used = Usage { output: 4, from: Some(Dialect::OllamaChat), ..Usage::default() };
     used.extra.insert("load_duration".to_owned(), 9.into());
     assert!(kinds.contains(&EventKind::Usage(used)), "a cached prompt has no count");
     assert!(!read(json!({"done": true})).iter().any(|kind| matches!(kind, EventKind::Usage(_))));
@@ -144,7 +145,7 @@ fn what_ollama_cannot_say_of_an_answer_is_named() {
         EventKind::Start(begin),
         EventKind::Citation { block: 0, value: json!({}) },
         EventKind::Refusal { block: 1, text: "no".to_owned() },
-        EventKind::Raw(json!({"type": "server_tool_use"})),
+        EventKind::Raw { from: Dialect::Anthropic, value: json!({"type": "server_tool_use"}) },
         EventKind::Usage(used),
         EventKind::Stop(Stop::Filter),
         EventKind::End,
@@ -152,10 +153,10 @@ fn what_ollama_cannot_say_of_an_answer_is_named() {
     let (body, losses) = write(&OllamaChat, kinds);
     assert_eq!(body["message"]["content"], "no");
     let lost = [
-        "system_fingerprint dropped",
+        "answer.system_fingerprint dropped",
         "content[0].citations dropped",
         "content[1].refusal approximated",
-        "type dropped",
+        "answer.server_tool_use dropped",
         "finish_reason approximated",
         "usage.cache_read dropped",
     ];

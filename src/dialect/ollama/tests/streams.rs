@@ -1,6 +1,7 @@
 //! Streams, read and written.
 
 use super::*;
+use crate::dialect::Dialect;
 use crate::dialect::failure::{Failure, FailureKind};
 
 fn read(lines: &str) -> Vec<EventKind> {
@@ -57,7 +58,10 @@ fn garbage_fails_and_ends_the_stream() {
 #[test]
 fn a_line_of_another_kind_is_passed_on() {
     let kinds = read(&format!("[1]\n\n{DONE}{DONE}"));
-    assert_eq!(kinds[..2], [EventKind::Start(Start::default()), EventKind::Raw(json!([1]))]);
+    assert_eq!(
+        kinds[..2],
+        [EventKind::Start(Start { from: Some(Dialect::OllamaChat), ..Start::default() }), raw(json!([1]))]
+    );
     assert_eq!(kinds[2..], [EventKind::Stop(Stop::End), EventKind::End]);
 }
 
@@ -70,8 +74,8 @@ fn an_error_in_the_stream_fails_it() {
 #[test]
 fn fields_of_ollamas_own_are_told_once() {
     let line = "{\"message\":{\"content\":\"a\"},\"remote_host\":\"h\"}\n";
-    let raws = read(&format!("{line}{line}{DONE}")).into_iter().filter(|kind| matches!(kind, EventKind::Raw(_)));
-    assert_eq!(raws.collect::<Vec<_>>(), [EventKind::Raw(json!({"remote_host": "h"}))]);
+    let raws = read(&format!("{line}{line}{DONE}")).into_iter().filter(|kind| matches!(kind, EventKind::Raw { .. }));
+    assert_eq!(raws.collect::<Vec<_>>(), [raw(json!({"remote_host": "h"}))]);
 }
 
 #[test]
@@ -162,13 +166,17 @@ fn a_failure_is_the_last_line() {
     assert_eq!(written[1], json!({"error": "no room"}));
 }
 
+fn raw(value: Value) -> EventKind {
+    EventKind::Raw { from: Dialect::OllamaChat, value }
+}
+
 #[test]
 fn a_generate_stream_has_responses_and_no_tools() {
     let kinds = vec![
         EventKind::Reasoning { block: 0, text: "h".to_owned() },
         text(1, "a"),
         tool(2, "f"),
-        EventKind::Raw(json!({"context": [1]})),
+        raw(json!({"context": [1]})),
         EventKind::End,
     ];
     let (written, losses) = lines(&OllamaGenerate, kinds);

@@ -193,7 +193,7 @@ fn streams_come_back(codec: &dyn Codec, apis: &[&str]) {
         for events in [&mut again, &mut events] {
             let failed = events.iter().any(|event| matches!(event.kind, EventKind::Failed(_)));
             events.retain(|event| match event.kind {
-                EventKind::Raw(_) => false,
+                EventKind::Raw { .. } => false,
                 EventKind::Usage(_) => !failed,
                 _ => true,
             });

@@ -132,30 +132,28 @@ fn a_failure_ends_the_stream_once() {
 fn what_other_makers_say_is_named_as_lost() {
     let kinds = vec![
         EventKind::Start(Start {
-            extra: [("container".to_owned(), json!({"id": 1})), ("service_tier".to_owned(), json!("flex"))]
-                .into_iter()
-                .collect(),
+            extra: [("container".to_owned(), json!({"id": 1}))].into_iter().collect(),
+            from: Some(Dialect::Anthropic),
             ..Start::default()
         }),
         EventKind::Reasoning { block: 0, text: "hm".to_owned() },
         EventKind::Seal { block: 0, seal: Seal::Anthropic("s".to_owned()) },
         EventKind::Citation { block: 1, value: json!({"type": "char_location"}) },
-        EventKind::Raw(json!({"type": "server_tool_use"})),
+        EventKind::Raw { from: Dialect::Anthropic, value: json!({"type": "server_tool_use"}) },
         EventKind::Stop(Stop::Pause),
         EventKind::End,
     ];
     let expected =
-        ["container", "content[0].signature", "content[1].citations", "content.server_tool_use", "stop_reason"];
+        ["answer.container", "content[0].signature", "content[1].citations", "answer.server_tool_use", "stop_reason"];
     let (chunks, losses) = stream(kinds.clone(), client());
     assert_eq!(losses, expected);
-    assert_eq!(chunks[0]["service_tier"], "flex");
     assert_eq!(chunks[1]["choices"][0]["delta"], json!({"reasoning_content": "hm"}));
     let (body, mut losses) = whole(kinds, client());
     losses.sort();
     let mut expected = expected;
     expected.sort_unstable();
     assert_eq!(losses, expected);
-    assert_eq!(body["service_tier"], "flex");
+    assert_eq!(body.get("container"), None);
 }
 
 #[test]
@@ -228,9 +226,10 @@ fn any(random: &mut fastrand::Rng) -> Event {
         7 => EventKind::ToolArgs { block, json: word() },
         8 => EventKind::BlockStop { block },
         9 => EventKind::Usage(Usage::default()),
-        10 => {
-            EventKind::Raw(json!({"object": "chat.completion", "choices": [{"index": choice, "delta": {"audio": {}}}]}))
-        }
+        10 => EventKind::Raw {
+            from: Dialect::OpenAiChat,
+            value: json!({"choices": [{"index": choice, "delta": {"audio": {}}}]}),
+        },
         11 => EventKind::Stop(Stop::Tool),
         12 => EventKind::Ping,
         _ => EventKind::Logprobs(json!({"content": []})),

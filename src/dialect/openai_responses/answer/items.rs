@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::super::object;
 use super::ITEM_FIELDS;
+use crate::dialect::Dialect;
 use crate::dialect::event::{Event, EventKind};
 use crate::dialect::id::Ids;
 use crate::dialect::seal::Seal;
@@ -305,7 +306,7 @@ impl Items {
                 }
                 seal(item, block, events);
             }
-            Some(Item::Other) => say(events, EventKind::Raw(item)),
+            Some(Item::Other) => say(events, EventKind::Raw { from: Dialect::OpenAiResponses, value: item }),
             Some(Item::Done) | None => return,
         }
         self.close_item(index, events);
@@ -347,7 +348,7 @@ fn said_fields(fields: Map<String, Value>, block: u32, events: &mut Vec<Event>) 
     raw.insert("type".to_owned(), Value::from(ITEM_FIELDS));
     raw.insert("block".to_owned(), Value::from(block));
     raw.extend(fields);
-    say(events, EventKind::Raw(Value::Object(raw)));
+    say(events, EventKind::Raw { from: Dialect::OpenAiResponses, value: Value::Object(raw) });
 }
 
 /// The fields of an item but for those that are known.

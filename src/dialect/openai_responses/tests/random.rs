@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::traffic::{accumulates, exchanges};
 use super::*;
+use crate::dialect::Dialect;
 use crate::dialect::event::{Start, Stop};
 use crate::dialect::seal::Seal;
 
@@ -21,7 +22,7 @@ fn event(random: &mut fastrand::Rng) -> Event {
         9..=10 => EventKind::BlockStop { block },
         11 => EventKind::Citation { block, value: json!({"type": "file_path", "file_id": "f"}) },
         12 => EventKind::Logprobs(json!({"content": [{"token": "x"}]})),
-        13 => EventKind::Raw(json!({"type": "web_search_call", "id": "w"})),
+        13 => EventKind::Raw { from: Dialect::OpenAiResponses, value: json!({"type": "web_search_call", "id": "w"}) },
         14 => EventKind::Start(Start::default()),
         _ => EventKind::Stop(Stop::End),
     })
