@@ -10,7 +10,15 @@ mod block;
 
 mod message;
 
+mod body;
+
+mod number;
+
 pub mod read;
+
+pub mod write;
+
+pub mod same;
 
 pub mod script;
 

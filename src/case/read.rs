@@ -6,15 +6,17 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::block::{self, Block, Line, Side};
-use super::message::{self, Framing, Shape};
+use super::body::{Shape, Split};
+use super::message::{self, Framing};
+use super::number::exact;
 use super::{Answer, Call, Case, Mishap, Param, Setup, Takes};
 use crate::fault::Fault;
 use crate::tape::Read;
 
 /// Words an opening line may have, by side, for the mistake that names them.
-const CLIENT_WORDS: &str = "after=5s, leaves=2s, takes=nothing|BYTES, tls, split=7, pause=1s, crlf, torn, raw";
-const UPSTREAM_WORDS: &str =
-    "fault=refuse|unreachable|tls|reset|stall|cut|garbage, slow=2s, early, reused, split=7, pause=1s, crlf, torn, raw";
+const CLIENT_WORDS: &str = "after=5s, leaves=2s, takes=nothing|BYTES, tls, split=7|events, pause=1s, crlf, torn, raw";
+const UPSTREAM_WORDS: &str = "fault=refuse|unreachable|tls|reset|stall|cut|garbage, slow=2s, early, reused, \
+    split=7|events, pause=1s, crlf, torn, raw";
 
 /// What can stand in the preamble besides comments.
 const SETTINGS: &str = "set clock 2026-03-01T12:00:00Z, set seed 1, set id 7f3a, set client 203.0.113.7, set env NAME value, set param policy.name json, set read \"what\" json";
@@ -132,7 +134,10 @@ fn param(text: &str, line: usize) -> Result<Param, String> {
 fn read_of(text: &str) -> Result<Read, String> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     match (values.next(), values.next(), values.next()) {
-        (Some(Ok(Value::String(what))), Some(Ok(value)), None) => Ok(Read { what, value }),
+        (Some(Ok(Value::String(what))), Some(Ok(mut value)), None) => {
+            exact(&mut value, text);
+            Ok(Read { what, value })
+        }
         _ => Err("a read is set like `set read \"store.get policy:quota alice\" 3`".to_owned()),
     }
 }
@@ -226,8 +231,9 @@ fn common_word(words: &mut Words, name: &str, value: Option<&str>) -> bool {
         ("crlf", None) => shape.crlf = true,
         ("torn", None) => shape.torn = true,
         ("raw", None) => shape.framing = Framing::Untold,
+        ("split", Some("events")) => shape.split = Some(Split::Events),
         ("split", Some(value)) => {
-            shape.split = value.parse().ok().filter(|bytes| *bytes > 0);
+            shape.split = value.parse().ok().filter(|bytes| *bytes > 0).map(Split::Bytes);
             return shape.split.is_some();
         }
         ("pause", Some(value)) => return put(&mut shape.pause, duration(value)),

@@ -15,6 +15,10 @@ use crate::exchange::wire::{Connection, Dial};
 use crate::message::{RequestHead, ResponseHead};
 use crate::upstream::{Endpoint, Upstream};
 
+/// The name of an upstream in a case that stands for whatever upstream is asked and has no answer of its own: recordings
+/// of others do not know the names of this bundle's upstreams.
+pub const ANY: &str = "*";
+
 /// Opens connections to a case's upstreams.
 #[derive(Clone, Debug)]
 pub struct ScriptedDial(Arc<Mutex<Script>>);
@@ -146,13 +150,13 @@ impl Script {
         (answer, self.wires.len() - 1)
     }
 
-    /// The next answer of an endpoint: one that names it, else one of its upstream.
+    /// The next answer of an endpoint: one that names it, else one of its upstream, else one of no upstream by name.
     fn take(&mut self, upstream: &str, endpoint: &str) -> Option<Answer> {
-        let of = |wanted: Option<&str>| {
+        let of = |upstream: &str, wanted: Option<&str>| {
             let matches = |answer: &Answer| answer.upstream == upstream && answer.endpoint.as_deref() == wanted;
             self.answers.iter().position(matches)
         };
-        let at = of(Some(endpoint)).or_else(|| of(None))?;
+        let at = of(upstream, Some(endpoint)).or_else(|| of(upstream, None)).or_else(|| of(ANY, None))?;
         Some(self.answers.remove(at))
     }
 }

@@ -47,6 +47,21 @@ fn an_upstream_that_is_not_scripted_refuses() {
 }
 
 #[test]
+fn an_answer_of_any_upstream_serves_whichever_has_none_of_its_own() {
+    let answers = |first: &str, second: &str| {
+        let text = format!(
+            "# A.\n> client\nGET /a HTTP/1.1\n\n< upstream {first}\nHTTP/1.1 200 OK\n\nfirst\n\n\
+             < upstream {second}\nHTTP/1.1 200 OK\n\nsecond\n"
+        );
+        shown(&text)
+    };
+    let any = answers("*", "other");
+    assert!(any.contains("= 200\n") && any.contains("    first\n"), "{any}");
+    let own = answers("*", "sea/north");
+    assert!(own.contains("    second\n") && own.ends_with("never asked for: < upstream *\n"), "{own}");
+}
+
+#[test]
 fn an_answer_nobody_asks_for_is_shown() {
     let shown = shown(
         "# A.\n> client\nGET /a HTTP/1.1\n\n< upstream sea\nHTTP/1.1 200 OK\n\n< upstream sea/south fault=reset\n",
