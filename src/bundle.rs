@@ -73,6 +73,11 @@ impl Hash {
         }
         Self(hasher.finalize().into())
     }
+
+    /// All 64 digits, for records that must not be mistaken for another's.
+    pub fn full(&self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
 }
 
 impl fmt::Display for Hash {

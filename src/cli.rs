@@ -8,6 +8,8 @@ pub mod mock;
 
 pub mod new;
 
+pub mod review;
+
 pub mod runtime;
 
 pub mod serve;
@@ -46,6 +48,8 @@ enum Command {
     Check(BundleArgs),
     /// Play a bundle's cases and compare with their snapshots; exit code 1 on a difference.
     Test(TestArgs),
+    /// Show what a changed bundle does to its cases, and accept it; exit code 1 while something is not accepted.
+    Review(ReviewArgs),
     /// Say what a running gate serves now, since when, and what was rejected.
     Status(StatusArgs),
     /// Make a bundle of your own.
@@ -118,6 +122,32 @@ pub struct TestArgs {
     pub json: bool,
 }
 
+/// Which bundle to review, and how.
+#[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
+pub struct ReviewArgs {
+    /// The bundle: a folder with tidegate.toml.
+    pub bundle: PathBuf,
+    /// Ask only about cases whose name contains this; the bundle is accepted when nothing else differs.
+    #[arg(long)]
+    pub filter: Option<String>,
+    /// Ask nothing: exit code 0 when nothing differs and exactly this bundle was accepted, else 1 with what differs.
+    #[arg(long, conflicts_with_all = ["accept_all", "filter"])]
+    pub ci: bool,
+    /// Ask nothing and accept everything.
+    #[arg(long)]
+    pub accept_all: bool,
+    /// Who accepts; git's user.name unless given, else the name of the account.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Accept without going live: `tidegate promote` decides when.
+    #[arg(long, conflicts_with = "ci")]
+    pub hold: bool,
+    /// One JSON object for programs: groups, cases, old and new texts. Asks nothing.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Which dialects to translate between, and how to say what came of it.
 #[derive(Debug, clap::Args)]
 pub struct MatrixArgs {
@@ -152,6 +182,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Review(args) => review::run(&args),
         Command::Status(args) => status::run(&args),
         Command::New { dir } => new::run(&dir),
         Command::Types => types::run(),

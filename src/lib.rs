@@ -55,6 +55,8 @@ pub mod case;
 
 pub mod replay;
 
+pub mod review;
+
 pub mod admin;
 
 pub mod cli;

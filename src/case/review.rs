@@ -13,10 +13,10 @@ use crate::bundle::{self, Bundle};
 use crate::fault::Fault;
 
 /// The folder of a bundle's cases.
-const CASES: &str = "cases";
+pub const CASES: &str = "cases";
 
 /// The folder of its snapshots.
-const SNAPSHOTS: &str = "snapshots";
+pub const SNAPSHOTS: &str = "snapshots";
 
 /// Unchanged lines around a difference.
 const CONTEXT: usize = 3;
@@ -98,19 +98,28 @@ pub fn test_folders(
 
 /// The cases below a folder, by name.
 pub fn find(folder: &Path, filter: Option<&str>) -> Result<Vec<Found>, Vec<Fault>> {
-    let mut found = Vec::new();
-    for name in names(folder, ".http")? {
-        if filter.is_some_and(|filter| !name.contains(filter)) {
-            continue;
-        }
-        let file = format!("{name}.http");
-        let read = match fs::read_to_string(folder.join(&file)) {
-            Ok(text) => read::read(&format!("{CASES}/{file}"), &text),
-            Err(error) => Err(vec![Fault::in_file(&file, format!("the case cannot be read: {error}"))]),
-        };
-        found.push((name, read));
-    }
-    Ok(found)
+    let chosen = names(folder, ".http")?.into_iter().filter(|name| filter.is_none_or(|filter| name.contains(filter)));
+    let case = |name: String| {
+        let read = text_of(folder, &name).map_err(|fault| vec![fault]).and_then(|text| parse(&name, &text));
+        (name, read)
+    };
+    Ok(chosen.map(case).collect())
+}
+
+/// The text of the case with this name.
+pub fn text_of(folder: &Path, name: &str) -> Result<String, Fault> {
+    let unreadable = |error| Fault::in_file(file_of(name), format!("the case cannot be read: {error}"));
+    fs::read_to_string(folder.join(format!("{name}.http"))).map_err(unreadable)
+}
+
+/// Reads a case that has this name in its bundle.
+pub fn parse(name: &str, text: &str) -> Result<Case, Vec<Fault>> {
+    read::read(&file_of(name), text)
+}
+
+/// The file of a case, as its owner knows it.
+pub fn file_of(name: &str) -> String {
+    format!("{CASES}/{name}.http")
 }
 
 /// The files below a folder that end so, without the ending, sorted. A folder that does not exist holds none.

@@ -25,14 +25,15 @@ fn same_setup(a: &Case, b: &Case) -> bool {
 
 /// Whether two calls say the same.
 pub(super) fn same_call(a: &Call, b: &Call) -> bool {
-    (a.after, a.leaves, a.tls) == (b.after, b.leaves, b.tls)
+    (a.after, a.leaves, a.takes, a.tls) == (b.after, b.leaves, b.takes, b.tls)
         && same_request(&a.head, &b.head)
         && a.body == b.body
 }
 
 /// Whether two answers say the same.
 pub(super) fn same_answer(a: &Answer, b: &Answer) -> bool {
-    (&a.upstream, &a.endpoint, a.fault, a.slow, a.early) == (&b.upstream, &b.endpoint, b.fault, b.slow, b.early)
+    (&a.upstream, &a.endpoint, a.fault, a.slow, a.early, a.reused)
+        == (&b.upstream, &b.endpoint, b.fault, b.slow, b.early, b.reused)
         && a.heads.len() == b.heads.len()
         && a.heads.iter().zip(&b.heads).all(|(a, b)| same_response(a, b))
         && a.body == b.body

@@ -4,9 +4,13 @@ use std::process::ExitCode;
 
 use super::{EXIT_FAULTS, TestArgs, print};
 use crate::case::{self, TestOptions};
+use crate::review;
 
 /// Plays the cases and says what differs.
 pub fn run(args: &TestArgs) -> ExitCode {
+    if let Err(error) = review::recover(&args.bundle) {
+        eprintln!("tidegate: an acceptance is unfinished: {error}");
+    }
     let options = TestOptions { filter: args.filter.clone(), update: args.update };
     let report = match case::test_bundle(&args.bundle, &options) {
         Ok(report) => report,
