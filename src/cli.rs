@@ -113,6 +113,12 @@ pub struct TestArgs {
     /// Write the snapshots anew: what the gate does now becomes what it should do.
     #[arg(long)]
     pub update: bool,
+    /// Cut every stream at every place, let every mishap happen after every event, and say what does not hold.
+    #[arg(long, conflicts_with_all = ["update", "lines"])]
+    pub splits: bool,
+    /// Say which lines of the policies no case reaches.
+    #[arg(long, conflicts_with = "update")]
+    pub lines: bool,
     /// One JSON object for programs.
     #[arg(long)]
     pub json: bool,

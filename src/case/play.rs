@@ -112,11 +112,7 @@ pub(super) fn play_on(candidate: Candidate, mask: Mask, case: &Case) -> Result<P
     Ok(played)
 }
 
-async fn play_here(
-    candidate: Candidate,
-    mask: Mask,
-    case: &Case,
-) -> Result<(Played, Gate<ScriptedDial>), Vec<Fault>> {
+async fn play_here(candidate: Candidate, mask: Mask, case: &Case) -> Result<(Played, Gate<ScriptedDial>), Vec<Fault>> {
     let notes = Arc::new(Notes::default());
     let gate = gate(candidate, case, Arc::clone(&notes))?;
     let mut calls = Vec::with_capacity(case.calls.len());

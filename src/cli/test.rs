@@ -1,5 +1,7 @@
 //! `tidegate test`: a bundle's cases against its snapshots.
 
+mod proofs;
+
 use std::process::ExitCode;
 
 use super::{EXIT_FAULTS, TestArgs, print};
@@ -7,6 +9,12 @@ use crate::case::{self, TestOptions};
 
 /// Plays the cases and says what differs.
 pub fn run(args: &TestArgs) -> ExitCode {
+    if args.splits {
+        return proofs::splits(args);
+    }
+    if args.lines {
+        return proofs::lines(args);
+    }
     let options = TestOptions { filter: args.filter.clone(), update: args.update };
     let report = match case::test_bundle(&args.bundle, &options) {
         Ok(report) => report,
