@@ -111,12 +111,12 @@ struct Sound {
     twice: mishap::Twice,
 }
 
-/// Where a stream is longer than this, the places in its middle are left out.
-const MOST_PLACES: usize = 8192;
+/// Places that are enough for any stream but those that are long for being long.
+pub const MOST_PLACES: usize = 8192;
 
-/// Plays every case in which an upstream streams, in all these ways. `progress` is told how many plays are done, of how
-/// many.
-pub fn prove(bundle: &Bundle, cases: &[Case], progress: &(dyn Fn(usize, usize) + Sync)) -> Splits {
+/// Plays every case in which an upstream streams, in all these ways. A stream is cut at `most_places` at most: of a longer
+/// one every second place, or every third. `progress` is told how many plays are done, of how many.
+pub fn prove(bundle: &Bundle, cases: &[Case], most_places: usize, progress: &(dyn Fn(usize, usize) + Sync)) -> Splits {
     let player = Player::new(bundle);
     let mut splits = Splits::default();
     let streaming: Vec<Vec<Streaming<'_>>> = cases.iter().map(Streaming::of).collect();
@@ -128,7 +128,7 @@ pub fn prove(bundle: &Bundle, cases: &[Case], progress: &(dyn Fn(usize, usize) +
         match sound {
             Ok(sound) => {
                 for answer in streaming.get(*at).into_iter().flatten() {
-                    let (all, left_out) = answer.trials();
+                    let (all, left_out) = answer.trials(most_places);
                     splits.left_out += left_out;
                     trials.extend(all.into_iter().map(|trial| (answer, trial, sound)));
                 }
@@ -203,13 +203,12 @@ impl<'c> Streaming<'c> {
     }
 
     /// Every play of this answer, and how many places were left out.
-    fn trials(&self) -> (Vec<Trial>, usize) {
+    fn trials(&self, most_places: usize) -> (Vec<Trial>, usize) {
         let places = self.body.len().saturating_sub(1);
-        let left_out = places.saturating_sub(MOST_PLACES);
-        let (first, last) = (MOST_PLACES / 2, places.saturating_sub(MOST_PLACES / 2));
-        let wanted = |offset: &usize| left_out == 0 || *offset <= first || *offset > last;
+        let step = places.div_ceil(most_places.max(1)).max(1);
         let mut trials = vec![Trial::Cut(Cut::EveryByte)];
-        trials.extend((1..self.body.len()).filter(wanted).map(|offset| Trial::Cut(Cut::InTwo(offset))));
+        trials.extend((step..=places).step_by(step).map(|offset| Trial::Cut(Cut::InTwo(offset))));
+        let left_out = places + 1 - trials.len();
         trials.extend(mishap::all(self).into_iter().map(|(fault, offset)| Trial::Mishap(fault, offset)));
         (trials, left_out)
     }

@@ -65,7 +65,7 @@ fn first_difference(player: &Player<'_>, case: &Case, whole: &[Heard]) -> Option
 }
 
 /// The case with the answer cut, and this pause where it was.
-fn cut_case(streaming: &Streaming<'_>, cut: Cut, pause: Duration) -> Case {
+pub(super) fn cut_case(streaming: &Streaming<'_>, cut: Cut, pause: Duration) -> Case {
     let mut body = Vec::with_capacity(streaming.answer.body.len() + 1);
     let mut before = 0;
     for piece in &streaming.answer.body {

@@ -22,7 +22,7 @@ impl Splits {
         }
         text.extend(self.findings.iter().map(Finding::to_text));
         if self.left_out > 0 {
-            let _ = writeln!(text, "{} places amid long streams were left out", self.left_out);
+            let _ = writeln!(text, "{} places in long streams were not cut", self.left_out);
         }
         let cases = if self.cases == 1 { "1 case streams" } else { &format!("{} cases stream", self.cases) };
         let verdict = match self.findings.len() {

@@ -1,8 +1,11 @@
 //! The proofs on bundles that break them and on one that keeps them.
 
-use super::{Finding, Splits, Trouble, prove};
-use crate::case::Mishap;
+use super::cut::{Cut, cut_case};
+use super::{Finding, MOST_PLACES, Splits, Streaming, Trouble, prove};
+use crate::case::client::Got;
+use crate::case::script::APART;
 use crate::case::tests::{SETTINGS, bundle, case};
+use crate::case::{Mishap, play};
 
 /// Takes what comes at one moment for one piece, and clears words from the joined text of its events: a word that a
 /// network cut in two passes.
@@ -44,7 +47,7 @@ data: [DONE]
 "#;
 
 fn proved(policy: &str, text: &str) -> Splits {
-    prove(&bundle(SETTINGS, &[("p.lua", policy)]), &[case(text)], &|_, _| {})
+    prove(&bundle(SETTINGS, &[("p.lua", policy)]), &[case(text)], MOST_PLACES, &|_, _| {})
 }
 
 #[test]
@@ -58,6 +61,25 @@ fn a_policy_that_takes_a_moment_for_a_piece_is_found_at_the_right_places() {
     assert!(around.contains("sec\\n\\n|data: ret"), "{around}");
     let Trouble::Cut { late: true, call: 1, whole, cut } = trouble else { panic!("{trouble:?}") };
     assert!(cut.contains("ret is") && !whole.contains("ret is"), "{whole} / {cut}");
+}
+
+#[test]
+fn bytes_that_are_cut_come_by_themselves_and_take_no_time() {
+    let case = case(
+        "# A.\n> client\nGET /a HTTP/1.1\n\n< upstream sea\nHTTP/1.1 200 OK\ntransfer-encoding: chunked\n\nabcdef\n",
+    );
+    let streaming = Streaming::of(&case);
+    let cut = cut_case(&streaming[0], Cut::EveryByte, APART);
+    let played = play(&bundle(SETTINGS, &[]), &cut).unwrap();
+    let pieces: Vec<_> = played.calls[0]
+        .got
+        .iter()
+        .filter_map(|got| match got {
+            Got::Piece(at, bytes) => Some((at.as_millis(), bytes.len())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(pieces, [(0, 1); 6]);
 }
 
 /// Keeps answers itself, and does not look whether they came to their end.
@@ -124,6 +146,16 @@ fn a_policy_that_looks_at_events_only_holds() {
     assert!(splits.hold(), "{}", splits.to_text());
     assert!(splits.plays > 150, "{} plays", splits.plays);
     assert!(splits.to_text().starts_with("1 case streams; "), "{}", splits.to_text());
+}
+
+#[test]
+fn of_a_long_stream_every_so_many_places_are_cut_and_the_rest_is_told() {
+    let bundle = bundle(SETTINGS, &[("p.lua", BY_PIECE)]);
+    let splits = prove(&bundle, &[case(STREAM)], 10, &|_, _| {});
+    // Of 39 places every fourth: 9 of them.
+    assert_eq!(splits.left_out, 30);
+    let places: Vec<usize> = splits.findings[0].offsets.iter().map(|range| *range.start()).collect();
+    assert_eq!(places, [16, 20, 24, 28]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(super) fn splits(args: &TestArgs) -> ExitCode {
         Err(faults) => return refuse(&faults),
     };
     let shown = console::user_attended_stderr();
-    let splits = splits::prove(&bundle, &cases, &|done, all| {
+    let splits = splits::prove(&bundle, &cases, splits::MOST_PLACES, &|done, all| {
         if shown && (done == all || done % (all / STEPS).max(1) == 0) {
             let end = if done == all { "\r\x1b[K" } else { "" };
             eprint!("\r{done} of {all} plays{end}");
