@@ -38,6 +38,10 @@ pub mod snapshot;
 
 pub mod review;
 
+pub mod splits;
+
+pub mod lines;
+
 #[cfg(test)]
 mod tests;
 

@@ -2,6 +2,8 @@
 
 pub mod check;
 
+pub mod coverage;
+
 pub mod matrix;
 
 pub mod mock;
@@ -63,6 +65,8 @@ enum Command {
     Settings,
     /// Translate every feature between every two dialects, and say what survives.
     Matrix(MatrixArgs),
+    /// Run every hook for every dialect in every situation, and say where it ran; exit code 1 on a hole.
+    Coverage(CoverageArgs),
     /// A deterministic upstream that speaks every dialect, with faults on request: for trying out and for tests.
     Mock {
         /// The address to listen on.
@@ -117,6 +121,12 @@ pub struct TestArgs {
     /// Write the snapshots anew: what the gate does now becomes what it should do.
     #[arg(long)]
     pub update: bool,
+    /// Cut every stream at every place, let every mishap happen after every event, and say what does not hold.
+    #[arg(long, conflicts_with_all = ["update", "lines"])]
+    pub splits: bool,
+    /// Say which lines of the policies no case reaches.
+    #[arg(long, conflicts_with = "update")]
+    pub lines: bool,
     /// One JSON object for programs.
     #[arg(long)]
     pub json: bool,
@@ -165,6 +175,17 @@ pub struct MatrixArgs {
     pub markdown: bool,
 }
 
+/// How to show where hooks ran.
+#[derive(Debug, clap::Args)]
+pub struct CoverageArgs {
+    /// One JSON object for programs.
+    #[arg(long, conflicts_with = "markdown")]
+    pub json: bool,
+    /// A table in Markdown.
+    #[arg(long)]
+    pub markdown: bool,
+}
+
 /// Which gate to ask.
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
@@ -188,6 +209,7 @@ pub fn run() -> ExitCode {
         Command::Types => types::run(),
         Command::Settings => types::settings(),
         Command::Matrix(args) => matrix::run(&args),
+        Command::Coverage(args) => coverage::run(&args),
         Command::Mock { listen, name } => mock::run(listen, name),
     }
 }

@@ -53,6 +53,8 @@ pub mod fault;
 
 pub mod case;
 
+pub mod coverage;
+
 pub mod replay;
 
 pub mod review;

@@ -24,7 +24,7 @@ mod set;
 mod source;
 mod vm;
 
-pub use coverage::{Covered, Lines};
+pub use coverage::{Covered, Line, Lines};
 pub use hook::{Deadlines, Hook, HostLimits};
 pub use load::{Code, Compiled, Counting, compile};
 pub use run::{AttemptFacts, Decision, Facts, Run};

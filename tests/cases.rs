@@ -8,7 +8,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use tidegate::bundle;
-use tidegate::case::{self, Case, review};
+use tidegate::case::{self, Case, review, splits};
+use tidegate::fault::Fault;
 
 /// Where cases are kept.
 const CASES: &str = "tests/cases";
@@ -18,12 +19,8 @@ fn every_case_does_what_its_snapshot_says() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let found = review::find(&root.join(CASES), None).unwrap();
     assert!(found.len() >= 45, "only {} cases were found", found.len());
-    let mut by_bundle: BTreeMap<PathBuf, Vec<(String, Case)>> = BTreeMap::new();
-    for (name, case) in found {
-        by_bundle.entry(bundle_of(root, &name)).or_default().push((name, case.unwrap()));
-    }
     let mut failed = Vec::new();
-    for (folder, cases) in by_bundle {
+    for (folder, cases) in by_bundle(root, found) {
         let bundle = bundle::read(&folder).unwrap();
         let (names, cases): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
         for (name, played) in names.into_iter().zip(case::play_all(&bundle, &cases)) {
@@ -37,6 +34,32 @@ fn every_case_does_what_its_snapshot_says() {
         }
     }
     assert!(failed.is_empty(), "{} cases differ from their snapshots: {failed:?}", failed.len());
+}
+
+/// Cuts and mishaps for each stream: enough to meet every event. `tidegate test --splits` cuts at every byte.
+const PLACES: usize = 24;
+
+#[test]
+fn no_case_depends_on_where_a_stream_is_cut_or_breaks() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found = review::find(&root.join(CASES), None).unwrap();
+    let mut streaming = 0;
+    for (folder, cases) in by_bundle(root, found) {
+        let cases: Vec<Case> = cases.into_iter().map(|(_, case)| case).collect();
+        let splits = splits::prove(&bundle::read(&folder).unwrap(), &cases, PLACES, &|_, _| {});
+        assert!(splits.hold(), "{}", splits.to_text());
+        streaming += splits.cases;
+    }
+    assert!(streaming >= 25, "only {streaming} cases stream");
+}
+
+/// The cases, by the bundle that they are played on.
+fn by_bundle(root: &Path, found: Vec<(String, Result<Case, Vec<Fault>>)>) -> BTreeMap<PathBuf, Vec<(String, Case)>> {
+    let mut by_bundle: BTreeMap<PathBuf, Vec<(String, Case)>> = BTreeMap::new();
+    for (name, case) in found {
+        by_bundle.entry(bundle_of(root, &name)).or_default().push((name, case.unwrap()));
+    }
+    by_bundle
 }
 
 /// The bundle that a case is played on: its own folder's where that has settings, else the shipped one.

@@ -222,6 +222,15 @@ async fn afterwards() {
     }
 }
 
+// === impl Played ===
+
+impl Played {
+    /// What policies said, call by call.
+    pub(crate) fn log_lines(&self) -> impl DoubleEndedIterator<Item = &[LogLine]> {
+        self.calls.iter().map(|call| call.heard.lines.as_slice())
+    }
+}
+
 // === impl Notes ===
 
 impl Sink for Notes {

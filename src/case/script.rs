@@ -19,6 +19,9 @@ use crate::upstream::{Endpoint, Upstream};
 /// of others do not know the names of this bundle's upstreams.
 pub const ANY: &str = "*";
 
+/// A pause in which no time passes on the virtual clock: what comes after it comes by itself all the same.
+pub(super) const APART: Duration = Duration::from_nanos(1);
+
 /// Opens connections to a case's upstreams.
 #[derive(Clone, Debug)]
 pub struct ScriptedDial(Arc<Mutex<Script>>);
@@ -191,7 +194,9 @@ impl ScriptedConnection {
 
     /// Waits `time`, once, however often the wait is dropped and taken up again.
     async fn wait(&mut self, time: Duration) {
-        if !time.is_zero() {
+        if time == APART {
+            tokio::task::yield_now().await;
+        } else if !time.is_zero() {
             let due = *self.due.get_or_insert_with(|| Instant::now() + time);
             tokio::time::sleep_until(due).await; // paced: the case says how long the upstream takes
         }

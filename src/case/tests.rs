@@ -14,7 +14,7 @@ use super::{Case, play, read, render};
 use crate::bundle::Bundle;
 
 /// One upstream with two endpoints, a key from the environment, no policies.
-const SETTINGS: &str = r#"
+pub(super) const SETTINGS: &str = r#"
 [upstreams.sea]
 endpoints = [
   { name = "north", url = "http://127.0.0.1:1" },
@@ -25,7 +25,7 @@ timeouts = { head = "5s", idle = "3s" }
 "#;
 
 /// A bundle of these settings and policies.
-fn bundle(settings: &str, policies: &[(&str, &str)]) -> Bundle {
+pub(super) fn bundle(settings: &str, policies: &[(&str, &str)]) -> Bundle {
     let mounts = policies.iter().map(|(file, _)| format!("\n[[policies]]\nfile = \"{file}\"\n"));
     let text = format!("{settings}{}", mounts.collect::<String>());
     let files: BTreeMap<_, _> = policies.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
@@ -33,7 +33,7 @@ fn bundle(settings: &str, policies: &[(&str, &str)]) -> Bundle {
 }
 
 /// A case from its text, which must have no faults.
-fn case(text: &str) -> Case {
+pub(super) fn case(text: &str) -> Case {
     read::read("t.http", text).unwrap()
 }
 

@@ -1,5 +1,7 @@
 //! `tidegate test`: a bundle's cases against its snapshots.
 
+mod proofs;
+
 use std::process::ExitCode;
 
 use super::{EXIT_FAULTS, TestArgs, print};
@@ -10,6 +12,12 @@ use crate::review;
 pub fn run(args: &TestArgs) -> ExitCode {
     if let Err(error) = review::recover(&args.bundle) {
         eprintln!("tidegate: an acceptance is unfinished: {error}");
+    }
+    if args.splits {
+        return proofs::splits(args);
+    }
+    if args.lines {
+        return proofs::lines(args);
     }
     let options = TestOptions { filter: args.filter.clone(), update: args.update };
     let report = match case::test_bundle(&args.bundle, &options) {

@@ -3,7 +3,7 @@
 use mlua::{IntoLua, Lua, Table, UserData, Value};
 
 use super::host::Host;
-use super::{modules, params};
+use super::{load, modules, params};
 
 pub(super) mod answer;
 pub(super) mod ctx;
@@ -21,14 +21,11 @@ pub(super) mod tools;
 pub(super) mod upstream;
 pub(super) mod view;
 
-/// What wraps the built-ins that no interrupt can stop.
-const PRELUDE: &str = include_str!("prelude.luau");
-
 /// Makes every function and every type, before the sandbox is closed: some cannot be made afterwards.
 pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
     types(lua)?;
     let draw = lua.create_function(|lua, ()| tools::random(lua))?;
-    lua.load(PRELUDE).set_name("=tidegate").call::<()>(draw.clone())?;
+    load::prelude(lua)?.call::<()>(draw.clone())?;
     let globals = lua.globals();
     globals.raw_set("random", draw)?;
     globals.raw_set("policy", lua.create_function(policy::policy)?)?;

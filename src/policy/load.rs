@@ -1,7 +1,7 @@
 //! From a bundle's text to checked policies: every mistake in every file is reported at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mlua::chunk::{ChunkMode, Compiler};
 use mlua::{Function, Lua};
@@ -164,6 +164,15 @@ impl Program {
             })
         };
         text.lines().position(says).map(|index| index + 1)
+    }
+}
+
+/// What wraps the built-ins that no interrupt can stop. It is compiled once, as every VM begins with it.
+pub(super) fn prelude(lua: &Lua) -> mlua::Result<Function> {
+    static COMPILED: OnceLock<mlua::Result<TrustedBytecode>> = OnceLock::new();
+    match COMPILED.get_or_init(|| compile_file(include_str!("prelude.luau"), Counting::Off)) {
+        Ok(code) => lua.load(code.0.as_slice()).set_name("=tidegate").set_mode(ChunkMode::Binary).into_function(),
+        Err(error) => Err(error.clone()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::{play, play_all, render};
+use super::super::{Player, play, play_all, render};
 use super::{SETTINGS, bundle, case, shown};
 
 #[test]
@@ -128,6 +128,41 @@ fn plays_on_many_threads_are_the_same_and_in_order() {
     assert_eq!(first, texts());
     for (n, text) in first.iter().enumerate() {
         assert!(text.starts_with(&format!("> client: GET /{n}\n")), "{text}");
+    }
+}
+
+#[test]
+fn a_play_costs_little_more_than_its_exchange() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    let bundle = crate::bundle::read(&dir).unwrap();
+    let cases: Vec<_> = (0..200)
+        .map(|n| {
+            case(&format!(
+                "# A.\nset param cache.ttl {}\n> client\nPOST /v1/chat/completions HTTP/1.1\n\n{{\"model\":\"gpt-4o\"}}\n\n\
+                 < upstream openai\nHTTP/1.1 200 OK\ncontent-type: application/json\n\n{{}}\n",
+                n % 4
+            ))
+        })
+        .collect();
+    let before = Instant::now();
+    assert!(play_all(&bundle, &cases).iter().all(Result::is_ok));
+    let took = before.elapsed();
+    assert!(took < Duration::from_secs(10), "200 plays took {took:?}");
+}
+
+#[test]
+fn what_one_case_sets_does_not_reach_another() {
+    let policy = "local p = params { height = param.integer(1) }\nlocal count = 0\nreturn policy {\n  api = 1,\n  \
+                  on_response = function(res)\n    count += 1\n    res.headers:set('x-tide', p.height)\n    \
+                  res.headers:set('x-count', count)\n  end,\n}\n";
+    let bundle = bundle(SETTINGS, &[("tide.lua", policy)]);
+    let player = Player::new(&bundle);
+    let get = "> client\nGET /a HTTP/1.1\n\n< upstream sea\nHTTP/1.1 200 OK\n\nok\n";
+    let shown = |set: &str| render(&player.play(&case(&format!("# A.\n{set}{get}"))).unwrap());
+    for _ in 0..2 {
+        assert!(shown("").contains("x-tide: 1\n    x-count: 1\n"), "{}", shown(""));
+        assert!(shown("set param tide.height 3\n").contains("x-tide: 3\n    x-count: 1\n"));
+        assert!(shown("set env SEA_KEY sk-of-the-owner\n").contains("x-tide: 1\n"));
     }
 }
 
