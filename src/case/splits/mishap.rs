@@ -41,7 +41,7 @@ impl Twice {
 pub(super) fn twice(case: &Case) -> Case {
     let mut twice = case.clone();
     let again = case.calls.iter().cloned().map(|mut call| {
-        (call.after, call.leaves) = (Duration::ZERO, None);
+        (call.after, call.leaves, call.takes) = (Duration::ZERO, None, None);
         call
     });
     twice.calls.extend(again);
@@ -73,8 +73,8 @@ pub(super) fn all(streaming: &Streaming<'_>) -> Vec<(Mishap, usize)> {
     let mut all = Vec::new();
     for (_, mishap) in Mishap::WORDS {
         match mishap {
-            Mishap::Refuse | Mishap::Reset | Mishap::Garbage => all.push((mishap, 0)),
-            Mishap::Stall | Mishap::Cut => all.extend(places.iter().map(|place| (mishap, *place))),
+            Mishap::Refuse | Mishap::Unreachable | Mishap::Tls | Mishap::Reset => all.push((mishap, 0)),
+            Mishap::Stall | Mishap::Cut | Mishap::Garbage => all.extend(places.iter().map(|place| (mishap, *place))),
         }
     }
     all
@@ -118,7 +118,7 @@ pub(super) fn safely(player: &Player, case: &Case) -> Result<Played, String> {
 /// The answer with a mishap after so many bytes of its body.
 fn struck(answer: &Answer, fault: Mishap, offset: usize) -> Answer {
     let mut struck = Answer { fault: Some(fault), body: Vec::new(), ..answer.clone() };
-    if matches!(fault, Mishap::Refuse | Mishap::Reset | Mishap::Garbage) {
+    if matches!(fault, Mishap::Refuse | Mishap::Unreachable | Mishap::Tls | Mishap::Reset) {
         struck.heads.clear();
         return struck;
     }
