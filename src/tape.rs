@@ -71,12 +71,12 @@ enum Side {
     /// Writes down what happens.
     Recording(Mutex<Recorded>),
     /// Answers as it is written.
-    Playing(Mutex<Script>),
+    Playing(Mutex<Told>),
 }
 
 /// What is left to be told to an exchange that is played.
 #[derive(Debug, Default)]
-struct Script {
+struct Told {
     reads: VecDeque<Read>,
     /// The stored answer that the recorded exchange found, and under which key.
     stored: Option<(String, Arc<Entry>)>,
@@ -95,7 +95,7 @@ impl Tape {
 
     /// A tape that answers with `reads`, and with nothing else than `stored` from the cache when `bound`.
     pub fn playing(reads: Vec<Read>, stored: Option<(String, Arc<Entry>)>, bound: bool) -> Self {
-        let side = Side::Playing(Mutex::new(Script { reads: reads.into(), stored, bound }));
+        let side = Side::Playing(Mutex::new(Told { reads: reads.into(), stored, bound }));
         Self(Some(Arc::new(Reel { started: Instant::now(), side, watch: Watch::Nothing })))
     }
 
@@ -130,7 +130,7 @@ impl Tape {
                 }
                 taken
             }
-            Side::Playing(script) => script.lock().next(&what()).unwrap_or(taken),
+            Side::Playing(told) => told.lock().next(&what()).unwrap_or(taken),
         }
     }
 
@@ -146,7 +146,7 @@ impl Tape {
     /// What is told of something that happened, when it is played.
     pub fn told<T: DeserializeOwned>(&self, what: impl FnOnce() -> String) -> Option<T> {
         match &self.0.as_deref()?.side {
-            Side::Playing(script) => script.lock().next(&what()),
+            Side::Playing(told) => told.lock().next(&what()),
             Side::Recording(_) => None,
         }
     }
@@ -154,7 +154,7 @@ impl Tape {
     /// Whether everything that it tells comes from a recording: what takes longer now than then is no failure.
     pub fn is_bound(&self) -> bool {
         match self.0.as_deref() {
-            Some(Reel { side: Side::Playing(script), .. }) => script.lock().bound,
+            Some(Reel { side: Side::Playing(told), .. }) => told.lock().bound,
             _ => false,
         }
     }
@@ -166,9 +166,9 @@ impl Tape {
         take: impl FnOnce() -> Option<Arc<Entry>>,
     ) -> Option<Arc<Entry>> {
         match self.0.as_deref() {
-            Some(Reel { side: Side::Playing(script), .. }) if script.lock().bound => {
+            Some(Reel { side: Side::Playing(told), .. }) if told.lock().bound => {
                 let key = key();
-                script.lock().stored.take_if(|(recorded, _)| *recorded == key).map(|(_, entry)| entry)
+                told.lock().stored.take_if(|(recorded, _)| *recorded == key).map(|(_, entry)| entry)
             }
             _ => {
                 let found = take();
@@ -199,9 +199,9 @@ impl Tape {
     }
 }
 
-// === impl Script ===
+// === impl Told ===
 
-impl Script {
+impl Told {
     /// The next answer to this question, if it is one of the kind that is asked for.
     fn next<T: DeserializeOwned>(&mut self, what: &str) -> Option<T> {
         let at = self.reads.iter().position(|read| read.what == what)?;

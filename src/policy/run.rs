@@ -25,6 +25,10 @@ use crate::tape::Tape;
 
 mod call;
 mod events;
+mod step;
+
+pub use step::Decision;
+use step::Step;
 
 pub(super) use call::background;
 
@@ -63,35 +67,6 @@ pub struct AttemptFacts<'a> {
     pub losses: Option<&'a Losses>,
 }
 
-/// A hook that was called, for logs and snapshots.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// The hook's name.
-    pub hook: &'static str,
-    /// The policy's name.
-    pub policy: String,
-    /// Where the hook starts.
-    pub place: Place,
-    /// How long it ran, waits left out.
-    pub micros: u64,
-    /// Whether it answered with more than "no opinion".
-    pub answered: bool,
-    /// Whether it failed.
-    pub failed: bool,
-    /// What it changed of its message, each in a phrase, when the exchange is watched.
-    pub edits: Vec<String>,
-}
-
-/// A hook that was called, as it is kept until someone asks.
-struct Step {
-    hook: Hook,
-    mount: usize,
-    used: Duration,
-    answered: bool,
-    failed: bool,
-    edits: Vec<String>,
-}
-
 /// One exchange's side of the policy host. It stays on one VM.
 pub struct Run {
     set: Arc<Inner>,
@@ -125,22 +100,6 @@ pub(super) struct RunState {
     pub(super) after: Mutex<Vec<(usize, Function)>>,
     /// The exchange's random numbers, from the first one on.
     pub(super) random: Mutex<Option<fastrand::Rng>>,
-}
-
-// === impl Step ===
-
-impl Step {
-    fn told(&self, set: &Inner) -> Decision {
-        Decision {
-            hook: self.hook.name(),
-            policy: set.mount_name(self.mount).to_owned(),
-            place: Place(set.spot(self.hook, self.mount).to_string()),
-            micros: u64::try_from(self.used.as_micros()).unwrap_or(u64::MAX),
-            answered: self.answered,
-            failed: self.failed,
-            edits: self.edits.clone(),
-        }
-    }
 }
 
 // === impl Run ===

@@ -73,7 +73,7 @@ mod tests {
         let mut counts = vec![0; weights.len()];
         for step in 0..1000 {
             let draw = f64::from(step) / 1000.0;
-            if let Some(chosen) = choose(&endpoints, |e| tried.contains(&e.name.as_str()), draw) {
+            if let Some(chosen) = choose(&endpoints, |e| tried.contains(&e.name.as_str()), || draw) {
                 counts[chosen.name.parse::<usize>().unwrap()] += 1;
             }
         }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::same::same;
-use super::super::{Answer, Call, Case, Mishap, Param, Piece, Setup, read};
+use super::super::{Answer, Call, Case, Mishap, Param, Piece, Setup, Takes, read};
 use super::write;
 use crate::message::{RequestHead, ResponseHead};
 use crate::tape::Read;
@@ -51,8 +51,10 @@ fn answered(kind: &str, body: Vec<Piece>) -> Case {
         fault: None,
         slow: Duration::ZERO,
         early: false,
+        reused: false,
         heads: vec![head],
         body,
+        trailers: None,
     });
     case
 }
@@ -200,6 +202,7 @@ fn durations() -> impl Strategy<Value = Duration> {
 prop_compose! {
     fn call()(
         (after, leaves, tls) in (durations(), option::of(durations()), any::<bool>()),
+        takes in option::of(prop_oneof![Just(Takes::default()), any::<u64>().prop_map(|bytes| Takes { head: true, bytes })]),
         target in "/[!-~]{0,12}",
         (headers, body) in (headers(), body()),
         version in 0..super::VERSIONS.len(),
@@ -209,19 +212,19 @@ prop_compose! {
         for (name, value) in headers {
             head.append_header(name, value).ok()?;
         }
-        Some(Call { line: 0, after, leaves, tls, head, body })
+        Some(Call { line: 0, after, leaves, takes, tls, head, body })
     }
 }
 
 prop_compose! {
     fn answer()(
-        (slow, early, endpoint) in (durations(), any::<bool>(), option::of(Just("north".to_owned()))),
+        (slow, early, reused, endpoint) in (durations(), any::<bool>(), any::<bool>(), option::of(Just("north".to_owned()))),
         (statuses, headers, body) in (vec(100..104u16, 0..2), headers(), body()),
         (status, reason) in (200..600u16, option::of("[ -~]{0,9}")),
         fault in option::of(0..Mishap::WORDS.len()),
     ) -> Answer {
         let fault = fault.map(|index| Mishap::WORDS[index].1);
-        let headless = matches!(fault, Some(Mishap::Refuse | Mishap::Reset | Mishap::Garbage));
+        let headless = matches!(fault, Some(Mishap::Refuse | Mishap::Unreachable | Mishap::Tls | Mishap::Reset));
         let mut heads: Vec<_> = statuses.iter().map(|status| ResponseHead::build(*status, None).unwrap()).collect();
         let mut head = ResponseHead::build(status, None).unwrap();
         head.set_reason_phrase(reason.as_deref().map(str::trim).filter(|reason| *reason != "~")).unwrap();
@@ -231,7 +234,7 @@ prop_compose! {
         heads.push(head);
         let heads = if headless { Vec::new() } else { heads };
         let body = if headless { Vec::new() } else { body };
-        Answer { line: 0, upstream: "sea".to_owned(), endpoint, fault, slow, early, heads, body }
+        Answer { line: 0, upstream: "sea".to_owned(), endpoint, fault, slow, early, reused, heads, body, trailers: None }
     }
 }
 

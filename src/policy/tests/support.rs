@@ -20,6 +20,7 @@ use crate::policy::{
     Run, Services, Sources, compile,
 };
 use crate::state::{Limiter, Store, StoreLimits};
+use crate::tape::Tape;
 
 /// A gate that answers calls from a list and keeps what it is told.
 pub(super) struct Gate {
@@ -202,6 +203,7 @@ pub(super) fn begin(set: &PolicySet, request: &Shared<Request>) -> Run {
             deadline: None,
             generation: "abc123".to_owned(),
             request: request.clone(),
+            tape: Tape::default(),
         },
     )
 }
