@@ -112,6 +112,7 @@ impl Redaction {
             secrets: Vec::new(),
             names: BTreeSet::new(),
             seen: RefCell::default(),
+            made: RefCell::default(),
             counts: RefCell::default(),
         };
         for call in &case.calls {

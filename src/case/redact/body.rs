@@ -204,7 +204,8 @@ fn line_ranges(text: &str) -> Vec<Range<usize>> {
         from += line.len();
         start..start + line.trim_end_matches(['\r', '\n']).len()
     };
-    text.split_inclusive(['\r', '\n']).map(line).collect()
+    let end = if text.contains('\n') { '\n' } else { '\r' };
+    text.split_inclusive(end).map(line).collect()
 }
 
 /// The boundary of a body of several parts (RFC 2046 §5.1.1).

@@ -200,7 +200,7 @@ fn email(scan: &Scan<'_>, rest: &str) -> Option<Found> {
     let ending = NOBODYS.into_iter().find(|ending| domain.len() > ending.len())?;
     let host: String = domain.chars().take(domain.len() - ending.len()).map(|c| if c.is_alphanumeric() { c } else { 'x' }).collect();
     scan.see(name);
-    found(Kind::Email, local + 1 + length, format!("{}@{}{ending}", scan.mint.mint(name), scan.mint.mint(&host)))
+    found(Kind::Email, local + 1 + length, format!("{}@{}{ending}", runs(scan, name), scan.mint.mint(&host)))
 }
 
 /// A UUID (RFC 9562 §4).
@@ -259,7 +259,8 @@ fn wide_address(scan: &Scan<'_>, rest: &str) -> Option<Found> {
     let length = span(rest.get(..rest.floor_char_boundary(40))?, |c| c.is_ascii_hexdigit() || c == ':');
     let text = rest.get(..length)?;
     let colons = text.bytes().filter(|byte| *byte == b':').count();
-    let digits = text.bytes().any(|byte| byte.is_ascii_digit());
+    // Of the first group, whose letters and digits go, only its length may count.
+    let digits = text.split_once(':')?.1.bytes().any(|byte| byte.is_ascii_digit());
     if colons < 2 || !(digits || colons > 3) || rest.get(length..)?.starts_with(char::is_alphanumeric) {
         return None;
     }

@@ -2,7 +2,7 @@
 //! is somebody's. What comes out has as many characters as what went in, each of the same length.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::patterns;
 use super::stand_in::Mint;
@@ -32,6 +32,8 @@ pub(super) struct Scan<'r> {
     pub(super) names: BTreeSet<String>,
     /// Words of ids and credentials.
     pub(super) seen: RefCell<BTreeSet<String>>,
+    /// Words and their stand-ins so far: texts say the same words again and again.
+    pub(super) made: RefCell<HashMap<String, String>>,
     /// What was replaced so far.
     pub(super) counts: RefCell<BTreeMap<Kind, usize>>,
 }
@@ -78,7 +80,9 @@ impl Scan<'_> {
         if !replaced {
             return run.to_owned();
         }
-        let made = self.mint.mint(run);
+        let known = self.made.borrow().get(run).cloned();
+        let made = known.unwrap_or_else(|| self.mint.mint(run));
+        self.made.borrow_mut().entry(run.to_owned()).or_insert_with(|| made.clone());
         if depth == Depth::Id {
             self.see(run);
         }
