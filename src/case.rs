@@ -20,6 +20,8 @@ pub mod write;
 
 pub mod same;
 
+pub mod redact;
+
 pub mod script;
 
 mod arrive;
