@@ -3,13 +3,15 @@
 //! 1. [`aspects`] says what a play came to, in parts that can be compared.
 //! 2. [`truth`] holds a play against what happened: an explanation is shown only with its verdict.
 //! 3. [`explain`] tells an exchange step by step; [`table`] counts what changes over many.
-//! 4. [`archive`] does so for what a gate has on tape; [`shadow`] without being asked.
+//! 4. [`archive`] does so for what a gate has on tape, [`shadow`] without being asked; [`save`] makes cases of it.
 
 pub mod archive;
 
 pub mod aspects;
 
 pub mod explain;
+
+pub mod save;
 
 pub mod shadow;
 

@@ -19,7 +19,7 @@ use super::vm::Vm;
 use crate::dialect::Dialect;
 use crate::dialect::loss::Losses;
 use crate::error::Error;
-use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Outcome, Place, PlannedAttempt, Route};
+use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Outcome, PlannedAttempt, Route};
 use crate::message::{Request, Response, Shared};
 use crate::tape::Tape;
 

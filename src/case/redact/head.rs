@@ -87,7 +87,8 @@ fn header(scan: &Scan<'_>, name: &str, value: &[u8], length: Option<usize>) -> O
         _ => {}
     }
     let Ok(text) = std::str::from_utf8(value) else {
-        let masked: Vec<u8> = value.iter().map(|byte| if byte.is_ascii_alphanumeric() { b'x' } else { *byte }).collect();
+        let masked: Vec<u8> =
+            value.iter().map(|byte| if byte.is_ascii_alphanumeric() { b'x' } else { *byte }).collect();
         scan.count(Kind::Text, "", "replaced");
         return Some(masked);
     };

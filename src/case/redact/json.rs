@@ -129,7 +129,9 @@ pub(super) fn value(scan: &Scan<'_>, text: &str, depth: Depth) -> String {
     }
     let data = text.starts_with("data:").then(|| text.find(";base64,")).flatten().map_or(0, |at| at + 8);
     let (head, rest) = text.split_at(data);
-    if depth == Depth::Words && let Some(made) = base64(scan, rest) {
+    if depth == Depth::Words
+        && let Some(made) = base64(scan, rest)
+    {
         scan.count(Kind::Binary, rest, &made);
         return format!("{head}{made}");
     }

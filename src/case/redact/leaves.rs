@@ -142,7 +142,8 @@ impl Walk<'_> {
     fn open(&mut self, object: bool) {
         let name = self.frames.last().map(|frame| frame.field().to_owned()).unwrap_or_default();
         let within = self.frames.last().is_some_and(|frame| frame.free) || (self.frames.is_empty() && self.free);
-        let schema = !within && (self.frames.last().is_some_and(|frame| frame.schema) || SCHEMAS.contains(&name.as_str()));
+        let schema =
+            !within && (self.frames.last().is_some_and(|frame| frame.schema) || SCHEMAS.contains(&name.as_str()));
         let owner = self.frames.last().map(|frame| frame.name.as_str()).unwrap_or_default();
         let result = FREE_BELOW.0.contains(&owner) && name == FREE_BELOW.1;
         let named = FREE.contains(&name.as_str()) && (object || name != "input");
@@ -262,9 +263,11 @@ fn is_structure(field: &str, value: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || "_.:/@+-,;=*$#[]()".contains(c);
     let blanks = value.bytes().filter(|byte| *byte == b' ').count();
     let short = value.len() <= 128 && blanks <= usize::from(field != "name") * 2;
-    let timed = value.len() >= 19 && value.bytes().zip("0000-00-00T00:00:00".bytes()).all(|(byte, shape)| {
-        if shape == b'0' { byte.is_ascii_digit() } else { byte == shape }
-    });
+    let timed = value.len() >= 19
+        && value
+            .bytes()
+            .zip("0000-00-00T00:00:00".bytes())
+            .all(|(byte, shape)| if shape == b'0' { byte.is_ascii_digit() } else { byte == shape });
     let known = STRUCTURE.contains(&field) && short && value.chars().all(|c| word(c) || c == ' ');
     known || timed && value.len() <= 40 || (CHOICES.0.contains(&field) && CHOICES.1.contains(&value))
 }

@@ -58,7 +58,9 @@ pub(super) fn credential(scan: &Scan<'_>, value: &str) -> String {
 
 /// Whether a word names a scheme of HTTP authentication.
 fn is_scheme(word: &str) -> bool {
-    ["bearer", "basic", "digest", "token", "apikey", "negotiate", "aws4-hmac-sha256"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
+    ["bearer", "basic", "digest", "token", "apikey", "negotiate", "aws4-hmac-sha256"]
+        .iter()
+        .any(|scheme| word.eq_ignore_ascii_case(scheme))
 }
 
 /// How many bytes of the text are of a kind.
@@ -88,9 +90,9 @@ fn known(scan: &Scan<'_>, rest: &str) -> Option<Found> {
 
 /// A key that begins as its maker's keys do.
 fn key(scan: &Scan<'_>, rest: &str) -> Option<Found> {
-    let (start, _) = KEYS.iter().find(|(start, least)| {
-        rest.strip_prefix(start).is_some_and(|after| span(after, is_key_char) >= *least)
-    })?;
+    let (start, _) = KEYS
+        .iter()
+        .find(|(start, least)| rest.strip_prefix(start).is_some_and(|after| span(after, is_key_char) >= *least))?;
     let after = rest.get(start.len()..)?;
     let mut length = span(after, is_key_char);
     if start.ends_with('.') {
@@ -158,7 +160,9 @@ fn home(scan: &Scan<'_>, run: &str, before: &str, rest: &str) -> Option<Found> {
         return None;
     }
     let name = rest.get(kept..)?;
-    let length = span(name, |c| !c.is_whitespace() && !c.is_control() && !"/\\\"'`<>:;,()|*?&#".contains(c) && !(c == '-' && mark == '-'));
+    let length = span(name, |c| {
+        !c.is_whitespace() && !c.is_control() && !"/\\\"'`<>:;,()|*?&#".contains(c) && !(c == '-' && mark == '-')
+    });
     let name = name.get(..length).filter(|name| !name.is_empty())?;
     scan.see(name);
     found(Kind::Name, kept + length, format!("{}{}", rest.get(..kept)?, runs(scan, name)))
@@ -198,7 +202,8 @@ fn email(scan: &Scan<'_>, rest: &str) -> Option<Found> {
     }
     let name = rest.get(..local)?;
     let ending = NOBODYS.into_iter().find(|ending| domain.len() > ending.len())?;
-    let host: String = domain.chars().take(domain.len() - ending.len()).map(|c| if c.is_alphanumeric() { c } else { 'x' }).collect();
+    let host: String =
+        domain.chars().take(domain.len() - ending.len()).map(|c| if c.is_alphanumeric() { c } else { 'x' }).collect();
     scan.see(name);
     found(Kind::Email, local + 1 + length, format!("{}@{}{ending}", runs(scan, name), scan.mint.mint(&host)))
 }
@@ -227,7 +232,8 @@ fn address(scan: &Scan<'_>, before: &str, rest: &str) -> Option<Found> {
         return None;
     }
     let stays = ["127.", "192.0.2.", "198.51.100.", "203.0.113.", "0."].iter().any(|start| text.starts_with(start));
-    let reserved = parts.first().and_then(|part| part.parse::<u16>().ok()).is_some_and(|first| (240..=249).contains(&first));
+    let reserved =
+        parts.first().and_then(|part| part.parse::<u16>().ok()).is_some_and(|first| (240..=249).contains(&first));
     if stays || reserved || text.ends_with(".0.0") || text == "255.255.255.255" {
         return found(Kind::Address, text.len(), text.to_owned());
     }
@@ -239,7 +245,8 @@ fn nowhere(scan: &Scan<'_>, text: &str) -> String {
     let digits = text.len().min(15) - 3;
     let first = if digits > 10 { 3 } else { 1 };
     let mut left = digits - first;
-    let mut made = if first == 3 { (240 + scan.mint.number("address 0", text, 10)).to_string() } else { "0".to_owned() };
+    let mut made =
+        if first == 3 { (240 + scan.mint.number("address 0", text, 10)).to_string() } else { "0".to_owned() };
     for part in 0u32..3 {
         let length = left.div_ceil(3 - part as usize);
         left -= length;
@@ -281,7 +288,8 @@ fn phone(scan: &Scan<'_>, run: &str, before: &str, rest: &str) -> Option<Found> 
     }
     let reach = span(rest.get(..rest.floor_char_boundary(24))?, |c| c.is_ascii_digit() || " .()-".contains(c));
     let text = rest.get(..reach)?.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let groups: Vec<usize> = text.split(|c: char| !c.is_ascii_digit()).map(str::len).filter(|length| *length > 0).collect();
+    let groups: Vec<usize> =
+        text.split(|c: char| !c.is_ascii_digit()).map(str::len).filter(|length| *length > 0).collect();
     let digits: usize = groups.iter().sum();
     let ends = !rest.get(text.len()..)?.starts_with(char::is_alphanumeric);
     let plus = before.ends_with('+') && (8..=15).contains(&digits);
@@ -331,7 +339,8 @@ fn extended(text: &str, end: usize) -> usize {
         let marks = span(after, |c| "-_+/=".contains(c));
         let run = after.get(marks..run_end(after, marks)).unwrap_or_default();
         let digits = run.bytes().any(|byte| byte.is_ascii_digit());
-        let cases = run.bytes().any(|byte| byte.is_ascii_lowercase()) && run.bytes().skip(1).any(|byte| byte.is_ascii_uppercase());
+        let cases = run.bytes().any(|byte| byte.is_ascii_lowercase())
+            && run.bytes().skip(1).any(|byte| byte.is_ascii_uppercase());
         if marks == 0 || run.is_empty() || !run.is_ascii() || !(digits || cases) {
             return end;
         }
@@ -360,8 +369,11 @@ fn is_secret_name(run: &str, before: &str) -> bool {
     if !SECRET_FIELDS.contains(&small.as_str()) || small == "authorization" {
         return false;
     }
-    let joined = ["api_", "api-", "access_", "access-", "auth_", "auth-", "private_", "private-", "session_", "secret_"];
-    !COMMON_FIELDS.contains(&small.as_str()) || before.ends_with(['?', '&']) || joined.iter().any(|word| ends_with(before, word))
+    let joined =
+        ["api_", "api-", "access_", "access-", "auth_", "auth-", "private_", "private-", "session_", "secret_"];
+    !COMMON_FIELDS.contains(&small.as_str())
+        || before.ends_with(['?', '&'])
+        || joined.iter().any(|word| ends_with(before, word))
 }
 
 /// Whether a text ends with a word, whatever the size of its letters.

@@ -1,0 +1,139 @@
+//! Makes a case of an exchange that is on tape: redacted, as small as it can be and still play the same, and pinned by
+//! what the gate does with it now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::aspects::{Aspect, Aspects};
+use crate::cache::Entry;
+use crate::case::redact::{Redaction, Report};
+use crate::case::script::ANY;
+use crate::case::{Answer, Case, Piece, Played, Player, read, render, write};
+use crate::fault::Fault;
+use crate::message::ResponseHead;
+use crate::tape::{Facts, Taken};
+
+/// A case that can be written to a file.
+pub struct Saved {
+    /// Its name below the folder of cases, such as `recorded/claude-code-messages-7f3a91`.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// What it shows.
+    pub about: String,
+    /// What the gate does with it: the text of its snapshot.
+    pub snapshot: String,
+    /// What was replaced, when anything was to be.
+    pub redacted: Option<Report>,
+    /// In what it plays otherwise than the exchange did.
+    pub differences: Vec<String>,
+}
+
+/// Makes a case of an exchange. `player` is of the bundle that it is to be pinned by. It computes for a while.
+pub fn save(taken: &Taken, player: &Player, redaction: Option<&Redaction>) -> Result<Saved, Vec<Fault>> {
+    let whole = whole(taken);
+    let mut case = pruned(whole.clone(), player)?;
+    let redacted = redaction.map(|redaction| redaction.case(&mut case));
+    let name = name(&taken.facts);
+    let file = format!("cases/{name}.http");
+    let text = write::write(&case);
+    // What is pinned is what the file says, with its times in whole milliseconds.
+    let played = player.play(&read::read(&file, &text)?)?;
+    let differences = differences(&player.play(&whole)?, &played);
+    Ok(Saved { name, text, about: case.about, snapshot: render(&played), redacted, differences })
+}
+
+/// Everything of an exchange as a case. An answer from the cache has the call before it that brought it there.
+pub fn whole(taken: &Taken) -> Case {
+    let mut case = taken.case.clone();
+    if let Some((_, entry)) = &taken.stored
+        && let (Some(call), Some(answer)) = (case.calls.first().cloned(), stored(entry))
+    {
+        let age = taken.elapsed.saturating_sub(entry.stored_at);
+        case.calls.push(call);
+        if let Some(second) = case.calls.last_mut() {
+            second.after = age;
+        }
+        if let Some(first) = case.calls.first_mut() {
+            (first.leaves, first.takes) = (None, None);
+        }
+        case.answers.insert(0, answer);
+        case.setup.clock = case.setup.clock.checked_sub(age).unwrap_or(case.setup.clock);
+        case.setup.reads.extend(case.setup.reads.clone());
+    }
+    case
+}
+
+/// A stored answer as an upstream gave it; which one, the cache does not know.
+fn stored(entry: &Arc<Entry>) -> Option<Answer> {
+    let mut head = ResponseHead::build(entry.status, Some(entry.headers.len())).ok()?;
+    for (name, value) in &entry.headers {
+        head.append_header(name.clone(), value.as_ref()).ok()?;
+    }
+    let mut before = Duration::ZERO;
+    let pieces = entry.chunks.iter().zip(&entry.times).map(|(bytes, at)| {
+        let pause = at.saturating_sub(before);
+        before = *at;
+        Piece { pause, bytes: bytes.clone() }
+    });
+    let body: Vec<Piece> = pieces.collect();
+    let length = body.iter().map(|piece| piece.bytes.len()).sum::<usize>();
+    head.insert_header("Content-Length", length).ok()?;
+    Some(Answer {
+        line: 0,
+        upstream: ANY.to_owned(),
+        endpoint: None,
+        fault: None,
+        slow: Duration::ZERO,
+        early: false,
+        reused: false,
+        heads: vec![head],
+        body,
+        trailers: None,
+    })
+}
+
+/// The case without what it need not be told: whatever kind of answer from outside makes no difference.
+fn pruned(mut case: Case, player: &Player) -> Result<Case, Vec<Fault>> {
+    let told = Aspects::of(&player.play(&case)?);
+    let kind = |what: &str| what.split(' ').next().unwrap_or_default().to_owned();
+    let mut kinds: Vec<String> = case.setup.reads.iter().map(|read| kind(&read.what)).collect();
+    kinds.sort();
+    kinds.dedup();
+    for unneeded in kinds {
+        let mut less = case.clone();
+        less.setup.reads.retain(|read| kind(&read.what) != unneeded);
+        if Aspects::of(&player.play(&less)?) == told {
+            case = less;
+        }
+    }
+    Ok(case)
+}
+
+/// In what two plays differ that redaction must not touch: where it goes, what serves, how it ends.
+fn differences(before: &Played, after: &Played) -> Vec<String> {
+    let (before, after) = (Aspects::of(before), Aspects::of(after));
+    let aspects = [Aspect::Route, Aspect::Attempts, Aspect::Answer];
+    let told = |aspects: &Aspects, aspect| aspects.part(aspect).map(|part| part.told.clone()).unwrap_or_default();
+    let pairs = aspects.map(|aspect| (aspect, told(&before, aspect), told(&after, aspect)));
+    let differing = pairs.into_iter().filter(|(_, before, after)| before != after);
+    differing.map(|(aspect, before, after)| format!("{}: {before} → {after}", aspect.as_str())).collect()
+}
+
+/// A name that says who called what: `recorded/pycharm-chat-completions-7f3a91`.
+fn name(facts: &Facts) -> String {
+    let path = facts.target.split(['?', '#']).next().unwrap_or_default();
+    let mut steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
+    steps.retain(|step| !matches!(*step, "v1" | "v1beta" | "api" | "openai"));
+    let who = facts.identity.client.as_deref().unwrap_or("client");
+    let id = facts.id.get(..6).unwrap_or(&facts.id);
+    let plain = |text: &str| {
+        let chars = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
+        let text: String = chars.collect();
+        text.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+    };
+    let last_steps = steps.iter().rev().take(2).rev().copied().collect::<Vec<_>>().join("-");
+    let mut name = format!("{}-{}", plain(who), plain(&last_steps));
+    name.truncate(name.floor_char_boundary(60));
+    format!("recorded/{}-{id}", name.trim_matches('-'))
+}
