@@ -72,8 +72,6 @@ pub(super) struct PlayedCall {
     pub(super) got: Vec<Got>,
     /// What could not be carried between two dialects, each in a line.
     pub(super) losses: Vec<String>,
-    /// What the upstream said of its failure within a stream that was translated.
-    pub(super) failure: Option<String>,
     /// Tokens used, as far as a translation told.
     pub(super) usage: Option<Usage>,
     /// How it ended.
@@ -223,7 +221,6 @@ async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: 
         wires: Vec::new(),
         got: client.got,
         losses: losses(&x),
-        failure: x.translated.as_ref().and_then(|it| it.told.failure.as_ref()).map(|it| it.message.clone()),
         usage: x.translated.as_ref().and_then(|it| it.told.usage.clone()),
         sent: Sent { reason: x.sent.reason, error: x.sent.error.clone(), ..Sent::default() },
         id: x.id.clone(),
