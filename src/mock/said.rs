@@ -40,7 +40,11 @@ impl Said {
             last: age == 0 && ending.is_empty(),
             results: ending.concat(),
             images: turns.iter().map(images).sum(),
-            documents: turns.iter().flat_map(|turn| list(Some(parts_of(turn)))).filter(|part| is_document(part)).count(),
+            documents: turns
+                .iter()
+                .flat_map(|turn| list(Some(parts_of(turn))))
+                .filter(|part| is_document(part))
+                .count(),
             thoughts: turns.iter().filter(|turn| is_thoughtful(turn)).count(),
         }
     }
