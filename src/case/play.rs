@@ -69,8 +69,6 @@ pub(crate) struct PlayedCall {
     pub(crate) got: Vec<Got>,
     /// What could not be carried between two dialects, each in a line.
     pub(crate) losses: Vec<String>,
-    /// What the upstream said of its failure within a stream that was translated.
-    pub(crate) failure: Option<String>,
     /// Tokens used, as far as a translation told.
     pub(crate) usage: Option<Usage>,
     /// How it ended.
@@ -194,7 +192,6 @@ async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: 
         wires: Vec::new(),
         got: client.got,
         losses: losses(&x),
-        failure: x.translated.as_ref().and_then(|it| it.told.failure.as_ref()).map(|it| it.message.clone()),
         usage: x.translated.as_ref().and_then(|it| it.told.usage.clone()),
         sent: Sent { reason: x.sent.reason, error: x.sent.error.clone(), ..Sent::default() },
         id: x.id.clone(),

@@ -67,6 +67,24 @@ impl Failure {
 // === impl FailureKind ===
 
 impl FailureKind {
+    /// The kind in one word, for logs and policies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::ContextLength => "context_length",
+            Self::ContentPolicy => "content_policy",
+            Self::Auth => "auth",
+            Self::Permission => "permission",
+            Self::NotFound => "not_found",
+            Self::TooLarge => "too_large",
+            Self::RateLimit => "rate_limit",
+            Self::Quota => "quota",
+            Self::Overloaded => "overloaded",
+            Self::Timeout => "timeout",
+            Self::Server => "server",
+        }
+    }
+
     /// What an HTTP status says by itself.
     pub fn of_status(status: u16) -> Self {
         match status {

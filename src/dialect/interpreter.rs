@@ -145,7 +145,9 @@ impl Interpreter {
             let read = self.upstream.codec.read_answer(value, &mut self.stamp.ids.clone());
             read.map_err(|error| garbage(error.to_string()))?
         };
-        events.iter().for_each(|event| self.heed(event));
+        for event in &events {
+            self.heed(event);
+        }
         if let Some(failure) = self.told.failure.take() {
             return Err(failure);
         }

@@ -1,16 +1,17 @@
-//! Counts the tokens of an answer from the very bytes that the client is sent.
+//! Counts the tokens of an answer, and hears of a failure within it, from the very bytes that the client is sent.
 
 use std::sync::LazyLock;
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
 
-use super::Dialect;
 use super::event::Usage;
+use super::failure::Failure;
 use super::view::{self, Memory};
+use super::{Dialect, error};
 use crate::json::{Doc, Limits};
 use crate::stream::decode::Decoder;
-use crate::stream::{Event, Splitter, Wire};
+use crate::stream::{self, Event, Splitter, Wire};
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,8 @@ pub struct Meter {
     usage: Option<view::Usage>,
     /// Events with data: most servers send one for each token.
     events: u64,
+    /// The failure that a stream told of.
+    failure: Option<Failure>,
     /// What is measured is not what it says it is: nothing more is read.
     blind: bool,
 }
@@ -45,6 +48,9 @@ const BYTES_A_TOKEN: u64 = 4;
 /// What stands in every event that says what was used: only those are read.
 static SAYS: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| [Finder::new("\"usage"), Finder::new("eval_count\"")]);
 
+/// What stands in every event that tells of a failure.
+static FAILS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("error"));
+
 // === impl Meter ===
 
 impl Meter {
@@ -62,6 +68,7 @@ impl Meter {
             memory: Memory::default(),
             usage: None,
             events: 0,
+            failure: None,
             blind: false,
         })
     }
@@ -104,6 +111,9 @@ impl Meter {
     }
 
     fn event(&mut self, event: &Event) {
+        if self.failure.is_none() && FAILS.find(&event.to_bytes()).is_some() && stream::look(event).error {
+            self.failure = Some(error::read_event(event));
+        }
         if !event.has_data() {
             return;
         }
@@ -115,6 +125,20 @@ impl Meter {
             self.memory.complete(self.dialect, &mut parts);
             self.usage = parts.iter().rev().find_map(|part| part.usage).or(self.usage);
         }
+    }
+
+    /// The end of the answer. Some servers leave out the blank line, or the line end, after their last event.
+    pub fn end(&mut self) {
+        let Form::Stream(splitter) = &mut self.form else { return };
+        if let Some(rest) = splitter.finish().filter(|_| !self.blind) {
+            let event = Event::parse(splitter.wire(), rest);
+            self.event(&event);
+        }
+    }
+
+    /// The failure that a stream told of, if it did.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
     }
 
     /// What was used. Where the upstream said nothing it is estimated: an event of a stream for each token written, and

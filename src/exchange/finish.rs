@@ -64,6 +64,7 @@ pub fn summary(x: &Exchange) -> Value {
     if let Some(error) = &x.sent.error {
         line.insert("error".into(), json!(error.to_string()));
         line.insert("error_kind".into(), json!(error.kind().as_str()));
+        line.insert("error_code".into(), json!(error.code()));
     }
     Value::Object(line)
 }

@@ -89,12 +89,14 @@ fn sentence(said: &Said) -> String {
     if !said.results.is_empty() {
         return format!("The tool said: {}", said.results.join(", "));
     }
-    let images = match said.images {
-        0 => String::new(),
-        1 => " (with 1 image)".to_owned(),
-        count => format!(" (with {count} images)"),
-    };
-    format!("You said: {}{images}", said.text)
+    let held = [(said.images, "image"), (said.documents, "document"), (said.thoughts, "thought")];
+    let held: Vec<String> = held.into_iter().filter(|(count, _)| *count > 0).map(counted).collect();
+    let with = if held.is_empty() { String::new() } else { format!(" (with {})", held.join(" and ")) };
+    format!("You said: {}{with}", said.text)
+}
+
+fn counted((count, name): (usize, &str)) -> String {
+    if count == 1 { format!("1 {name}") } else { format!("{count} {name}s") }
 }
 
 /// The schema that the answer must fit, or any other value when any JSON does; `None` when a text is wanted.

@@ -1,4 +1,4 @@
-//! What a conversation of any dialect comes to: the user's last text, the images, and the results of tools.
+//! What a conversation of any dialect comes to: the user's last text, what else it holds, and the results of tools.
 
 use serde_json::Value;
 
@@ -13,6 +13,10 @@ pub(super) struct Said {
     pub(super) results: Vec<String>,
     /// How many images there are in all.
     pub(super) images: usize,
+    /// How many documents.
+    pub(super) documents: usize,
+    /// How many answers came back with what the model had thought.
+    pub(super) thoughts: usize,
 }
 
 // === impl Said ===
@@ -31,8 +35,18 @@ impl Said {
         let texts = turns.iter().rev().enumerate().filter(|(_, turn)| is_users(turn));
         let mut texts = texts.map(|(age, turn)| (age, text_of(parts_of(turn)))).filter(|(_, text)| !text.is_empty());
         let (age, text) = texts.next().unwrap_or_default();
-        let images = turns.iter().map(images).sum();
-        Self { text, last: age == 0 && ending.is_empty(), results: ending.concat(), images }
+        Self {
+            text,
+            last: age == 0 && ending.is_empty(),
+            results: ending.concat(),
+            images: turns.iter().map(images).sum(),
+            documents: turns
+                .iter()
+                .flat_map(|turn| list(Some(parts_of(turn))))
+                .filter(|part| is_document(part))
+                .count(),
+            thoughts: turns.iter().filter(|turn| is_thoughtful(turn)).count(),
+        }
     }
 
     /// What an `input` of Responses says: a text or a list of items.
@@ -105,9 +119,33 @@ fn images(turn: &Value) -> usize {
 
 fn is_image(part: &Value) -> bool {
     let kind = part.get("type").and_then(Value::as_str);
-    let data = part.get("inlineData").or_else(|| part.get("fileData"));
-    let media = data.and_then(|data| data.get("mimeType")).and_then(Value::as_str);
-    matches!(kind, Some("image" | "image_url" | "input_image")) || media.is_some_and(|name| name.starts_with("image/"))
+    matches!(kind, Some("image" | "image_url" | "input_image"))
+        || media(part).is_some_and(|name| name.starts_with("image/"))
+}
+
+fn is_document(part: &Value) -> bool {
+    let kind = part.get("type").and_then(Value::as_str);
+    matches!(kind, Some("file" | "input_file" | "document")) || media(part) == Some("application/pdf")
+}
+
+/// The media type of a part of Gemini's.
+fn media(part: &Value) -> Option<&str> {
+    part.get("inlineData").or_else(|| part.get("fileData"))?.get("mimeType")?.as_str()
+}
+
+/// Whether a turn holds thoughts: the whole item in Responses, a field beside the content in `OpenAI` chat and Ollama,
+/// parts elsewhere.
+fn is_thoughtful(turn: &Value) -> bool {
+    let has = |name: &str| turn.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    let kind = |value: &Value| value.get("type").and_then(Value::as_str).map(str::to_owned);
+    let is_thought = |part: &Value| {
+        matches!(kind(part).as_deref(), Some("thinking" | "redacted_thinking"))
+            || part.get("thought").is_some_and(|thought| *thought == Value::Bool(true))
+    };
+    has("reasoning_content")
+        || has("thinking")
+        || kind(turn).as_deref() == Some("reasoning")
+        || list(Some(parts_of(turn))).iter().any(is_thought)
 }
 
 #[cfg(test)]
@@ -161,5 +199,31 @@ mod tests {
         }
         assert_eq!(said(&json!([{"role": "user", "content": "x", "images": ["eA==", "eA=="]}])).images, 2);
         assert_eq!(said(&json!([{"parts": [{"inlineData": {"mimeType": "application/pdf"}}]}])).images, 0);
+    }
+
+    #[test]
+    fn documents_count_in_each_form() {
+        for part in [
+            json!({"type": "file", "file": {"file_data": "data:application/pdf;base64,eA=="}}),
+            json!({"type": "input_file"}),
+            json!({"type": "document"}),
+            json!({"inlineData": {"mimeType": "application/pdf"}}),
+        ] {
+            assert_eq!(said(&json!([{"role": "user", "content": [part, {"text": "x"}]}])).documents, 1, "{part}");
+        }
+    }
+
+    #[test]
+    fn thoughts_that_come_back_count_in_each_form() {
+        for turn in [
+            json!({"role": "assistant", "content": "a", "reasoning_content": "t"}),
+            json!({"role": "assistant", "content": "a", "thinking": "t"}),
+            json!({"type": "reasoning", "summary": []}),
+            json!({"role": "assistant", "content": [{"type": "thinking", "thinking": "t"}, {"type": "text"}]}),
+            json!({"role": "model", "parts": [{"text": "t", "thought": true}, {"text": "a"}]}),
+        ] {
+            assert_eq!(said(&json!([turn])).thoughts, 1, "{turn}");
+        }
+        assert_eq!(said(&json!([{"role": "assistant", "content": "a", "thinking": ""}])).thoughts, 0);
     }
 }

@@ -1,8 +1,11 @@
 // What every client must get from every upstream: the table of scenarios, in no client's words.
 //
-// A client has two methods. `ask(turns, { tools, schema, stream, model })` answers with { text, calls, usage, pieces };
-// `failure(error)` says in one of the words of ERRORS which of its typed exceptions it threw. A turn is
-// ["user", text], ["calls", [{ id, name, arguments }]] or ["results", [[call, text]]].
+// A client has two methods. `ask(turns, { tools, schema, stream, model, think })` answers with { text, calls, usage,
+// pieces, thoughts, turn }; `failure(error)` says in one of the words of ERRORS which of its typed exceptions it threw. A
+// turn is ["user", text], ["image", text] or ["document", text] with the picture or the paper below, ["calls", [{ id,
+// name, arguments }]], ["results", [[call, text]]] or ["said", the `turn` of an answer]. `home` is the upstream of the
+// client's own dialect, `upstream` the one that it is led to, `lacks` says by scenario, or upstream and
+// scenario, what the package has no API for.
 
 import { deepStrictEqual } from "node:assert";
 
@@ -22,6 +25,12 @@ export const TOOLS = [
   { name: "tide", description: "The height of the tide." },
   { name: "wind", description: "The strength of the wind." },
 ];
+// One grey pixel, and a page without a word.
+export const PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==";
+export const PDF = Buffer.from(
+  "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj " +
+    "3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj trailer<</Root 1 0 R>>",
+).toString("base64");
 // The mock's errors, which a model's name asks for.
 const ERRORS = ["auth", "rate-limit", "not-found", "context-length"];
 
@@ -81,4 +90,47 @@ async function usage(client) {
   }
 }
 
-export const SCENARIOS = { plain, stream, tools, parallel, json: document, errors, usage };
+async function image(client) {
+  for (const stream of [false, true]) {
+    const told = await client.ask([["image", "look here"]], { stream });
+    deepStrictEqual(told.text, "You said: look here (with 1 image)");
+  }
+}
+
+async function paper(client) {
+  for (const stream of [false, true]) {
+    const told = await client.ask([["document", "read this"]], { stream });
+    deepStrictEqual(told.text, "You said: read this (with 1 document)");
+  }
+}
+
+// The thoughts arrive, and come back with the next turn; the upstream sees them where they are in its own words.
+async function reasoning(client) {
+  for (const stream of [false, true]) {
+    const turns = [["user", "hello there"]];
+    const told = await client.ask(turns, { stream, think: true });
+    deepStrictEqual([told.thoughts, told.text], ["The user said: hello there", "You said: hello there"]);
+    turns.push(["said", told.turn], ["user", "and now"]);
+    const again = await client.ask(turns, { stream, think: true });
+    deepStrictEqual(again.thoughts, "The user said: and now");
+    const seen = "You said: and now (with 1 thought)";
+    const must = client.upstream === client.home || again.text === seen;
+    deepStrictEqual(again.text, must ? seen : "You said: and now");
+  }
+}
+
+// What an upstream's dialect has no room for.
+export const NO_ROOM = { "ollama document": "Ollama's API takes no documents" };
+
+export const SCENARIOS = {
+  plain,
+  stream,
+  tools,
+  parallel,
+  json: document,
+  errors,
+  usage,
+  image,
+  document: paper,
+  reasoning,
+};

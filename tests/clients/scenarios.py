@@ -1,10 +1,13 @@
 """What every client must get from every upstream: the table of scenarios, in no client's words.
 
-A client has two methods. `ask(turns, tools, schema, stream, model)` answers with a `Told`; `failure(error)` says in one
-of the words of `ERRORS` which of its typed exceptions it raised. A turn is ("user", text), ("calls", [Call]) or
-("results", [(Call, text)]).
+A client has two methods. `ask(turns, tools, schema, stream, model, think)` answers with a `Told`; `failure(error)` says
+in one of the words of `ERRORS` which of its typed exceptions it raised. A turn is ("user", text), ("image", text) or
+("document", text) with the picture or the paper below, ("calls", [Call]), ("results", [(Call, text)]) or ("said", the
+`turn` of an answer). `home` is the upstream of the client's own dialect, `upstream` the one that it is led to, `lacks`
+says by scenario, or upstream and scenario, what the package has no API for.
 """
 
+import base64
 import json
 from dataclasses import dataclass, field
 
@@ -21,6 +24,12 @@ ARGUMENTS = {
 }
 # Names and descriptions; both tools take ARGUMENTS.
 TOOLS = [("tide", "The height of the tide."), ("wind", "The strength of the wind.")]
+# One grey pixel, and a page without a word.
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+PDF = base64.b64encode(
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj "
+    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj trailer<</Root 1 0 R>>"
+).decode()
 # The mock's errors, which a model's name asks for.
 ERRORS = ["auth", "rate-limit", "not-found", "context-length"]
 
@@ -44,6 +53,10 @@ class Told:
     usage: tuple = ()
     # How many pieces of text a stream had.
     pieces: int = 0
+    # What the model thought.
+    thoughts: str = ""
+    # The answer, as the client sends it back.
+    turn: object = None
 
 
 def same(found, wanted):
@@ -105,6 +118,34 @@ def usage(client):
         same(client.ask([("user", "hello there")], stream=streamed).usage, (12, 4))
 
 
+def image(client):
+    for streamed in (False, True):
+        told = client.ask([("image", "look here")], stream=streamed)
+        same(told.text, "You said: look here (with 1 image)")
+
+
+def paper(client):
+    for streamed in (False, True):
+        told = client.ask([("document", "read this")], stream=streamed)
+        same(told.text, "You said: read this (with 1 document)")
+
+
+def reasoning(client):
+    """The thoughts arrive, and come back with the next turn; the upstream sees them where they are in its own words."""
+    for streamed in (False, True):
+        turns = [("user", "hello there")]
+        told = client.ask(turns, stream=streamed, think=True)
+        same((told.thoughts, told.text), ("The user said: hello there", "You said: hello there"))
+        turns += [("said", told.turn), ("user", "and now")]
+        again = client.ask(turns, stream=streamed, think=True)
+        same(again.thoughts, "The user said: and now")
+        seen = "You said: and now (with 1 thought)"
+        same(again.text, seen if client.upstream == client.home or again.text == seen else "You said: and now")
+
+
+# What an upstream's dialect has no room for.
+NO_ROOM = {"ollama document": "Ollama's API takes no documents"}
+
 SCENARIOS = {
     "plain": plain,
     "stream": stream,
@@ -113,4 +154,7 @@ SCENARIOS = {
     "json": document,
     "errors": errors,
     "usage": usage,
+    "image": image,
+    "document": paper,
+    "reasoning": reasoning,
 }

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::support::bundle::{copy, root};
 use crate::support::process::{Process, command, serving};
-use crate::support::service::{Service, answer, chat, chat_stream, chunk, json, last, nobody, open, say};
+use crate::support::service::{END, Service, answer, chat, chat_stream, chunk, chunked, json, last, nobody, open, say};
 use crate::support::talk::Talk;
 use crate::support::until;
 
@@ -94,6 +94,55 @@ fn a_line_tells_what_went_wrong() {
     assert_eq!((&line["status"], &line["reason"]), (&502.into(), &"upstream_error".into()));
     assert_eq!(line["attempts"], "openai/a=connect openai/b=connect");
     assert!(line["error"].is_string());
+}
+
+#[test]
+fn a_stream_that_tells_of_a_failure_and_ends_well_has_failed_and_is_not_stored() {
+    let words = [
+        "{\"choices\":[{\"delta\":{\"content\":\"an error? no\"}}]}",
+        "{\"error\":{\"code\":503,\"message\":\"it broke\"}}",
+    ];
+    let upstream = Service::start(move |_, out| {
+        say(out, open("text/event-stream"));
+        for word in words {
+            say(out, chunk(format!("data: {word}\n\n")));
+        }
+        say(out, END)
+    });
+    for dialect in ["openai", "openai-chat"] {
+        let folder = folder(&format!(
+            "[log]\nformat = \"json\"\n[upstreams.up]\nurl = \"{}\"\ndialect = \"{dialect}\"\n[[policies]]\nfile = \"cache.lua\"\nparams.ttl = 300\n",
+            upstream.url()
+        ));
+        let gate = Process::serve(folder.path());
+        let mut talk = gate.talk();
+        for (id, path, body) in [
+            ("native", CHAT, r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#),
+            ("again", CHAT, r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#),
+            ("foreign", "/api/chat", r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#),
+            ("foreign-again", "/api/chat", r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#),
+        ] {
+            let said = talk.post(path, &[("X-Request-Id", id)], body);
+            assert_eq!((said.status, said.whole), (200, true), "{id}: {}", said.text());
+            let line = access(&gate, id);
+            assert_eq!((&line["status"], &line["reason"]), (&200.into(), &"upstream_error".into()), "{line:#}");
+            let error = line["error"].as_str().unwrap();
+            assert!(error.contains("(overloaded)") && error.contains("it broke"), "{error}");
+            assert_eq!(line["cache"], "miss", "{line:#}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_speaks_of_errors_has_not_failed() {
+    let upstream = Service::saying(chunked(
+        "text/event-stream",
+        [chat_stream(&[r#"\"error\": it broke"#, " is no error"]).as_bytes()],
+    ));
+    let folder = folder(&format!("[log]\nformat = \"json\"\n[upstreams.up]\nurl = \"{}\"\n", upstream.url()));
+    let gate = Process::serve(folder.path());
+    gate.talk().post(CHAT, &[("X-Request-Id", "fine")], r#"{"model":"m","stream":true}"#);
+    assert_eq!(access(&gate, "fine")["reason"], "done");
 }
 
 #[test]

@@ -38,9 +38,6 @@ pub(super) fn after(page: &mut Page<'_>, call: &PlayedCall) {
         Some(error) => page.line(&format!("ended: {reason} ({}: {error})", error.kind().as_str())),
         None => page.line(&format!("ended: {reason}")),
     }
-    if let (Some(failure), None) = (&call.failure, &call.sent.error) {
-        page.line(&format!("failed in its stream: {failure}"));
-    }
     for loss in &call.losses {
         page.line(&format!("loss: {loss}"));
     }

@@ -118,7 +118,7 @@ impl LineReader {
     fn start(&mut self, model: Option<String>, created: Option<i64>, out: &mut Vec<Event>) {
         if !self.started {
             self.started = true;
-            push(out, EventKind::Start(Start { model, created, from: Some(Dialect::OllamaChat), ..Start::default() }));
+            push(out, EventKind::Start(Start { model, created, ..Start::default() }));
         }
     }
 

@@ -142,8 +142,10 @@ async fn prepare<C: Client, D: Dial>(
     };
     let mut request = Request { head, body };
     let hearing = translate::ask(x, &gate.keep, &gate.clock, planned, upstream, endpoint, &mut request)?;
-    if upstream.server.is_some() {
-        headers::hide_key(&mut request.head, endpoint);
+    if let Some(server) = upstream.server {
+        headers::hide_key(&mut request.head, server, endpoint).map_err(|error| {
+            Error::gate("the request target cannot be sent without its key").with_detail(error.to_string())
+        })?;
     }
     if let Some(model) = planned.model.as_ref().filter(|_| hearing.is_none()) {
         match x.dialect {

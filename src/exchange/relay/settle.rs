@@ -2,7 +2,8 @@
 
 use super::{Recorder, Source, attempt, fail, heads};
 use crate::cache::Refusal;
-use crate::error::Error;
+use crate::dialect::failure::Failure;
+use crate::error::{Error, Kind};
 use crate::exchange::wire::{Client, Connection, Dial};
 use crate::exchange::{CacheVerdict, End, Exchange, Reason};
 use crate::gate::Gate;
@@ -20,13 +21,25 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
     if let Some(interpreter) = source.take_interpreter() {
         x.translated = Some(attempt::heard(x, *interpreter));
     }
-    if let Some(meter) = x.meter.take() {
+    let mut failure = x.translated.as_ref().and_then(|translated| translated.told.failure.as_ref()).map(failed);
+    if let Some(mut meter) = x.meter.take() {
+        meter.end();
+        // What a policy or the cache answers is no upstream's failure.
+        failure = failure.or_else(|| meter.failure().filter(|_| !x.attempts.is_empty()).map(failed));
         let asked = heads::content_length(&x.request.lock().head.headers);
         x.used = meter.usage(asked);
     }
     let clean = result.is_ok() && (source.done() || !bodied);
     source.release(clean).await;
     match result {
+        Ok(()) if failure.is_some() => {
+            if tape.is_some() {
+                x.cache.verdict = CacheVerdict::Miss(Refusal::Error.as_str());
+            }
+            x.sent.reason = failure.as_ref().map(fail::reason);
+            x.sent.error = failure;
+            Ok(End::Answered)
+        }
         Ok(()) => {
             x.sent.reason = Some(Reason::Done);
             store(gate, x, tape);
@@ -42,6 +55,13 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
             Ok(End::Broken)
         }
     }
+}
+
+/// The error of a stream that told of a failure and then ended well.
+fn failed(failure: &Failure) -> Error {
+    let kind = failure.kind.as_str();
+    let message = format!("the upstream failed within its stream ({kind})");
+    Error::upstream(Kind::StreamError, message).with_code(kind).with_detail(failure.message.clone())
 }
 
 /// Keeps the sealed thoughts of an answer whose client cannot carry them, before it hears the end: its next turn may come

@@ -75,10 +75,17 @@ fn a_key_of_the_settings_is_the_only_one_that_an_upstream_sees() {
             shows(heard.last().unwrap(), up, "our-key", &format!("{client:?} before {up:?}"));
             assert!(!heard.last().unwrap().head.contains("its-key"), "{}", heard.last().unwrap().head);
         }
-        let path = format!("{}?key=its-key", Client::Gemini.path(false));
-        if up != Up::Gemini {
-            talk.post(&path, &[], &Client::Gemini.body(false));
-            assert!(!upstream.heard().last().unwrap().head.contains("its-key"));
+        let path = Client::Gemini.path(false);
+        for query in ["?key=its-key", "?alt=json&key=its-key", "?key=its-key&alt=json"] {
+            talk.post(&format!("{path}{query}"), &[], &Client::Gemini.body(false));
+            let heard = upstream.heard();
+            let head = &heard.last().unwrap().head;
+            assert!(!head.contains("its-key"), "{head}");
+            assert_eq!(up == Up::Gemini && query.contains("alt"), head.contains("?alt=json"), "{head}");
+        }
+        if up == Up::Gemini {
+            talk.get("/v1beta/files?pageSize=9&key=its-key", &[]);
+            assert_eq!(upstream.heard().last().unwrap().target(), "/v1beta/files?pageSize=9");
         }
     }
 }

@@ -58,10 +58,7 @@ fn garbage_fails_and_ends_the_stream() {
 #[test]
 fn a_line_of_another_kind_is_passed_on() {
     let kinds = read(&format!("[1]\n\n{DONE}{DONE}"));
-    assert_eq!(
-        kinds[..2],
-        [EventKind::Start(Start { from: Some(Dialect::OllamaChat), ..Start::default() }), raw(json!([1]))]
-    );
+    assert_eq!(kinds[..2], [EventKind::Start(Start::default()), raw(json!([1]))]);
     assert_eq!(kinds[2..], [EventKind::Stop(Stop::End), EventKind::End]);
 }
 
