@@ -112,7 +112,8 @@ impl Group {
 impl Changed {
     /// Its values, as many as are read at a glance; empty when it has none.
     pub fn examples(&self) -> String {
-        let values: Vec<String> = self.values.iter().map(|(value, _)| cut(value)).collect();
+        let mut values: Vec<String> = self.values.iter().map(|(value, _)| cut(value)).collect();
+        values.dedup();
         some(&values)
     }
 }
