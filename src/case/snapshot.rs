@@ -61,9 +61,13 @@ pub fn format(front: &Front, text: &str) -> String {
 }
 
 /// Front matter and text of a snapshot's file; one without front matter is all text.
-pub fn parse(file: &str) -> (Front, String) {
+fn parse(file: &str) -> (Front, String) {
     let file = file.replace("\r\n", "\n");
-    let inside = file.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n"));
+    let opened = file.strip_prefix("---\n");
+    let inside = opened.and_then(|rest| match rest.strip_prefix("---\n") {
+        Some(text) => Some(("", text)),
+        None => rest.split_once("\n---\n"),
+    });
     let Some((front, text)) = inside else {
         return (Front::default(), file);
     };

@@ -38,7 +38,8 @@ struct Unequal<'t> {
 /// What differs between two snapshots, in the order of the new one. Empty only when they are the same.
 pub fn changes(old: &str, new: &str) -> Vec<Change> {
     let mut unequal = unequal(&page::lines(old), &page::lines(new));
-    let mut changes = unequal.pairs();
+    let mut changes = unequal.other_messages();
+    changes.extend(unequal.pairs());
     changes.extend(unequal.whole_sections());
     changes.extend(unequal.old.iter().map(|line| change(line, phrase::removed(line))));
     changes.extend(unequal.new.iter().map(|line| change(line, phrase::added(line))));
@@ -71,6 +72,29 @@ fn unequal<'t>(old: &[Line<'t>], new: &[Line<'t>]) -> Unequal<'t> {
 // === impl Unequal ===
 
 impl<'t> Unequal<'t> {
+    /// Takes out what is in messages that are others altogether: their headers and bodies have nothing in common. Their
+    /// first lines stay.
+    fn other_messages(&mut self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let firsts = |lines: &[Line<'t>]| -> Vec<Line<'t>> {
+            lines.iter().filter(|line| line.part == Part::First).copied().collect()
+        };
+        let (olds, mut news) = (firsts(&self.old), firsts(&self.new));
+        for old in olds {
+            let same = |new: &Line<'t>| new.call == old.call && new.section == old.section;
+            let Some(index) = news.iter().position(same) else { continue };
+            let new = news.remove(index);
+            if !phrase::is_another(&old, &new) {
+                continue;
+            }
+            let body = self.new.iter().find(|line| line.instance == new.instance && line.part == Part::Body);
+            changes.extend(body.map(|line| change(line, phrase::another_body(line))));
+            self.old.retain(|line| line.instance != old.instance || line.part == Part::First);
+            self.new.retain(|line| line.instance != new.instance || line.part == Part::First);
+        }
+        changes
+    }
+
     /// Takes out the lines that say something else about the same thing.
     fn pairs(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();

@@ -112,7 +112,8 @@ impl Group {
 impl Changed {
     /// Its values, as many as are read at a glance; empty when it has none.
     pub fn examples(&self) -> String {
-        let values: Vec<String> = self.values.iter().map(|(value, _)| cut(value)).collect();
+        let mut values: Vec<String> = self.values.iter().map(|(value, _)| cut(value)).collect();
+        values.dedup();
         some(&values)
     }
 }
@@ -141,4 +142,61 @@ fn cut(value: &str) -> String {
     }
     let start: String = value.chars().take(LONGEST - 1).collect();
     format!("{start}\u{2026}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(name: &str, old: Option<&str>, new: Option<&str>) -> Compared {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        Compared { name: name.to_owned(), about: String::new(), old: text(old), new: text(new), faults: Vec::new() }
+    }
+
+    fn sent(header: &str) -> String {
+        format!("> client: GET /\n< upstream sea/one\n    GET / HTTP/1.1\n    Host: a\n{header}= 200\nended: done")
+    }
+
+    #[test]
+    fn two_hundred_differences_are_a_handful() {
+        let mut cases = Vec::new();
+        for number in 0..200 {
+            let header = match number % 3 {
+                0 => format!("    x-user: user{number}\n"),
+                1 => "    x-user: grace\n".to_owned(),
+                _ => "    x-team: sea\n".to_owned(),
+            };
+            cases.push(case(&format!("c/{number:03}"), Some(&sent("")), Some(&sent(&header))));
+        }
+        let groups = groups(cases.iter());
+        let titles: Vec<String> = groups.iter().map(Group::title).collect();
+        assert_eq!(
+            titles,
+            [
+                "134 cases: header x-user added to what upstream sea is sent",
+                "66 cases: header x-team added to what upstream sea is sent"
+            ]
+        );
+        assert_eq!(groups[0].changes[0].examples(), "grace, user0, user3 and 65 more");
+        assert_eq!(groups[0].names(), "c/000, c/001, c/003 and 131 more");
+    }
+
+    #[test]
+    fn a_case_without_a_snapshot_stands_alone_and_strays_together() {
+        let cases = [
+            case("new/a", None, Some("x")),
+            case("new/b", None, Some("x")),
+            case("a", Some("x"), None),
+            case("b", Some("y"), None),
+        ];
+        let titles: Vec<String> = groups(cases.iter()).iter().map(Group::title).collect();
+        assert_eq!(
+            titles,
+            [
+                "2 cases: a snapshot without a case, which will be removed",
+                "new/a: new, without a snapshot",
+                "new/b: new, without a snapshot"
+            ]
+        );
+    }
 }

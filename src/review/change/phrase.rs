@@ -12,6 +12,18 @@ const BEFORE: usize = 12;
 /// What changed, and the value that may differ from case to case.
 type Phrase = (String, Option<String>);
 
+/// The phrase for a body that is another one altogether, because the message is.
+pub(super) fn another_body(line: &Line<'_>) -> Phrase {
+    (format!("another body of {}", noun(line)), Some(line.text.to_owned()))
+}
+
+/// Whether a message is another one altogether: one with another status, or in place of none.
+pub(super) fn is_another(old: &Line<'_>, new: &Line<'_>) -> bool {
+    let none = |line: &Line<'_>| line.text.starts_with('(');
+    let status = |line: &Line<'_>| status(line.text).split(' ').next().map(str::to_owned);
+    none(old) != none(new) || new.section == Section::Client && status(old) != status(new)
+}
+
 /// The phrases for a line that says something else about the same thing.
 pub(super) fn changed(old: &Line<'_>, new: &Line<'_>) -> Vec<Phrase> {
     let noun = noun(new);
@@ -25,6 +37,8 @@ pub(super) fn changed(old: &Line<'_>, new: &Line<'_>) -> Vec<Phrase> {
         Part::First if new.section == Section::Client => {
             vec![(format!("status of {noun}: {}", between(status(old.text), status(new.text))), None)]
         }
+        Part::First if new.text.starts_with('(') => vec![(format!("{} nothing", noun_start(&noun)), None)],
+        Part::First if old.text.starts_with('(') => vec![(format!("{} a request", noun_start(&noun)), value())],
         Part::First => vec![(format!("request line of {noun} changed"), value())],
         Part::Key(name) => vec![(format!("cache key `{name}` changed"), value())],
         Part::Body => body(old, new, &noun),
@@ -84,10 +98,16 @@ pub(super) fn example(old: &str, new: &str) -> String {
     between(&around(old), &around(new))
 }
 
-/// Where a phrase stands among others: what follows from another change comes last.
+/// Where a phrase stands among others: what was decided first, what follows from it last.
 pub(super) fn weight(what: &str) -> usize {
-    let follows = ["header content-length ", "header x-request-id ", "tokens used ", "time "];
-    usize::from(follows.iter().any(|start| what.starts_with(start)))
+    let starts = |words: &[&str]| words.iter().any(|start| what.starts_with(start));
+    if starts(&["header content-length ", "header x-request-id ", "tokens used ", "time ", "an answer never"]) {
+        3
+    } else if starts(&["hook ", "order of hooks ", "cache key ", "outcome ", "end:"]) && !what.ends_with(" fails") {
+        2
+    } else {
+        usize::from(!starts(&["status ", "plan: ", "upstream ", "identity ", "hook "]))
+    }
 }
 
 /// What a line is part of.
@@ -98,6 +118,11 @@ fn noun(line: &Line<'_>) -> String {
         (Section::Client, _) => "what the client gets".to_owned(),
         (Section::Call, _) => "the call".to_owned(),
     }
+}
+
+/// The sentence of what somebody is sent, up to its object.
+fn noun_start(noun: &str) -> &str {
+    noun.strip_prefix("what ").unwrap_or(noun)
 }
 
 /// What a line is.
@@ -118,7 +143,7 @@ fn word_of(word: &str, section: Section<'_>) -> String {
         (OUTCOME, Section::Upstream(name)) => format!("outcome of upstream {name}"),
         ("ended", _) => "end".to_owned(),
         ("log", _) => "log line".to_owned(),
-        ("failed", _) => "failure of a hook or stream".to_owned(),
+        ("failed", _) => "failure".to_owned(),
         ("usage", _) => "tokens used".to_owned(),
         ("never", _) => "an answer never asked for".to_owned(),
         (word, _) => word.to_owned(),
@@ -196,9 +221,13 @@ fn verdict(text: &str) -> (&str, &str) {
 fn hooks(was: &str, is: &str) -> Vec<Phrase> {
     let list = |text: &str| -> Vec<String> { text.split(", ").map(str::to_owned).collect() };
     let (was, is) = (list(was), list(is));
-    let answers = is.iter().filter(|hook| !was.contains(hook)).map(|hook| (format!("hook {hook} answers"), None));
-    let silent =
-        was.iter().filter(|hook| !is.contains(hook)).map(|hook| (format!("hook {hook} answers no more"), None));
-    let phrases: Vec<Phrase> = answers.chain(silent).collect();
+    let phrase = |hook: &String, answers: &str, fails: &str| match hook.strip_prefix("failed ") {
+        Some(hook) => (format!("hook {hook} {fails}"), None),
+        None => (format!("hook {hook} {answers}"), None),
+    };
+    let more = is.iter().filter(|hook| !was.contains(hook)).map(|hook| phrase(hook, "answers", "fails"));
+    let less =
+        was.iter().filter(|hook| !is.contains(hook)).map(|hook| phrase(hook, "answers no more", "fails no more"));
+    let phrases: Vec<Phrase> = more.chain(less).collect();
     if phrases.is_empty() { vec![("order of hooks changed".to_owned(), None)] } else { phrases }
 }

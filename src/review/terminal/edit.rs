@@ -1,5 +1,6 @@
 //! Opens the files behind a difference in the editor, and plays again what they say then.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use super::super::look::Compared;
@@ -8,11 +9,15 @@ use super::{Item, Session};
 use crate::case::review::file_of;
 use crate::fault::Fault;
 
+/// How many files are offered: each has a digit.
+const CHOICES: usize = 9;
+
 /// How the line of a snapshot begins that names the hooks that answered.
 const HOOKS: &str = "hooks: ";
 
-/// The files behind a case, from the bundle's root: the case itself, then the policies that its snapshots name.
-fn files_of(case: &Compared, is_policy: impl Fn(&str) -> bool) -> Vec<String> {
+/// The files behind a case, from the bundle's root: the case itself, then the policies that its snapshots name, then
+/// the others: a hook that only edits is not named.
+fn files_of(case: &Compared, policies: &BTreeMap<String, String>) -> Vec<String> {
     let mut files = Vec::new();
     if case.new.is_some() || !case.faults.is_empty() {
         files.push(file_of(&case.name));
@@ -20,10 +25,12 @@ fn files_of(case: &Compared, is_policy: impl Fn(&str) -> bool) -> Vec<String> {
     let texts = [&case.new, &case.old].into_iter().flatten();
     let hooks = texts.flat_map(|text| text.lines().filter_map(|line| line.strip_prefix(HOOKS)));
     for file in hooks.flat_map(|hooks| hooks.split(", ")).filter_map(|hook| hook.rsplit(' ').next()) {
-        if is_policy(file) && !files.iter().any(|known| known == file) {
+        if policies.contains_key(file) && !files.iter().any(|known| known == file) {
             files.push(file.to_owned());
         }
     }
+    let others: Vec<&String> = policies.keys().filter(|file| !files.contains(file)).collect();
+    files.extend(others.into_iter().cloned());
     files
 }
 
@@ -33,7 +40,7 @@ impl Session<'_> {
     /// Lets the person edit a file behind the item, and plays again. False when nothing was opened.
     pub(super) fn edit(&mut self, item: &Item) -> io::Result<bool> {
         let bundle = &self.look.sight.bundle;
-        let files = self.cases(item).first().map(|case| files_of(case, |file| bundle.files.contains_key(file)));
+        let files = self.cases(item).first().map(|case| files_of(case, &bundle.files));
         let Some(file) = self.choose(&files.unwrap_or_default())? else { return Ok(false) };
         let path = self.look.sight.root.join(&file);
         loop {
@@ -51,13 +58,13 @@ impl Session<'_> {
     fn choose(&mut self, files: &[String]) -> io::Result<Option<String>> {
         match files {
             [] => {
-                self.screen.say("There is no file behind it: its case is gone.\n")?;
+                self.screen.say("There is no file behind it.\n")?;
                 return Ok(None);
             }
             [file] => return Ok(Some(file.clone())),
             _ => {}
         }
-        for (number, file) in files.iter().enumerate().take(9) {
+        for (number, file) in files.iter().enumerate().take(CHOICES) {
             self.screen.say(&format!("  {} {}\n", number + 1, visible(file)))?;
         }
         self.screen.say("which one? any other key for none >")?;

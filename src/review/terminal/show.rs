@@ -44,14 +44,16 @@ pub(super) fn unseen(look: &Look) -> String {
 
 /// Text in lines of at most this width, broken between words; all but the first are moved in.
 fn folded(text: &str, width: usize, indent: &str) -> String {
-    let mut lines = String::new();
-    let mut used = 0;
-    for word in visible(text).split(' ') {
+    let text = visible(text);
+    let words = text.trim_start_matches(' ');
+    let start = text.len() - words.len();
+    let (mut lines, mut used) = (" ".repeat(start), start);
+    for (index, word) in words.split(' ').enumerate() {
         let wide = console::measure_text_width(word);
-        if used > 0 && used + 1 + wide > width {
+        if index > 0 && used + 1 + wide > width {
             let _ = write!(lines, "\n{indent}");
             used = indent.len();
-        } else if used > 0 {
+        } else if index > 0 {
             lines.push(' ');
             used += 1;
         }
@@ -106,9 +108,14 @@ impl Session<'_> {
     fn group(&self, group: &Group) -> String {
         let width = self.screen.width();
         let mut text = folded(&group.title(), width, "  ");
-        let told = group.changes.len() > 1 || group.changes.iter().any(|changed| !changed.values.is_empty());
-        for changed in group.changes.iter().filter(|_| told) {
-            text.push_str(&folded(&format!("  {changed}"), width, "    "));
+        match group.changes.as_slice() {
+            [only] if only.values.is_empty() => {}
+            [only] => text.push_str(&folded(&format!("  {}", only.examples()), width, "  ")),
+            changes => {
+                for changed in changes {
+                    text.push_str(&folded(&format!("  {changed}"), width, "    "));
+                }
+            }
         }
         if group.cases.len() > 1 {
             text.push_str(&folded(&format!("  in {}", group.names()), width, "    "));
