@@ -113,6 +113,7 @@ pub struct BundleArgs {
 
 /// Which cases to play.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct TestArgs {
     /// The bundle: a folder with tidegate.toml.
     pub bundle: PathBuf,

@@ -71,7 +71,8 @@ impl Certificate {
 
     /// The holes, then how many cells of each kind there are.
     fn sum(&self) -> String {
-        let mut text: String = self.holes().map(|hole| format!("hole: {hole}\n")).collect();
+        let mut text = String::new();
+        text.extend(self.holes().flat_map(|hole| ["hole: ".to_owned(), hole, "\n".to_owned()]));
         let count = |verdict| self.cells.iter().filter(|cell| cell.verdict() == verdict).count();
         let holes = count(Verdict::Missing) + count(Verdict::Unexpected);
         let (ran, excused) = (count(Verdict::Ran), count(Verdict::Excused));

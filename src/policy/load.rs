@@ -31,8 +31,8 @@ pub struct Code(Arc<Files>);
 
 /// What was compiled.
 struct Files {
-    /// By name.
-    files: BTreeMap<String, File>,
+    /// Each file by its name.
+    by_name: BTreeMap<String, File>,
     /// What is wrong with their syntax.
     faults: Vec<Fault>,
     /// Whether they count which of their lines run.
@@ -79,12 +79,12 @@ impl Code {
     /// Compiles files by their names and texts. What is wrong with them is told when they are mounted.
     pub fn of(files: &BTreeMap<String, String>, counting: Counting) -> Self {
         let mut faults = Vec::new();
-        let files = files.iter().map(|(name, text)| {
+        let by_name = files.iter().map(|(name, text)| {
             let code = compile_file(text, counting).map_err(|error| faults.push(syntax_fault(name, &error))).ok();
             (name.clone(), File { text: text.clone(), code })
         });
-        let files = files.collect();
-        Self(Arc::new(Files { files, faults, counting }))
+        let by_name = by_name.collect();
+        Self(Arc::new(Files { by_name, faults, counting }))
     }
 
     /// Evaluates the policies that are mounted, and reports all that is wrong with them and with any file.
@@ -128,12 +128,12 @@ impl Program {
 
     /// Whether there is such a file.
     pub(super) fn has(&self, file: &str) -> bool {
-        self.code.0.files.contains_key(file)
+        self.code.0.by_name.contains_key(file)
     }
 
     /// The names of all files.
     pub(super) fn files(&self) -> impl Iterator<Item = &str> {
-        self.code.0.files.keys().map(String::as_str)
+        self.code.0.by_name.keys().map(String::as_str)
     }
 
     /// Whether its code counts which of its lines run.
@@ -143,7 +143,7 @@ impl Program {
 
     /// A file as a function, freshly loaded; `None` when it has no code.
     pub(super) fn load(&self, lua: &Lua, file: &str) -> mlua::Result<Option<Function>> {
-        let Some(code) = self.code.0.files.get(file).and_then(|file| file.code.as_ref()) else {
+        let Some(code) = self.code.0.by_name.get(file).and_then(|file| file.code.as_ref()) else {
             return Ok(None);
         };
         let chunk = lua.load(code.0.as_slice()).set_name(format!("@{file}")).set_mode(ChunkMode::Binary);
@@ -152,7 +152,7 @@ impl Program {
 
     /// The line on which a file says `key =` first.
     pub(super) fn line_of(&self, file: &str, key: &str) -> Option<usize> {
-        let text = &self.code.0.files.get(file)?.text;
+        let text = &self.code.0.by_name.get(file)?.text;
         let says = |line: &str| {
             line.match_indices(key).any(|(at, _)| {
                 let before = line.get(..at).and_then(|before| before.chars().next_back());

@@ -259,3 +259,26 @@ fn colour_is_for_terminals() {
     gate.talk().get("/plain", &[]);
     assert!(!gate.line("/plain").contains('\u{1b}'));
 }
+
+#[test]
+fn proofs_by_playing_say_what_does_not_hold_with_code_1() {
+    let folder = bundle("[upstreams.sea]\nurl = \"http://127.0.0.1:1\"\n[[policies]]\nfile = \"p.lua\"\n");
+    let policy = "return policy {\n  api = 1,\n  on_event = function(ev, ctx)\n    if ctx.vars.at == ctx.now then return drop end\n    \
+                  ctx.vars.at = ctx.now\n  end,\n  on_error = function()\n    return nil\n  end,\n}\n";
+    fs::write(folder.path().join("p.lua"), policy).unwrap();
+    fs::create_dir(folder.path().join("cases")).unwrap();
+    let case = "# A.\n> client\nGET /a HTTP/1.1\n\n< upstream sea\nHTTP/1.1 200 OK\ncontent-type: text/event-stream\n\n\
+                data: a\n\ndata: b\n";
+    fs::write(folder.path().join("cases/a.http"), case).unwrap();
+    let splits = run(&["test", text(folder.path()), "--splits"]);
+    assert_eq!(splits.status.code(), Some(1), "{}", said(&splits));
+    assert!(
+        said(&splits).contains("cases/a.http:5: the answer of sea, cut at 9-17: what the client gets depends on when")
+    );
+    let lines = run(&["test", text(folder.path()), "--lines"]);
+    assert_eq!((lines.status.code(), said(&lines).as_str()), (Some(0), "p.lua:8 (hook on_error)\n"));
+    let coverage = run(&["coverage", "--json"]);
+    assert_eq!(coverage.status.code(), Some(0), "{}", said(&coverage));
+    let coverage: serde_json::Value = serde_json::from_slice(&coverage.stdout).unwrap();
+    assert_eq!(coverage["holes"], serde_json::json!([]));
+}

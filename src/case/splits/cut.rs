@@ -51,17 +51,14 @@ impl Difference {
 }
 
 fn first_difference(player: &Player, case: &Case, whole: &[Heard]) -> Option<Difference> {
-    let played = super::mishap::safely(player, case);
-    let played = match played {
-        Ok(played) => played,
+    let outcome = match super::mishap::safely(player, case) {
+        Ok(outcome) => outcome,
         Err(why) => return Some(Difference { call: 1, whole: "the case is played".to_owned(), cut: why }),
     };
-    let heard = heard::all(&played);
-    let found = whole.iter().zip(&heard).enumerate().find_map(|(at, (whole, cut))| {
-        let (whole, cut) = whole.difference(cut)?;
-        Some(Difference { call: at + 1, whole: played.mask.text(&whole), cut: played.mask.text(&cut) })
-    });
-    found
+    whole.iter().zip(heard::all(&outcome)).enumerate().find_map(|(at, (whole, cut))| {
+        let (whole, cut) = whole.difference(&cut)?;
+        Some(Difference { call: at + 1, whole: outcome.mask.text(&whole), cut: outcome.mask.text(&cut) })
+    })
 }
 
 /// The case with the answer cut, and this pause where it was.

@@ -32,25 +32,25 @@ pub(super) fn all(played: &Played) -> Vec<Heard> {
 
 impl Heard {
     fn of(played: &Played, call: &PlayedCall) -> Self {
-        let mut heard = Self::default();
+        let mut all = Self::default();
         let mut body = Vec::new();
         for got in &call.got {
             match got {
-                Got::Continue => heard.heads.push_str("100 Continue\n"),
+                Got::Continue => all.heads.push_str("100 Continue\n"),
                 Got::Head(_, head) => {
-                    let _ = writeln!(heard.heads, "{}", head.status.as_u16());
+                    let _ = writeln!(all.heads, "{}", head.status.as_u16());
                     for (name, value) in &head.headers {
                         let value = String::from_utf8_lossy(value.as_bytes());
-                        let _ = writeln!(heard.heads, "{name}: {}", played.mask.header(name.as_str(), &value));
+                        let _ = writeln!(all.heads, "{name}: {}", played.mask.header(name.as_str(), &value));
                     }
                 }
                 Got::Piece(_, bytes) => body.extend_from_slice(bytes),
-                Got::Trailers(trailers) => heard.trailers = format!("{trailers:?}"),
-                Got::BrokenOff(_) => heard.broken = true,
+                Got::Trailers(trailers) => all.trailers = format!("{trailers:?}"),
+                Got::BrokenOff(_) => all.broken = true,
             }
         }
-        heard.body = Bytes::from(body);
-        heard
+        all.body = Bytes::from(body);
+        all
     }
 
     /// Where two differ first: the text of either there.

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use http::Method;
 use serde::de::IgnoredAny;
 
 use super::heard::{self, Heard};
@@ -89,18 +90,18 @@ pub(super) fn play(
     sound: &Twice,
 ) -> Option<Trouble> {
     let trouble = |call: usize, why: String| Trouble::Mishap { fault, call, why };
-    let played = match safely(player, &twice(&streaming.with(struck(streaming.answer, fault, offset)))) {
-        Ok(played) => played,
+    let outcome = match safely(player, &twice(&streaming.with(struck(streaming.answer, fault, offset)))) {
+        Ok(outcome) => outcome,
         Err(why) => return Some(trouble(1, why)),
     };
-    let all = heard::all(&played);
-    for (at, (call, heard)) in played.calls.iter().zip(&all).enumerate() {
+    let all = heard::all(&outcome);
+    for (at, (call, got)) in outcome.calls.iter().zip(&all).enumerate() {
         let why = ended(call)
             .or_else(|| new_failure(call, sound))
-            .or_else(|| kept(&played, &all, at, sound))
-            .or_else(|| readable(call, heard, sound.heard.get(at)));
+            .or_else(|| kept(&outcome, &all, at, sound))
+            .or_else(|| readable(call, got, sound.heard.get(at)));
         if let Some(why) = why {
-            return Some(trouble(at + 1, played.mask.text(&why)));
+            return Some(trouble(at + 1, outcome.mask.text(&why)));
         }
     }
     None
@@ -109,7 +110,7 @@ pub(super) fn play(
 /// Plays a case; a panic, or a fault of the case, in words.
 pub(super) fn safely(player: &Player, case: &Case) -> Result<Played, String> {
     match catch_unwind(AssertUnwindSafe(|| player.play(case))) {
-        Ok(Ok(played)) => Ok(played),
+        Ok(Ok(outcome)) => Ok(outcome),
         Ok(Err(faults)) => Err(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
         Err(_) => Err("the gate panicked".to_owned()),
     }
@@ -154,25 +155,26 @@ fn new_failure(call: &PlayedCall, sound: &Twice) -> Option<String> {
 }
 
 /// What the client got can be read to its end, and at its end the client knows whether it is whole.
-fn readable(call: &PlayedCall, heard: &Heard, sound: Option<&Heard>) -> Option<String> {
-    let head = call.got.iter().rev().find_map(|got| match got {
+fn readable(call: &PlayedCall, got: &Heard, sound: Option<&Heard>) -> Option<String> {
+    let head = call.got.iter().rev().find_map(|one| match one {
         Got::Head(_, head) => Some(head),
         _ => None,
     });
     let Some(head) = head else {
         let gone = call.sent.reason == Some(Reason::ClientGone);
-        return (!heard.broken && !gone).then(|| "the client got nothing, and waits for ever".to_owned());
+        return (!got.broken && !gone).then(|| "the client got nothing, and waits for ever".to_owned());
     };
     let said = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let wire = said("content-type").and_then(Wire::of).filter(|_| said("content-encoding").is_none());
-    let whole = heard.broken || sound.is_some_and(|sound| sound == heard);
+    let whole = got.broken || sound.is_some_and(|sound| sound == got);
     let Some(wire) = wire else {
         let declared = said("content-length").and_then(|length| length.parse::<usize>().ok());
-        let short = declared.is_some_and(|length| length != heard.body.len() && length > 0 && !heard.body.is_empty());
+        let bodied = call.call.head.method != Method::HEAD;
+        let short = bodied && declared.is_some_and(|length| length != got.body.len());
         return (short && !whole).then(|| "the body is not as long as its head says".to_owned());
     };
     let speaks = Dialect::of_path(call.call.head.uri.path()).is_some();
-    match events(wire, heard) {
+    match events(wire, got) {
         Err(_) if !speaks => None,
         Err(why) => Some(why),
         Ok(seen) if whole || seen.terminal || seen.error || !speaks => None,

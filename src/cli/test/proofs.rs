@@ -46,7 +46,8 @@ pub(super) fn lines(args: &TestArgs) -> ExitCode {
     } else if unreached.is_empty() {
         print("every line of every policy is reached\n");
     } else {
-        print(&unreached.iter().map(|lines| format!("{lines}\n")).collect::<String>());
+        let lines: Vec<String> = unreached.iter().map(ToString::to_string).collect();
+        print(&format!("{}\n", lines.join("\n")));
     }
     ExitCode::SUCCESS
 }
