@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Hash};
 use crate::exchange::forwarding::Forwarding;
 use crate::fault::Fault;
+use crate::gate::services::HookErrors;
 use crate::policy::{self, Compiled, HostLimits, Mount, OnError, PolicySet, Services, Sources};
 use crate::settings::{self, Place, Settings};
 use crate::upstream::{Upstreams, build};
@@ -18,6 +19,12 @@ pub struct Generation {
     pub number: u64,
     /// The bundle's content in one short word.
     pub hash: String,
+    /// All of it; `None` without a bundle.
+    pub full: Option<Hash>,
+    /// How responses name it.
+    pub label: String,
+    /// Counts its hooks that failed.
+    pub hook_errors: Arc<HookErrors>,
     /// When it was built.
     pub loaded_at: SystemTime,
     /// The settings.
@@ -34,6 +41,8 @@ pub struct Generation {
 pub struct Candidate {
     /// The bundle's content in one short word.
     pub hash: String,
+    /// All of it; `None` without a bundle.
+    pub full: Option<Hash>,
     /// The settings.
     pub settings: Arc<Settings>,
     /// Where requests can go.
@@ -74,15 +83,20 @@ impl Candidate {
     ) -> Result<Self, Vec<Fault>> {
         let mut settings = settings::parse_in(&bundle.settings_text, SETTINGS_FILE, &bundle.root, lookup)?;
         adjust(&mut settings)?;
-        Self::with(settings, bundle.files.clone(), bundle.hash.to_string())
+        Self::with(settings, bundle.files.clone(), bundle.hash.to_string(), Some(bundle.hash))
     }
 
     /// A gate without a bundle: everything goes to one upstream.
     pub fn drop_in(settings: Settings) -> Result<Self, Vec<Fault>> {
-        Self::with(settings, BTreeMap::new(), "drop-in".to_owned())
+        Self::with(settings, BTreeMap::new(), "drop-in".to_owned(), None)
     }
 
-    fn with(settings: Settings, files: BTreeMap<String, String>, hash: String) -> Result<Self, Vec<Fault>> {
+    fn with(
+        settings: Settings,
+        files: BTreeMap<String, String>,
+        hash: String,
+        full: Option<Hash>,
+    ) -> Result<Self, Vec<Fault>> {
         let secrets = settings.secrets.clone();
         let sources = Sources {
             files,
@@ -97,7 +111,7 @@ impl Candidate {
         };
         let compiled = policy::compile(&sources, limits)?;
         let upstreams = Arc::new(build::upstreams(&settings));
-        Ok(Self { hash, settings: Arc::new(settings), upstreams, compiled })
+        Ok(Self { hash, full, settings: Arc::new(settings), upstreams, compiled })
     }
 
     /// Builds the VMs, one for each worker.
@@ -111,7 +125,10 @@ impl Candidate {
         let policies = self.compiled.instantiate(services, workers)?;
         Ok(Generation {
             number,
+            label: self.hash.clone(),
             hash: self.hash,
+            full: self.full,
+            hook_errors: Arc::default(),
             loaded_at: now,
             forwarding: Forwarding::of(&self.settings.forwarding),
             settings: self.settings,

@@ -53,6 +53,8 @@ pub mod fault;
 
 pub mod case;
 
+pub mod review;
+
 pub mod admin;
 
 pub mod cli;

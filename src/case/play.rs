@@ -26,6 +26,7 @@ use crate::exchange::decision::{Identity, Plan};
 use crate::exchange::{self, AttemptRecord, CacheState, End, Exchange, Peer, Reason, Sent, finish};
 use crate::fault::Fault;
 use crate::gate::memory::Held;
+use crate::gate::preview::Lanes;
 use crate::gate::services::{GateServices, Sink};
 use crate::gate::{Gate, Random, State};
 use crate::generation::Candidate;
@@ -202,6 +203,8 @@ fn gate(candidate: Candidate, case: &Case, notes: Arc<Notes>) -> Result<Gate<Scr
         metrics: Arc::new(Metrics::new()),
         held: Held::default(),
         sink: notes,
+        canary: Arc::default(),
+        lanes: Lanes::default(),
     })
 }
 

@@ -16,7 +16,7 @@ use crate::fault::Fault;
 const CASES: &str = "cases";
 
 /// The folder of its snapshots.
-const SNAPSHOTS: &str = "snapshots";
+pub(crate) const SNAPSHOTS: &str = "snapshots";
 
 /// Unchanged lines around a difference.
 const CONTEXT: usize = 3;

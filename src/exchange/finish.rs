@@ -14,6 +14,7 @@ use crate::policy::Hook;
 /// Logs and counts a finished exchange, then runs what policies left for afterwards without holding the client up.
 pub fn settle<D: Dial>(gate: &Gate<D>, mut x: Exchange) {
     gate.metrics.exchange(&x);
+    gate.canary.finished(&x);
     gate.sink.finished(&x);
     let observed = x.generation.policies.has(Hook::OnLog);
     if observed || x.run.has_work_left() {

@@ -12,9 +12,8 @@ use tidegate::admin::{Admin, Board};
 use tidegate::bundle::{SETTLE, Watcher};
 use tidegate::edge::{self, Listener, Server, tls};
 use tidegate::fault::Fault;
-use tidegate::gate::reload::{self, Reloader};
+use tidegate::gate::reload::{self, Adjust, First, Reloader};
 use tidegate::gate::{Gate, background, live};
-use tidegate::generation::Candidate;
 use tidegate::upstream::dial::Dialer;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -83,14 +82,18 @@ impl Bundled {
     pub(crate) fn following(folder: &Path, settle: Duration) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().unwrap();
         let board = Arc::new(Board::default());
-        let candidate = Candidate::read(folder).unwrap_or_else(|faults| panic!("{}", list(&faults)));
+        let adjust: Adjust = Box::new(|_| Ok(()));
+        let First { candidate, serving } =
+            reload::first(folder, &adjust).unwrap_or_else(|faults| panic!("{}", list(&faults)));
         let gate =
             live::start(candidate, WORKERS, Arc::clone(&board)).unwrap_or_else(|faults| panic!("{}", list(&faults)));
         let gate = Arc::new(gate);
         let most = gate.live.load().settings.limits.connections.get() as usize;
         let server = Arc::new(Server::new(Arc::clone(&gate), most));
-        let (address, admin) = runtime.block_on(listen(&gate, &server, &board));
-        let reloader = Reloader { gate: Arc::clone(&gate), board, workers: WORKERS, adjust: Box::new(|_| Ok(())) };
+        let reloader = Reloader::new(Arc::clone(&gate), Arc::clone(&board), WORKERS, adjust, serving);
+        let reloader = Arc::new(reloader);
+        let answers = Admin { gate: Arc::clone(&gate), board, reloader: Some(Arc::clone(&reloader)) };
+        let (address, admin) = runtime.block_on(listen(&gate, &server, answers));
         let inside = runtime.enter();
         background::start(&gate);
         tokio::spawn(reload::follow(reloader, Watcher::start(folder, settle)));
@@ -159,11 +162,10 @@ impl Drop for Bundled {
 }
 
 /// Binds the first listener of the settings and the admin's, both on ports that the system chooses.
-async fn listen(gate: &Arc<Gate<Dialer>>, server: &Arc<Server>, board: &Arc<Board>) -> (SocketAddr, SocketAddr) {
+async fn listen(gate: &Arc<Gate<Dialer>>, server: &Arc<Server>, answers: Admin) -> (SocketAddr, SocketAddr) {
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
     let admin = TcpListener::bind(free).await.unwrap();
     let admin_address = admin.local_addr().unwrap();
-    let answers = Admin { gate: Arc::clone(gate), board: Arc::clone(board) };
     tokio::spawn(edge::local::serve(admin, answers));
     let settings = Arc::clone(&gate.live.load().settings);
     let asked = settings.listen.first().unwrap();
