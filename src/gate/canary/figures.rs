@@ -14,7 +14,7 @@ const BUCKETS: usize = 806;
 
 /// The figures of one side.
 #[derive(Debug)]
-pub struct Figures {
+pub(super) struct Figures {
     /// Exchanges that ended.
     exchanges: AtomicU64,
     /// Those that ended with a status of 500 or above, or because of an upstream.
@@ -57,7 +57,7 @@ impl Default for Figures {
 
 impl Figures {
     /// Counts an exchange that ended.
-    pub fn add(&self, failed: bool, whole: Duration, first: Option<Duration>) {
+    pub(super) fn add(&self, failed: bool, whole: Duration, first: Option<Duration>) {
         self.errors.fetch_add(u64::from(failed), Ordering::Relaxed);
         self.whole.add(whole);
         if let Some(first) = first {
@@ -67,7 +67,7 @@ impl Figures {
     }
 
     /// The figures now, with failures of hooks that were counted elsewhere.
-    pub fn sample(&self, policy_errors: u64) -> Sample {
+    pub(super) fn sample(&self, policy_errors: u64) -> Sample {
         Sample {
             exchanges: self.exchanges.load(Ordering::Relaxed),
             policy_errors,

@@ -10,7 +10,7 @@ const LONGEST: usize = 128;
 
 /// Why a token is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub(super) enum Refused {
     /// It was not made with this key.
     Forged,
     /// Its time is over.
@@ -18,12 +18,12 @@ pub enum Refused {
 }
 
 /// A token for the generation with this short hash, until so many seconds after 1970.
-pub fn make(key: &[u8; 32], generation: &str, until: u64) -> String {
+pub(super) fn make(key: &[u8; 32], generation: &str, until: u64) -> String {
     format!("{generation}.{until}.{}", mac(key, generation, until).to_hex())
 }
 
 /// The generation that a token is for, and until when, if it was made with this key and its time is not over.
-pub fn read<'t>(key: &[u8; 32], token: &'t str, now: SystemTime) -> Result<(&'t str, u64), Refused> {
+pub(super) fn read<'t>(key: &[u8; 32], token: &'t str, now: SystemTime) -> Result<(&'t str, u64), Refused> {
     let mut parts = token.split('.');
     let (Some(generation), Some(until), Some(sign), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
