@@ -1,42 +1,24 @@
-//! The admin listener: health, status and metrics, apart from the clients' traffic.
+//! The admin listener: health, status, metrics, and what people ask of generations, apart from the clients' traffic.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Weak};
-use std::time::SystemTime;
+pub mod board;
 
-use http::{Method, Response};
-use parking_lot::Mutex;
+mod generations;
+
+mod routes;
+
+pub use board::Board;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{HeaderValue, Response};
 use serde_json::{Value, json};
 
-use crate::edge::local::Answer;
-use crate::fault::Fault;
+use crate::edge::local::{Answer, Asked};
 use crate::gate::Gate;
-use crate::generation::Generation;
-use crate::policy::{HookReport, MountInfo, PolicySet};
+use crate::gate::reload::{Denied, Reloader};
+use crate::policy::{MountInfo, PolicySet};
 use crate::upstream::dial::Dialer;
-
-/// How many of the latest hook errors are shown.
-const REPORTS: usize = 50;
-
-/// What became of the bundle on disk, for status.
-#[derive(Debug, Default)]
-pub struct Board {
-    /// The last bundle that was rejected, if it is the one on disk.
-    rejected: Mutex<Option<Rejected>>,
-    /// What a reload could not change.
-    notes: Mutex<Vec<String>>,
-    /// The latest hook errors.
-    reports: Mutex<VecDeque<Value>>,
-    /// Generations that were replaced, as long as exchanges are on them.
-    draining: Mutex<Vec<Weak<Generation>>>,
-}
-
-/// A bundle that was not taken.
-#[derive(Debug)]
-struct Rejected {
-    at: SystemTime,
-    faults: Vec<Fault>,
-}
 
 /// Answers the admin listener's requests.
 pub struct Admin {
@@ -44,67 +26,16 @@ pub struct Admin {
     pub gate: Arc<Gate<Dialer>>,
     /// What became of the bundle on disk.
     pub board: Arc<Board>,
+    /// Decides which generation serves; `None` for a gate without a bundle.
+    pub reloader: Option<Arc<Reloader>>,
 }
 
-// === impl Board ===
-
-impl Board {
-    /// The bundle on disk serves now; `notes` tell what of it does not.
-    pub fn accepted(&self, notes: Vec<String>) {
-        *self.rejected.lock() = None;
-        *self.notes.lock() = notes;
-    }
-
-    /// The bundle on disk was not taken.
-    pub fn rejected(&self, faults: Vec<Fault>) {
-        *self.rejected.lock() = Some(Rejected { at: SystemTime::now(), faults });
-    }
-
-    /// Keeps a hook's error for status.
-    pub fn report(&self, report: &HookReport) {
-        let mut reports = self.reports.lock();
-        if reports.len() == REPORTS {
-            reports.pop_front();
-        }
-        reports.push_back(json!({
-            "policy": report.policy,
-            "hook": report.hook,
-            "file": report.file,
-            "line": report.line,
-            "message": report.message,
-        }));
-    }
-
-    /// A generation was replaced and finishes its exchanges.
-    pub fn draining(&self, old: &Arc<Generation>) {
-        let mut draining = self.draining.lock();
-        draining.retain(|generation| generation.strong_count() > 0);
-        draining.push(Arc::downgrade(old));
-    }
-
-    fn show(&self, status: &mut serde_json::Map<String, Value>) {
-        if let Some(rejected) = &*self.rejected.lock() {
-            let faults: Vec<String> = rejected.faults.iter().map(ToString::to_string).collect();
-            status.insert("rejected".into(), json!({"at": httpdate::fmt_http_date(rejected.at), "faults": faults}));
-        }
-        let notes = self.notes.lock();
-        if !notes.is_empty() {
-            status.insert("needs_restart".into(), json!(*notes));
-        }
-        let draining: Vec<Value> = self.draining.lock().iter().filter_map(drained).collect();
-        if !draining.is_empty() {
-            status.insert("draining".into(), json!(draining));
-        }
-        let reports = self.reports.lock();
-        status.insert("hook_errors".into(), json!(*reports));
-    }
-}
-
-/// A replaced generation and how many exchanges are on it; one is held by who waits for them.
-fn drained(generation: &Weak<Generation>) -> Option<Value> {
-    let exchanges = generation.strong_count().saturating_sub(1);
-    let generation = generation.upgrade()?;
-    Some(json!({"generation": generation.number, "hash": generation.hash, "exchanges": exchanges}))
+/// What an answer says.
+pub(crate) struct Said {
+    /// Its content type.
+    kind: &'static str,
+    /// Its body.
+    body: String,
 }
 
 /// The policies in their order, with their hooks and parameters.
@@ -116,10 +47,19 @@ fn policies(set: &PolicySet) -> Vec<Value> {
     set.mounts().into_iter().map(show).collect()
 }
 
+// === impl Said ===
+
+impl Said {
+    /// One JSON value, for programs and people.
+    pub(crate) fn json(value: &Value) -> Self {
+        Self { kind: "application/json", body: format!("{value:#}\n") }
+    }
+}
+
 // === impl Admin ===
 
 impl Admin {
-    /// What serves now, since when, what was rejected and why.
+    /// What serves now, since when, what was rejected and why, what waits.
     pub fn status(&self) -> Value {
         let live = self.gate.live.load();
         let mut status = serde_json::Map::new();
@@ -129,7 +69,7 @@ impl Admin {
             json!({
                 "generation": live.number,
                 "hash": live.short_hash(),
-                "since": httpdate::fmt_http_date(live.loaded_at),
+                "since": httpdate::fmt_http_date(self.board.since().unwrap_or(live.loaded_at)),
                 "policies": policies(&live.policies),
             }),
         );
@@ -144,28 +84,30 @@ impl Admin {
         status.insert("upstreams".into(), json!(upstreams));
         status.insert("cache".into(), self.gate.cache.stats().to_json());
         self.board.show(&mut status);
+        if let Some(canary) = self.gate.canary.show() {
+            status.insert("canary".into(), canary);
+        }
+        let previews = self.gate.lanes.show();
+        if !previews.is_empty() {
+            status.insert("previews".into(), json!(previews));
+        }
         Value::Object(status)
     }
 }
 
+#[async_trait]
 impl Answer for Admin {
-    fn answer(&self, method: &Method, path: &str) -> Response<Vec<u8>> {
-        let json = "application/json";
-        let (status, kind, body) = match (method, path) {
-            (&Method::GET, "/-/health") => (200, json, json!({"status": "ok"}).to_string()),
-            (&Method::GET, "/-/status") => (200, json, format!("{:#}\n", self.status())),
-            (&Method::GET, "/-/metrics") => {
-                (200, "application/openmetrics-text; version=1.0.0; charset=utf-8", self.gate.metrics.render())
-            }
-            (_, "/-/health" | "/-/status" | "/-/metrics") => (405, json, json!({"error": "only GET"}).to_string()),
-            _ => (404, json, json!({"error": "there is /-/health, /-/status and /-/metrics"}).to_string()),
+    async fn answer(&self, asked: Asked) -> Response<Vec<u8>> {
+        let (status, said) = match routes::answer(self, asked).await {
+            Ok(said) => (200, said),
+            Err(Denied { status, message }) => (status, Said::json(&json!({"error": message}))),
         };
-        let mut response = Response::new(body.into_bytes());
+        let mut response = Response::new(said.body.into_bytes());
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
         let length = response.body().len();
         let headers = response.headers_mut();
-        headers.insert("content-type", http::HeaderValue::from_static(kind));
-        headers.insert("content-length", http::HeaderValue::from(length));
+        headers.insert("content-type", HeaderValue::from_static(said.kind));
+        headers.insert("content-length", HeaderValue::from(length));
         response
     }
 }

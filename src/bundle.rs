@@ -1,6 +1,7 @@
 //! A bundle: the folder with settings, policies, cases and snapshots, read as one state and watched for the next.
 
 mod read;
+pub mod shelf;
 mod template;
 mod watch;
 
@@ -9,7 +10,7 @@ mod tests;
 
 pub use read::read;
 pub use template::create;
-pub use watch::{Mode, SETTLE, Watcher};
+pub use watch::{Change, Mode, SETTLE, Watcher};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,7 +35,7 @@ pub struct Bundle {
 }
 
 /// The BLAKE3 hash of names and contents; shown by its first 12 digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Hash([u8; 32]);
 
 // === impl Bundle ===
@@ -77,6 +78,11 @@ impl Hash {
     /// All 64 digits, for records that must not be mistaken for another's.
     pub fn full(&self) -> String {
         blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+
+    /// Reads all 64 digits.
+    pub fn from_full(digits: &str) -> Option<Self> {
+        blake3::Hash::from_hex(digits).ok().map(|hash| Self(hash.into()))
     }
 }
 

@@ -1,8 +1,12 @@
 //! The commands: what is said to people, and which part of the library does it.
 
+pub mod ask;
+
 pub mod check;
 
 pub mod coverage;
+
+pub mod generations;
 
 pub mod matrix;
 
@@ -29,6 +33,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::dialect::matrix::NAMES;
+use crate::gate::canary::By;
 
 /// Exit code for mistakes in a bundle or on the command line.
 pub const EXIT_FAULTS: u8 = 2;
@@ -54,6 +59,14 @@ enum Command {
     Review(ReviewArgs),
     /// Say what a running gate serves now, since when, and what was rejected.
     Status(StatusArgs),
+    /// List the bundles that a running gate keeps: what is live, staged, held or was rejected.
+    Generations(StatusArgs),
+    /// Go back to a generation, by default the one that was live before; it stays until the bundle is saved again.
+    Rollback(RollbackArgs),
+    /// Let a generation serve: everyone at once, or a share of the users at first.
+    Promote(PromoteArgs),
+    /// Print a token with which requests are answered by a generation that does not serve, in `x-tidegate-preview`.
+    Preview(PreviewArgs),
     /// Make a bundle of your own.
     New {
         /// The folder to make; it must not exist or be empty.
@@ -193,9 +206,58 @@ pub struct StatusArgs {
     /// The gate's admin address.
     #[arg(long, default_value = "127.0.0.1:8801")]
     pub admin: SocketAddr,
-    /// The whole status as JSON.
+    /// The whole answer as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Which generation to go back to.
+#[derive(Debug, clap::Args)]
+pub struct RollbackArgs {
+    /// The first digits of its hash, at least 4; the one that was live before unless given.
+    pub generation: Option<String>,
+    /// Which gate, and how to say what came of it.
+    #[command(flatten)]
+    pub gate: StatusArgs,
+}
+
+/// Which generation is to serve, and whom.
+#[derive(Debug, clap::Args)]
+pub struct PromoteArgs {
+    /// The first digits of its hash, at least 4.
+    #[arg(required_unless_present = "stop", conflicts_with = "stop")]
+    pub generation: Option<String>,
+    /// Serve so many hundredths of the users with it, always the same ones; everyone at once unless given.
+    #[arg(long)]
+    pub percent: Option<f64>,
+    /// What makes a user: who is unknown is told by the address.
+    #[arg(long, requires = "percent", value_parser = By::WORDS)]
+    pub by: Option<String>,
+    /// After how long to say that it is time to decide, such as 10m. It keeps its share all the same.
+    #[arg(long = "for", requires = "percent")]
+    pub time: Option<String>,
+    /// Give the share back when this holds, such as 'policy_errors>0 or p99>+20%'.
+    #[arg(long, requires = "percent")]
+    pub abort: Option<String>,
+    /// Give back the share of the generation that has one.
+    #[arg(long)]
+    pub stop: bool,
+    /// Which gate, and how to say what came of it.
+    #[command(flatten)]
+    pub gate: StatusArgs,
+}
+
+/// Which generation to look at.
+#[derive(Debug, clap::Args)]
+pub struct PreviewArgs {
+    /// The first digits of its hash, at least 4; the staged one unless given.
+    pub generation: Option<String>,
+    /// How long the token lasts, such as 30m.
+    #[arg(long = "for", default_value = "1h")]
+    pub time: String,
+    /// Which gate, and how to say what came of it.
+    #[command(flatten)]
+    pub gate: StatusArgs,
 }
 
 /// Runs the command line and turns its end into an exit code.
@@ -206,6 +268,10 @@ pub fn run() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Review(args) => review::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Generations(args) => generations::list(&args),
+        Command::Rollback(args) => generations::rollback(&args),
+        Command::Promote(args) => generations::promote(&args),
+        Command::Preview(args) => generations::preview(&args),
         Command::New { dir } => new::run(&dir),
         Command::Types => types::run(),
         Command::Settings => types::settings(),

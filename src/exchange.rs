@@ -250,6 +250,10 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
 async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchange) -> Result<End, Error> {
     receive::check(x)?;
     decide::identify(client, x).await?;
+    if let Some(generation) = gate.canary.chosen(x) {
+        begin::move_to(x, generation);
+        decide::identify(client, x).await?;
+    }
     if let Some(answer) = decide::on_request(client, x).await? {
         return relay::answer(gate, client, x, answer).await;
     }

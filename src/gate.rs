@@ -2,9 +2,13 @@
 
 pub mod background;
 
+pub mod canary;
+
 pub mod live;
 
 pub mod memory;
+
+pub mod preview;
 
 pub mod reload;
 
@@ -48,6 +52,10 @@ pub struct Gate<D: Dial> {
     pub held: Held,
     /// Where finished exchanges and policies' log lines go.
     pub sink: Arc<dyn Sink>,
+    /// The generation that serves a share of the users, if one does.
+    pub canary: Arc<canary::Seat>,
+    /// Generations that answer beside the live one to whoever asks for them.
+    pub lanes: preview::Lanes<D>,
 }
 
 /// State that outlives generations.

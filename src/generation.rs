@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Hash};
 use crate::exchange::forwarding::Forwarding;
 use crate::fault::Fault;
+use crate::gate::services::HookErrors;
 use crate::policy::{Code, Compiled, Counting, HostLimits, Mount, OnError, PolicySet, Services};
 use crate::settings::{self, Place, Settings};
 use crate::upstream::{Upstreams, build};
@@ -20,6 +21,10 @@ pub struct Generation {
     pub hash: String,
     /// What it was built from; nothing in a gate without a bundle.
     pub bundle: Option<Arc<Bundle>>,
+    /// How responses name it.
+    pub label: String,
+    /// Counts its hooks that failed.
+    pub hook_errors: Arc<HookErrors>,
     /// When it was built.
     pub loaded_at: SystemTime,
     /// The settings.
@@ -135,8 +140,10 @@ impl Candidate {
         let policies = self.compiled.instantiate(services, workers)?;
         Ok(Generation {
             number,
+            label: self.hash.clone(),
             hash: self.hash,
             bundle: self.bundle,
+            hook_errors: Arc::default(),
             loaded_at: now,
             forwarding: Forwarding::of(&self.settings.forwarding),
             settings: self.settings,
@@ -163,6 +170,11 @@ fn mount(placed: &settings::Placed<settings::Mount>) -> Mount {
 // === impl Generation ===
 
 impl Generation {
+    /// All of the bundle's hash; nothing in a gate without a bundle.
+    pub fn full(&self) -> Option<Hash> {
+        self.bundle.as_ref().map(|bundle| bundle.hash)
+    }
+
     /// The hash as responses and logs show it.
     pub fn short_hash(&self) -> &str {
         &self.hash

@@ -25,6 +25,7 @@ pub use limits::{Cache, Fetch, Limits, Log, LogFormat, LogLevel, Record};
 pub use listen::{Admin, Forwarding, Listen, RequestId, Tls};
 pub use mount::{Mount, OnError};
 pub use parse::Lookup;
+pub(crate) use quantity::parse_duration;
 pub use reference::reference;
 pub use reload::reload_notes;
 pub use secret::{Headers, Place, Secret};
@@ -47,8 +48,12 @@ section! {
     /// The file `tidegate.toml` of a bundle. Durations are written like `"250ms"`, `"5s"`, `"15m"` or `"1h"`, sizes
     /// like `"64KiB"` or `"8MiB"`.
     pub struct Settings {
-        /// When a saved change serves: `on-save` at once, when it has no faults.
+        /// When a saved change serves: `on-save` at once, when it has no faults; `reviewed` when someone has accepted
+        /// what it does (`tidegate review`). What is live decides about the next change, so that no save can switch
+        /// the review off and serve.
         go_live: GoLive = GoLive::OnSave => reload;
+        /// How many of the last bundles are kept as source in `.tidegate/generations`, to go back to.
+        generations: NonZeroU32 = limits::at_least_one(20) => reload;
         /// Worker threads, one for each processor unless written.
         workers: Option<NonZeroU32> = None => restart;
         /// The addresses for clients; `127.0.0.1:8800` unless written.
@@ -81,6 +86,8 @@ choice! {
     pub enum GoLive {
         /// At once, when it has no faults.
         OnSave = "on-save",
+        /// When it has no faults and someone has accepted it.
+        Reviewed = "reviewed",
     }
 }
 

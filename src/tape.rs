@@ -185,6 +185,13 @@ impl Tape {
         self.ask(|| "clock".to_owned(), || clock.wall())
     }
 
+    /// Forgets what was told so far: it was told to another generation.
+    pub fn forget(&self) {
+        if let Some((_, recorded)) = self.recorded() {
+            recorded.lock().reads.clear();
+        }
+    }
+
     /// What was written down so far; nothing is, after it.
     pub fn finish(&self) -> Option<Recorded> {
         self.recorded().map(|(_, recorded)| std::mem::take(&mut *recorded.lock()))

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::watch::places::Places;
 use super::{Bundle, SETTINGS};
@@ -31,7 +32,13 @@ pub(super) struct Scan {
     pub(super) outcome: Result<Bundle, Vec<Fault>>,
     /// Where a change of it would show.
     pub(super) places: Places,
+    /// Tells the state of what an acceptance depends on from others: the names, sizes and times of the files in
+    /// `reviews/` and `snapshots/`.
+    pub(super) reviews: blake3::Hash,
 }
+
+/// The folders of a bundle that hold acceptances and what was accepted.
+const REVIEWS: [&str; 2] = ["reviews", "snapshots"];
 
 /// A walk in progress.
 struct Walk {
@@ -43,12 +50,14 @@ struct Walk {
     above: Vec<PathBuf>,
     /// How many folders were read.
     folders: usize,
+    /// What the files in `reviews/` and `snapshots/` look like from outside.
+    reviews: blake3::Hasher,
     /// Everything wrong so far.
     faults: Vec<Fault>,
 }
 
 /// Reads the bundle in `dir`: `tidegate.toml` and every `.lua` and `.luau` file below, except in `cases/`,
-/// `snapshots/` and hidden folders. On error, every fault.
+/// `snapshots/`, `reviews/` and hidden folders. On error, every fault.
 pub fn read(dir: &Path) -> Result<Bundle, Vec<Fault>> {
     for _ in 0..ATTEMPTS {
         if let Some(scan) = scan_twice(dir) {
@@ -71,16 +80,22 @@ pub(super) fn scan_twice(dir: &Path) -> Option<Scan> {
 }
 
 fn scan(dir: &Path) -> Scan {
-    let mut walk =
-        Walk { texts: BTreeMap::new(), places: Places::default(), above: Vec::new(), folders: 0, faults: Vec::new() };
+    let mut walk = Walk {
+        texts: BTreeMap::new(),
+        places: Places::default(),
+        above: Vec::new(),
+        folders: 0,
+        reviews: blake3::Hasher::new(),
+        faults: Vec::new(),
+    };
     walk.root(dir);
-    let Walk { mut texts, places, mut faults, .. } = walk;
+    let Walk { mut texts, places, mut faults, reviews, .. } = walk;
     let settings_text = texts.remove(SETTINGS).unwrap_or_default();
     if settings_text.trim().is_empty() && faults.is_empty() {
         faults.push(Fault::in_file(SETTINGS, "the settings file is missing or empty"));
     }
     let outcome = if faults.is_empty() { Ok(Bundle::new(dir.to_owned(), settings_text, texts)) } else { Err(faults) };
-    Scan { outcome, places }
+    Scan { outcome, places, reviews: reviews.finalize() }
 }
 
 // === impl Walk ===
@@ -129,8 +144,11 @@ impl Walk {
         let Some(name) = name.to_str() else {
             return;
         };
-        let skipped = prefix.is_empty() && matches!(name, "cases" | "snapshots");
-        if skipped || name.starts_with('.') {
+        if name.starts_with('.') || (prefix.is_empty() && name == "cases") {
+            return;
+        }
+        if prefix.is_empty() && REVIEWS.contains(&name) {
+            self.review(&folder.join(name), DEPTH);
             return;
         }
         let path = format!("{prefix}{name}");
@@ -146,6 +164,27 @@ impl Walk {
             }
         } else if is_text(&path) {
             self.file(&real, path);
+        }
+    }
+
+    /// Notes what stands in a folder of reviews, down to some depth, without reading it: the bundle stays the same
+    /// whatever it says, but whether it is accepted may not.
+    fn review(&mut self, path: &Path, depth: usize) {
+        let Some(real) = self.places.follow(path) else { return };
+        let Ok(metadata) = fs::metadata(&real) else { return };
+        self.reviews.update(path.as_os_str().as_encoded_bytes()).update(b"\0");
+        if !metadata.is_dir() {
+            let changed = metadata.modified().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+            self.reviews.update(&metadata.len().to_le_bytes());
+            self.reviews.update(&changed.unwrap_or_default().as_nanos().to_le_bytes());
+        } else if depth == DEPTH || (depth > 0 && !path.is_symlink()) {
+            // Links to folders further down may cross and make endless many of a few.
+            self.places.add_folder(&real);
+            let mut names: Vec<_> = fs::read_dir(&real).into_iter().flatten().flatten().map(|e| e.file_name()).collect();
+            names.sort();
+            for name in names.iter().filter(|name| !name.as_encoded_bytes().starts_with(b".")) {
+                self.review(&path.join(name), depth - 1);
+            }
         }
     }
 

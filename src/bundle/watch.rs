@@ -36,6 +36,8 @@ pub struct Watcher {
     settle: Duration,
     /// The events of the machine.
     ears: Ears,
+    /// What acceptances depended on when it was last looked at.
+    reviews: Option<blake3::Hash>,
     /// The last state that was yielded.
     yielded: Option<Result<Arc<Bundle>, Vec<Fault>>>,
     /// A state in which something is missing: it is believed when it is found twice.
@@ -44,6 +46,15 @@ pub struct Watcher {
     due: bool,
     /// Whether the bundle was left alone before the last scan, as far as events tell.
     settled: bool,
+}
+
+/// What changed.
+#[derive(Debug)]
+pub enum Change {
+    /// The bundle; an error is a state that cannot be read, with every fault.
+    Bundle(Result<Arc<Bundle>, Vec<Fault>>),
+    /// What stands in `reviews/` or `snapshots/`, and so perhaps whether a bundle is accepted.
+    Reviews,
 }
 
 /// How changes are noticed.
@@ -71,7 +82,16 @@ impl Watcher {
         }
         let mut ears = Ears::new(listen);
         ears.turn_to(places);
-        Self { dir: dir.to_owned(), settle, ears, yielded: None, suspect: None, due: true, settled: false }
+        Self {
+            dir: dir.to_owned(),
+            settle,
+            ears,
+            reviews: None,
+            yielded: None,
+            suspect: None,
+            due: true,
+            settled: false,
+        }
     }
 
     /// Does not yield this state, which the caller has read itself.
@@ -90,13 +110,27 @@ impl Watcher {
     /// fault. May be dropped and called again without missing a state.
     pub async fn changed(&mut self) -> Result<Arc<Bundle>, Vec<Fault>> {
         loop {
+            if let Change::Bundle(outcome) = self.stirred().await {
+                return outcome;
+            }
+        }
+    }
+
+    /// Waits for a state that differs from the last one yielded, or for a change of what acceptances depend on. May
+    /// be dropped and called again without missing either.
+    pub async fn stirred(&mut self) -> Change {
+        loop {
             self.wait().await;
             let Some(scan) = self.scan().await else {
                 continue;
             };
             self.due = false;
+            let before = self.reviews.replace(scan.reviews);
             if let Some(outcome) = self.judge(scan.outcome) {
-                return outcome;
+                return Change::Bundle(outcome);
+            }
+            if before.is_some_and(|before| before != scan.reviews) {
+                return Change::Reviews;
             }
         }
     }

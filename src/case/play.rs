@@ -24,6 +24,7 @@ use crate::exchange::decision::{Identity, Plan};
 use crate::exchange::{self, AttemptRecord, CacheState, End, Exchange, Peer, Reason, Sent, finish};
 use crate::fault::Fault;
 use crate::gate::memory::Held;
+use crate::gate::preview::Lanes;
 use crate::gate::services::{GateServices, Sink};
 use crate::gate::{Gate, Random, State};
 use crate::generation::Candidate;
@@ -170,6 +171,8 @@ fn gate(candidate: Candidate, case: &Case, clock: Clock, notes: Arc<Notes>) -> R
         metrics: Arc::new(Metrics::new()),
         held: Held::default(),
         sink: notes,
+        canary: Arc::default(),
+        lanes: Lanes::default(),
     })
 }
 

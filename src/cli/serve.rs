@@ -10,10 +10,10 @@ use tracing_subscriber::EnvFilter;
 use super::runtime::{self, Signals, Stop};
 use super::{EXIT_FAULTS, ServeArgs, fail};
 use crate::admin::{Admin, Board};
-use crate::bundle::{self, Watcher};
+use crate::bundle::Watcher;
 use crate::edge::{self, Listener, Server, tls};
 use crate::fault::Fault;
-use crate::gate::reload::{self, Reloader};
+use crate::gate::reload::{self, Adjust, Reloader, Serving};
 use crate::gate::{Gate, background, live};
 use crate::generation::Candidate;
 use crate::settings::{LogFormat, RequestId, Settings};
@@ -22,10 +22,17 @@ use crate::upstream::dial::Dialer;
 /// How long a save may settle before it is read: editors write in several steps.
 const SETTLE: std::time::Duration = std::time::Duration::from_millis(60);
 
+/// Addresses that are bound, and not served yet.
+struct Bound {
+    admin: TcpListener,
+    /// Those for clients, and whether they are under TLS.
+    clients: Vec<(Listener, bool)>,
+}
+
 /// Serves until a signal ends it.
 pub fn run(args: &ServeArgs) -> ExitCode {
-    let candidate = match candidate(args) {
-        Ok(candidate) => candidate,
+    let (candidate, serving) = match first(args) {
+        Ok(first) => first,
         Err(faults) => {
             for fault in faults {
                 eprintln!("{fault}");
@@ -40,25 +47,31 @@ pub fn run(args: &ServeArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
-    let code = runtime.block_on(serve(args, candidate, workers));
+    let code = runtime.block_on(serve(args, candidate, serving, workers));
     runtime.shutdown_background();
     code
 }
 
-/// The bundle named on the command line, or the drop-in, with flags over environment over file.
-fn candidate(args: &ServeArgs) -> Result<Candidate, Vec<Fault>> {
+/// What the bundle named on the command line begins with, or the drop-in, with flags over environment over file.
+fn first(args: &ServeArgs) -> Result<(Candidate, Option<Serving>), Vec<Fault>> {
     match (&args.bundle, &args.upstream) {
-        (Some(dir), _) => Candidate::from_bundle(&bundle::read(dir)?, |settings| adjust(settings, args)),
+        (Some(dir), _) => reload::first(dir, &adjusting(args)).map(|first| (first.candidate, Some(first.serving))),
         (None, Some(url)) => {
             let listen = args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8800)));
             let admin = args.admin.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8801)));
             let mut settings =
                 Settings::drop_in(url, listen, admin).map_err(|reason| vec![Fault::in_file("--upstream", reason)])?;
             adjust(&mut settings, args)?;
-            Candidate::drop_in(settings)
+            Candidate::drop_in(settings).map(|candidate| (candidate, None))
         }
         (None, None) => Err(vec![Fault::in_file("serve", "name a bundle, or --upstream URL")]),
     }
+}
+
+/// What flags and environment change in every bundle's settings.
+fn adjusting(args: &ServeArgs) -> Adjust {
+    let args = args.clone();
+    Box::new(move |settings| adjust(settings, &args))
 }
 
 /// Flags override the environment, which overrides the file.
@@ -96,7 +109,7 @@ fn start_log(settings: &Settings) {
 }
 
 /// Binds everything before anything is served, so that a taken port is an error at once.
-async fn serve(args: &ServeArgs, candidate: Candidate, workers: usize) -> ExitCode {
+async fn serve(args: &ServeArgs, candidate: Candidate, serving: Option<Serving>, workers: usize) -> ExitCode {
     let settings = Arc::clone(&candidate.settings);
     let board = Arc::new(Board::default());
     let gate = match live::start(candidate, workers, Arc::clone(&board)) {
@@ -108,58 +121,60 @@ async fn serve(args: &ServeArgs, candidate: Candidate, workers: usize) -> ExitCo
             return ExitCode::from(EXIT_FAULTS);
         }
     };
-    let server = Arc::new(Server::new(Arc::clone(&gate), settings.limits.connections.get() as usize));
     let signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return fail(&error.to_string()),
     };
-    if let Err(message) = open(&settings, &gate, &server, &board).await {
-        return fail(&message);
-    }
+    let bound = match Bound::open(&settings).await {
+        Ok(bound) => bound,
+        Err(message) => return fail(&message),
+    };
+    let server = Arc::new(Server::new(Arc::clone(&gate), settings.limits.connections.get() as usize));
+    let reloader = serving.map(|serving| {
+        let (gate, board) = (Arc::clone(&gate), Arc::clone(&board));
+        Arc::new(Reloader::new(gate, board, workers, adjusting(args), serving))
+    });
+    bound.serve(&server, Admin { gate: Arc::clone(&gate), board, reloader: reloader.clone() });
     background::start(&gate);
-    if let Some(dir) = &args.bundle {
-        let flags = args.clone();
-        let reloader = Reloader {
-            gate: Arc::clone(&gate),
-            board,
-            workers,
-            adjust: Box::new(move |settings| adjust(settings, &flags)),
-        };
+    if let (Some(dir), Some(reloader)) = (&args.bundle, reloader) {
         tokio::spawn(reload::follow(reloader, Watcher::start(dir, SETTLE)));
     }
     stop(&server, &gate, signals).await
 }
 
-/// Opens the admin listener and the clients'.
-async fn open(
-    settings: &Settings,
-    gate: &Arc<Gate<Dialer>>,
-    server: &Arc<Server>,
-    board: &Arc<Board>,
-) -> Result<(), String> {
-    let admin = settings.admin.address;
-    let listener = TcpListener::bind(admin).await.map_err(|error| format!("admin {admin}: {error}"))?;
-    let bound = listener.local_addr().unwrap_or(admin);
-    let answers = Admin { gate: Arc::clone(gate), board: Arc::clone(board) };
-    let mut listeners = Vec::new();
-    for placed in &settings.listen {
-        let acceptor = match &placed.tls {
-            Some(files) => Some(tls::acceptor(files.cert.path(), files.key.path())?),
-            None => None,
-        };
-        let address = placed.address;
-        let listener = Listener::bind(address, acceptor, placed.h2c).await;
-        listeners.push((listener.map_err(|error| format!("listen {address}: {error}"))?, placed.tls.is_some()));
-    }
-    tokio::spawn(edge::local::serve(listener, answers));
-    for (listener, tls) in listeners {
-        let scheme = if tls { "https" } else { "http" };
-        if let Ok(address) = listener.address() {
-            eprintln!("tidegate {} serves {scheme}://{address} (admin http://{bound})", gate.live.load().short_hash());
+// === impl Bound ===
+
+impl Bound {
+    /// Binds the admin's address and the clients'.
+    async fn open(settings: &Settings) -> Result<Self, String> {
+        let admin = settings.admin.address;
+        let listener = TcpListener::bind(admin).await.map_err(|error| format!("admin {admin}: {error}"))?;
+        let mut clients = Vec::new();
+        for placed in &settings.listen {
+            let acceptor = match &placed.tls {
+                Some(files) => Some(tls::acceptor(files.cert.path(), files.key.path())?),
+                None => None,
+            };
+            let address = placed.address;
+            let listener = Listener::bind(address, acceptor, placed.h2c).await;
+            clients.push((listener.map_err(|error| format!("listen {address}: {error}"))?, placed.tls.is_some()));
         }
-        tokio::spawn(Arc::clone(server).accept(listener));
+        Ok(Self { admin: listener, clients })
     }
-    Ok(())
+
+    /// Serves them all, and says where.
+    fn serve(self, server: &Arc<Server>, answers: Admin) {
+        let hash = answers.gate.live.load().short_hash().to_owned();
+        let admin = self.admin.local_addr().map_or_else(|error| error.to_string(), |admin| admin.to_string());
+        tokio::spawn(edge::local::serve(self.admin, answers));
+        for (listener, tls) in self.clients {
+            let scheme = if tls { "https" } else { "http" };
+            if let Ok(address) = listener.address() {
+                eprintln!("tidegate {hash} serves {scheme}://{address} (admin http://{admin})");
+            }
+            tokio::spawn(Arc::clone(server).accept(listener));
+        }
+    }
 }
 
 /// Waits for a signal, then ends as it asks.

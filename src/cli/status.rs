@@ -1,54 +1,21 @@
 //! `tidegate status`: what a running gate serves now.
 
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{StatusArgs, fail, print};
-
-/// How long the gate may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+use super::StatusArgs;
+use super::ask::{self, told};
 
 /// Asks the gate and says what it answered; exit code 1 when it could not be reached.
 pub fn run(args: &StatusArgs) -> ExitCode {
-    let answer = match ask(args.admin) {
-        Ok(answer) => answer,
-        Err(error) => {
-            fail(&format!("no gate answers on {}: {error}", args.admin));
-            return ExitCode::FAILURE;
-        }
-    };
-    if args.json {
-        print(&answer);
-        return ExitCode::SUCCESS;
-    }
-    match serde_json::from_str::<Value>(&answer) {
-        Ok(status) => {
-            print(&told(&status));
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail(&format!("{} is not a gate's admin address: {error}", args.admin)),
-    }
-}
-
-fn ask(admin: SocketAddr) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&admin, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET /-/status HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
-    body.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
+    told(args, ask::get(args.admin, "/-/status"), lines)
 }
 
 /// The status in a few lines.
-fn told(status: &Value) -> String {
+fn lines(status: &Value) -> String {
     let live = &status["live"];
-    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     let mut out = format!(
         "live      generation {} ({}) since {}\n",
         live["generation"],
@@ -61,6 +28,21 @@ fn told(status: &Value) -> String {
             let _ = writeln!(out, "          {}", text(fault));
         }
     }
+    if let Some(staged) = status.get("staged") {
+        let word = if staged["held"] == true { "held" } else { "staged" };
+        let _ = writeln!(out, "{word:<10}{} since {}: {}", text(&staged["hash"]), text(&staged["since"]), text(&staged["waits_for"]));
+        let _ = writeln!(out, "          {}", text(&staged["run"]));
+    }
+    if let Some(passed) = status.get("passed_over") {
+        let _ = writeln!(out, "passed    {}: {}", text(&passed["hash"]), text(&passed["why"]));
+    }
+    canary(&status["canary"], &mut out);
+    for preview in status["previews"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "preview   {} until {}", text(&preview["hash"]), text(&preview["until"]));
+    }
+    for trouble in status["shelf"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "shelf     {}", text(trouble));
+    }
     for note in status["needs_restart"].as_array().into_iter().flatten() {
         let _ = writeln!(out, "restart   {}", text(note));
     }
@@ -69,4 +51,29 @@ fn told(status: &Value) -> String {
         let _ = writeln!(out, "hooks     {errors} failed lately; --json tells which");
     }
     out
+}
+
+/// The canary that runs, and how the last one ended.
+fn canary(canary: &Value, out: &mut String) {
+    let running = &canary["running"];
+    if running.is_object() {
+        let side = |side: &str| format!("{} exchanges, {} failed", running[side]["exchanges"], running[side]["errors"]);
+        let (hash, percent, by) = (text(&running["hash"]), &running["percent"], text(&running["by"]));
+        let _ = writeln!(out, "canary    {hash} for {percent} % by {by}: {}; live: {}", side("canary"), side("live"));
+        if let Some(over) = running["time_over"].as_str() {
+            let _ = writeln!(out, "          its time is over: {over}");
+        }
+    }
+    let last = &canary["last"];
+    if last.is_object() {
+        let _ = writeln!(out, "ended     canary {} {}: {}", text(&last["hash"]), text(&last["ended"]), text(&last["why"]));
+        for id in last["offended"].as_array().into_iter().flatten() {
+            let _ = writeln!(out, "          {}", text(id));
+        }
+    }
+}
+
+/// A text of the status.
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or("?").to_owned()
 }

@@ -37,7 +37,7 @@ impl Edge {
     }
 
     /// Begins an exchange with the request that the engine has read.
-    fn begin(&self, session: &mut Session) -> Exchange {
+    fn begin(gate: &Gate<Dialer>, session: &mut Session) -> Exchange {
         let peer = peer_of(&session.downstream_session);
         let empty = session.downstream_session.is_body_empty();
         let mut head = session.req_header().clone();
@@ -48,14 +48,14 @@ impl Edge {
         };
         let host = host_of(&head);
         origin_form(&mut head);
-        begin(&self.gate, Arrival { peer, head, body, host, worker: worker(), replay: None })
+        begin(gate, Arrival { peer, head, body, host, worker: worker(), replay: None })
     }
 
     /// The whole exchange.
-    async fn serve(&self, session: &mut Session, exchange: &mut Exchange) -> End {
-        let end = exchange::serve(&*self.gate, &mut WireClient::new(session), exchange).await;
+    async fn serve(gate: &Gate<Dialer>, session: &mut Session, exchange: &mut Exchange) -> End {
+        let end = exchange::serve(gate, &mut WireClient::new(session), exchange).await;
         // Boxed: every exchange would carry room for it.
-        if end == End::Upgrade { Box::pin(upgrade::serve(&self.gate, session, exchange)).await } else { end }
+        if end == End::Upgrade { Box::pin(upgrade::serve(gate, session, exchange)).await } else { end }
     }
 }
 
@@ -85,13 +85,19 @@ impl ProxyHttp for Edge {
     /// The whole exchange happens here; nothing is left for the engine's own flow.
     async fn request_filter(&self, session: &mut Session, _ctx: &mut ()) -> Result<bool> {
         let asks = session.req_header().headers.contains_key("upgrade");
-        let mut exchange = self.begin(session);
+        let asked = self.gate.lanes.asked(&session.req_header().headers, self.gate.clock);
+        let lane = asked.as_ref().ok().and_then(Option::as_ref);
+        let gate = lane.map_or(&self.gate, |lane| &lane.gate);
+        let mut exchange = Self::begin(gate, session);
+        if let Err(refused) = &asked {
+            refuse(&exchange, refused);
+        }
         if asks && !exchange.upgrade {
             stayed(session);
         }
-        self.gate.metrics.begun(1);
-        let served = AssertUnwindSafe(self.serve(session, &mut exchange)).catch_unwind().await;
-        self.gate.metrics.begun(-1);
+        gate.metrics.begun(1);
+        let served = AssertUnwindSafe(Self::serve(gate, session, &mut exchange)).catch_unwind().await;
+        gate.metrics.begun(-1);
         let end = served.unwrap_or_else(|_| {
             exchange.sent.reason = Some(Reason::Limit);
             exchange.sent.error = Some(Error::gate("the gate made a mistake"));
@@ -100,7 +106,7 @@ impl ProxyHttp for Edge {
         if exchange.upgrade {
             stayed(session);
         }
-        finish::settle(&self.gate, exchange);
+        finish::settle(gate, exchange);
         if end == End::Answered { Ok(true) } else { EngineError::e_explain(ErrorType::ConnectionClosed, "broken off") }
     }
 
@@ -145,6 +151,14 @@ fn refusal(head: &mut RequestHead) -> Option<Error> {
     let (status, reason) = Refusal::parse(value.to_str().ok()?)?;
     let kind = if status == 408 { Kind::Timeout } else { Kind::BadRequest };
     Some(Error::client(kind, status, reason))
+}
+
+/// Refuses a request as a whole, unless it is refused already.
+fn refuse(exchange: &Exchange, error: &Error) {
+    let mut request = exchange.request.lock();
+    if !matches!(request.body, Body::Failed(_)) {
+        request.body = Body::Failed(error.clone());
+    }
 }
 
 /// `Host`, or `:authority` in HTTP/2.

@@ -1,5 +1,8 @@
 //! Begins an exchange with a request head that was read: live, or from a case.
 
+use std::mem;
+use std::sync::Arc;
+
 use http::HeaderValue;
 use tokio::time::Instant;
 
@@ -8,6 +11,7 @@ use super::wire::Dial;
 use super::{CacheState, Exchange, Intake, Peer, Sent, forwarding, heads, receive};
 use crate::dialect::Dialect;
 use crate::gate::Gate;
+use crate::generation::Generation;
 use crate::message::{Body, Owned, Request, RequestHead, Shared};
 use crate::policy::Facts;
 use crate::tape::{Arrived, Tape};
@@ -105,4 +109,29 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         upgrade,
         tape,
     }
+}
+
+/// Puts an exchange of which nothing but the identity was decided onto another generation, as if it had begun there.
+/// What was read of its body stays.
+pub fn move_to(x: &mut Exchange, generation: Arc<Generation>) {
+    let facts = Facts {
+        id: x.id.clone(),
+        client_ip: x.client_ip,
+        tls: x.peer.tls,
+        dialect: x.dialect,
+        started: x.started,
+        deadline: x.deadline,
+        generation: generation.short_hash().to_owned(),
+        request: Shared::clone(&x.request),
+        tape: x.tape.clone(),
+    };
+    // What the other generation was told is none of this one's.
+    x.tape.forget();
+    let run = generation.policies.begin(x.run.worker(), facts);
+    let left = mem::replace(&mut x.run, run);
+    if left.has_work_left() {
+        tokio::spawn(left.run_after());
+    }
+    x.identity = Identity::default();
+    x.generation = generation;
 }

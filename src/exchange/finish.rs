@@ -16,6 +16,7 @@ use crate::tape;
 /// Logs and counts a finished exchange, then runs what policies left for afterwards without holding the client up.
 pub fn settle<D: Dial>(gate: &Gate<D>, mut x: Exchange) {
     gate.metrics.exchange(&x);
+    gate.canary.finished(&x);
     gate.sink.finished(&x);
     if let Some(taken) = tape::took(&x) {
         gate.tapes.keep(Arc::new(taken), &x.generation.settings.record);

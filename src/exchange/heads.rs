@@ -5,6 +5,7 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::error::{Error, Kind};
+use crate::gate::preview::PREVIEW;
 use crate::message::{RequestHead, ResponseHead};
 
 /// Headers that concern one connection (RFC 9110 §7.6.1), whatever `Connection` says.
@@ -29,10 +30,11 @@ trait Headed {
     fn append(&mut self, name: Bytes, value: HeaderValue);
 }
 
-/// Removes from a request what concerned the client's connection. `TE: trailers` stays: it is about the message.
+/// Removes from a request what concerned the client's connection or the gate itself. `TE: trailers` stays: it is about
+/// the message.
 pub fn strip_request(head: &mut RequestHead) {
     let trailers = head.headers.get("te").is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    strip(head, |name| name == "proxy-authorization");
+    strip(head, |name| name == "proxy-authorization" || name == PREVIEW);
     if trailers {
         let _ = head.insert_header("TE", "trailers");
     }

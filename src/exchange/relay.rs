@@ -239,8 +239,7 @@ fn framed(
 
 /// Adds the gate's traces to a head about to be sent.
 pub(super) fn marked(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
-    let generation = x.generation.short_hash();
-    x.generation.forwarding.mark_response(&mut head, &x.id, generation);
+    x.generation.forwarding.mark_response(&mut head, &x.id, &x.generation.label);
     if let Some(translated) = &x.translated {
         x.generation.forwarding.mark_losses(&mut head, &translated.told.losses);
     }

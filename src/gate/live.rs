@@ -6,7 +6,8 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 
 use super::memory::Held;
-use super::services::{GateServices, Sink};
+use super::preview::Lanes;
+use super::services::{Counting, GateServices, HookErrors, Sink};
 use super::{Gate, Random, State};
 use crate::admin::Board;
 use crate::cache::MemoryCache;
@@ -15,9 +16,9 @@ use crate::dialect::Dialect;
 use crate::dialect::keep::Keep;
 use crate::exchange::{Exchange, Reason, finish};
 use crate::fault::Fault;
-use crate::generation::Candidate;
+use crate::generation::{Candidate, Generation};
 use crate::metrics::Metrics;
-use crate::policy::{HookReport, LogLevel, LogLine, Services};
+use crate::policy::{HookReport, LogLevel, LogLine};
 use crate::state::{Limiter, Store, StoreLimits};
 use crate::tape::Ring;
 use crate::upstream::dial::Dialer;
@@ -31,55 +32,79 @@ pub struct LiveSink {
     metrics: Arc<Metrics>,
 }
 
+/// What the generations of a gate are built with.
+pub struct Parts<'a> {
+    /// Opens connections.
+    pub dial: &'a Dialer,
+    /// What policies keep.
+    pub state: &'a State,
+    /// The time.
+    pub clock: Clock,
+    /// Where finished exchanges and log lines go.
+    pub sink: &'a Arc<dyn Sink>,
+}
+
 /// Builds the first generation and the gate around it.
 pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<Gate<Dialer>, Vec<Fault>> {
     let clock = Clock::live();
     let metrics = Arc::new(Metrics::new());
-    let sink: Arc<dyn Sink> = Arc::new(LiveSink { board, metrics: Arc::clone(&metrics) });
+    let sink: Arc<dyn Sink> = Arc::new(LiveSink::new(board, Arc::clone(&metrics)));
     let state = State {
         store: Arc::new(Store::new(clock, StoreLimits::default())),
         limiter: Arc::new(Limiter::new(clock)),
         random: Arc::new(Random::new(fastrand::u64(..))),
     };
     let dial = Dialer::new(POOL);
-    let cache = MemoryCache::new(clock, candidate.settings.cache.memory, candidate.settings.cache.entry);
-    let candidate_thoughts = candidate.settings.limits.thoughts;
-    let services = services(&candidate, &dial, &state, clock, &sink);
-    let generation = candidate.build(1, services, workers, clock.wall())?;
+    let generation = Parts { dial: &dial, state: &state, clock, sink: &sink }.build(candidate, 1, workers)?;
     metrics.generation("live");
     Ok(Gate {
+        cache: MemoryCache::new(clock, generation.settings.cache.memory, generation.settings.cache.entry),
+        keep: Keep::new(generation.settings.limits.thoughts),
         live: ArcSwap::from_pointee(generation),
         dial,
-        cache,
-        keep: Keep::new(candidate_thoughts),
         state,
         clock,
         tapes: Ring::default(),
         metrics,
         held: Held::default(),
         sink,
+        canary: Arc::default(),
+        lanes: Lanes::default(),
     })
 }
 
-/// What the policies of a candidate may ask of the gate.
-pub fn services(
-    candidate: &Candidate,
-    dial: &Dialer,
-    state: &State,
-    clock: Clock,
-    sink: &Arc<dyn Sink>,
-) -> Arc<dyn Services> {
-    Arc::new(GateServices {
-        state: state.clone(),
-        clock,
-        dial: dial.clone(),
-        upstreams: Arc::clone(&candidate.upstreams),
-        fetch_allow: candidate.settings.fetch.allow.clone(),
-        sink: Arc::clone(sink),
-    })
+// === impl Parts ===
+
+impl<'a> Parts<'a> {
+    /// Those of a running gate.
+    pub fn of(gate: &'a Gate<Dialer>) -> Self {
+        Self { dial: &gate.dial, state: &gate.state, clock: gate.clock, sink: &gate.sink }
+    }
+
+    /// Builds a generation.
+    pub fn build(&self, candidate: Candidate, number: u64, workers: usize) -> Result<Generation, Vec<Fault>> {
+        let errors = Arc::new(HookErrors::default());
+        let services = Arc::new(GateServices {
+            state: self.state.clone(),
+            clock: self.clock,
+            dial: self.dial.clone(),
+            upstreams: Arc::clone(&candidate.upstreams),
+            fetch_allow: candidate.settings.fetch.allow.clone(),
+            sink: Arc::new(Counting { sink: Arc::clone(self.sink), errors: Arc::clone(&errors) }),
+        });
+        let generation = candidate.build(number, services, workers, self.clock.wall())?;
+        Ok(Generation { hook_errors: errors, ..generation })
+    }
 }
 
 // === impl LiveSink ===
+
+impl LiveSink {
+    /// A sink that counts in `metrics` and shows failures on `board`.
+    pub fn new(board: Arc<Board>, metrics: Arc<Metrics>) -> Self {
+        Self { board, metrics }
+    }
+}
 
 impl Sink for LiveSink {
     fn finished(&self, x: &Exchange) {

@@ -1,7 +1,8 @@
 //! What the gate does for policies: their state, their log lines, and calls to upstreams on their behalf.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,6 +39,24 @@ pub trait Sink: Send + Sync + 'static {
     fn report(&self, report: HookReport);
 }
 
+/// Counts the hooks of one generation that failed, and tells who listens.
+#[derive(Default)]
+pub struct HookErrors {
+    count: AtomicU64,
+    listener: OnceLock<Listener>,
+}
+
+/// Hears of each hook that failed.
+type Listener = Box<dyn Fn(&HookReport) + Send + Sync>;
+
+/// A sink that also counts the failures of one generation.
+pub struct Counting {
+    /// Where everything goes.
+    pub sink: Arc<dyn Sink>,
+    /// The counter.
+    pub errors: Arc<HookErrors>,
+}
+
 /// The services of one generation.
 pub struct GateServices<D: Dial> {
     /// State that outlives the generation.
@@ -52,6 +71,40 @@ pub struct GateServices<D: Dial> {
     pub fetch_allow: Vec<Url>,
     /// Where log lines go.
     pub sink: Arc<dyn Sink>,
+}
+
+// === impl HookErrors ===
+
+impl HookErrors {
+    /// How many failed so far.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Hands each failure from now on to `listener`; only the first one who asks is heard.
+    pub fn listen(&self, listener: impl Fn(&HookReport) + Send + Sync + 'static) {
+        let _ = self.listener.set(Box::new(listener));
+    }
+}
+
+// === impl Counting ===
+
+impl Sink for Counting {
+    fn finished(&self, exchange: &Exchange) {
+        self.sink.finished(exchange);
+    }
+
+    fn log(&self, line: LogLine) {
+        self.sink.log(line);
+    }
+
+    fn report(&self, report: HookReport) {
+        self.errors.count.fetch_add(1, Ordering::Relaxed);
+        if let Some(listener) = self.errors.listener.get() {
+            listener(&report);
+        }
+        self.sink.report(report);
+    }
 }
 
 // === impl GateServices ===

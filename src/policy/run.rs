@@ -119,6 +119,11 @@ impl Run {
         }
     }
 
+    /// The worker whose VM it stays on.
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
     /// Asks who is calling. The first answer wins.
     pub async fn identify(&mut self) -> Result<Option<Identity>, Error> {
         self.ask_first(Hook::Identify, |reading, value| reading.identity(&value)).await

@@ -148,6 +148,6 @@ impl Limits {
 }
 
 /// A default that is a number from 1.
-fn at_least_one(number: u32) -> NonZeroU32 {
+pub(super) fn at_least_one(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }

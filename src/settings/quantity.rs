@@ -133,7 +133,7 @@ fn parse_size(text: &str) -> Result<usize, String> {
 }
 
 /// A positive duration: a whole number and a unit.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = number_and_unit(text);
     let unit = DURATIONS.iter().find(|(name, _)| *name == unit).map(|(_, millis)| *millis);
     let millis = number.parse::<u64>().ok().zip(unit).and_then(|(n, unit)| n.checked_mul(unit));

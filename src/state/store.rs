@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 
+mod overlay;
 mod shard;
 #[cfg(test)]
 mod tests;
 
+use overlay::Below;
 use shard::{Change, Shard};
 
 /// What is stored: JSON, always a copy.
@@ -79,6 +81,8 @@ pub struct Store {
     limits: StoreLimits,
     /// The namespaces that were ever written to.
     namespaces: DashMap<Box<str>, Arc<Namespace>>,
+    /// The store that this one lies over, if it does.
+    below: Option<Below>,
 }
 
 /// One namespace, cut into shards so that keys do not wait for each other.
@@ -135,11 +139,14 @@ impl std::error::Error for Refused {}
 impl Store {
     /// An empty store.
     pub fn new(clock: Clock, limits: StoreLimits) -> Self {
-        Self { clock, limits, namespaces: DashMap::new() }
+        Self { clock, limits, namespaces: DashMap::new(), below: None }
     }
 
     /// The value, unless it is missing, expired or evicted.
     pub fn get(&self, ns: &str, key: &str) -> Option<Value> {
+        if let Some(below) = self.below.as_ref().filter(|below| !below.is_covered(ns, key)) {
+            return below.peek(ns, key).map(|(value, _)| value);
+        }
         let namespace = Arc::clone(self.namespaces.get(ns)?.value());
         let value = namespace.shard(key).lock().get(self.clock.elapsed(), key)?;
         Some((*value).clone())
@@ -200,6 +207,9 @@ impl Store {
 
     /// Removes the value. Says whether there was one.
     pub fn delete(&self, ns: &str, key: &str) -> bool {
+        if self.cover(ns, key).is_err() {
+            return false;
+        }
         let Some(namespace) = self.namespaces.get(ns).map(|namespace| Arc::clone(&namespace)) else {
             return false;
         };
@@ -223,6 +233,7 @@ impl Store {
         key: &str,
         decide: impl FnOnce(Option<&shard::Slot>, Duration) -> Result<(Change, R), Refused>,
     ) -> Result<R, Refused> {
+        self.cover(ns, key)?;
         let namespace = self.namespace(ns)?;
         let now = self.clock.elapsed();
         let mut shard = namespace.shard(key).lock();

@@ -191,7 +191,7 @@ fn the_reference_lists_each_key_with_its_default() {
         "## `[[upstreams.NAME.endpoints]]`",
         "| `body` | size | `\"8MiB\"` | on reload |",
         "| `address` | IP:port | must be written | on restart |",
-        "| `go_live` | \"on-save\" | `\"on-save\"` | on reload |",
+        "| `go_live` | \"on-save\" or \"reviewed\" | `\"on-save\"` | on reload |",
         "| `TIDEGATE_ADMIN` |",
     ] {
         assert!(text.contains(line), "`{line}` in\n{text}");

@@ -9,17 +9,17 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 use tidegate::admin::{Admin, Board};
-use tidegate::bundle::{SETTLE, Watcher};
+use tidegate::bundle::{self, Hash, SETTLE, Watcher};
 use tidegate::edge::{self, Listener, Server, tls};
 use tidegate::fault::Fault;
-use tidegate::gate::reload::{self, Reloader};
+use tidegate::gate::reload::{self, Adjust, First, Reloader};
 use tidegate::gate::{Gate, background, live};
-use tidegate::generation::Candidate;
+use tidegate::review::acceptance::{self, Acceptance};
 use tidegate::upstream::dial::Dialer;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
-use super::talk::Talk;
+use super::talk::{Said, Talk};
 use super::until;
 
 /// Worker threads, and so VMs, of a gate in a test.
@@ -83,14 +83,18 @@ impl Bundled {
     pub(crate) fn following(folder: &Path, settle: Duration) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().unwrap();
         let board = Arc::new(Board::default());
-        let candidate = Candidate::read(folder).unwrap_or_else(|faults| panic!("{}", list(&faults)));
+        let adjust: Adjust = Box::new(|_| Ok(()));
+        let First { candidate, serving } =
+            reload::first(folder, &adjust).unwrap_or_else(|faults| panic!("{}", list(&faults)));
         let gate =
             live::start(candidate, WORKERS, Arc::clone(&board)).unwrap_or_else(|faults| panic!("{}", list(&faults)));
         let gate = Arc::new(gate);
         let most = gate.live.load().settings.limits.connections.get() as usize;
         let server = Arc::new(Server::new(Arc::clone(&gate), most));
-        let (address, admin) = runtime.block_on(listen(&gate, &server, &board));
-        let reloader = Reloader { gate: Arc::clone(&gate), board, workers: WORKERS, adjust: Box::new(|_| Ok(())) };
+        let reloader = Reloader::new(Arc::clone(&gate), Arc::clone(&board), WORKERS, adjust, serving);
+        let reloader = Arc::new(reloader);
+        let answers = Admin { gate: Arc::clone(&gate), board, reloader: Some(Arc::clone(&reloader)) };
+        let (address, admin) = runtime.block_on(listen(&gate, &server, answers));
         let inside = runtime.enter();
         background::start(&gate);
         tokio::spawn(reload::follow(reloader, Watcher::start(folder, settle)));
@@ -139,6 +143,23 @@ impl Bundled {
         serde_json::from_value(faults).unwrap()
     }
 
+    /// Asks the admin listener for something to be done, as the command line does.
+    pub(crate) fn tell(&self, path: &str, wish: &Value) -> Said {
+        tell(self.admin, path, wish)
+    }
+
+    /// What `/-/generations` lists.
+    pub(crate) fn generations(&self) -> Vec<Value> {
+        let mut admin = Talk::to(self.admin);
+        admin.send(format!("GET /-/generations HTTP/1.1\r\nHost: {}\r\n\r\n", self.admin));
+        admin.read().json()["generations"].as_array().unwrap().clone()
+    }
+
+    /// The hash of what is on disk.
+    pub(crate) fn on_disk(&self) -> Hash {
+        bundle::read(&self.folder).unwrap().hash
+    }
+
     /// What `/-/status` says.
     pub(crate) fn status(&self) -> Value {
         Talk::to(self.admin).get("/-/status", &[]).json()
@@ -159,11 +180,10 @@ impl Drop for Bundled {
 }
 
 /// Binds the first listener of the settings and the admin's, both on ports that the system chooses.
-async fn listen(gate: &Arc<Gate<Dialer>>, server: &Arc<Server>, board: &Arc<Board>) -> (SocketAddr, SocketAddr) {
+async fn listen(gate: &Arc<Gate<Dialer>>, server: &Arc<Server>, answers: Admin) -> (SocketAddr, SocketAddr) {
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
     let admin = TcpListener::bind(free).await.unwrap();
     let admin_address = admin.local_addr().unwrap();
-    let answers = Admin { gate: Arc::clone(gate), board: Arc::clone(board) };
     tokio::spawn(edge::local::serve(admin, answers));
     let settings = Arc::clone(&gate.live.load().settings);
     let asked = settings.listen.first().unwrap();
@@ -172,6 +192,36 @@ async fn listen(gate: &Arc<Gate<Dialer>>, server: &Arc<Server>, board: &Arc<Boar
     let address = listener.address().unwrap();
     tokio::spawn(Arc::clone(server).accept(listener));
     (address, admin_address)
+}
+
+/// Asks an admin listener for something to be done, as the command line does.
+pub(crate) fn tell(admin: SocketAddr, path: &str, wish: &Value) -> Said {
+    let body = wish.to_string();
+    let mut talk = Talk::to(admin);
+    let length = body.len();
+    talk.send(format!(
+        "POST {path} HTTP/1.1\r\nHost: {admin}\r\nX-Tidegate-Admin: 1\r\nContent-Length: {length}\r\n\r\n{body}"
+    ));
+    talk.read()
+}
+
+/// Accepts what is in a folder, as a review does: the record appears whole.
+pub(crate) fn accept(folder: &Path, live: bool, snapshots: &[(&str, &str)]) -> Hash {
+    let hash = bundle::read(folder).unwrap().hash;
+    let snapshots = snapshots.iter().map(|(name, text)| ((*name).to_owned(), acceptance::digest(text))).collect();
+    let record = Acceptance {
+        generation: hash.full(),
+        accepted_at: jiff::Timestamp::now(),
+        accepted_by: "ann".to_owned(),
+        differences: 0,
+        live,
+        snapshots,
+    };
+    fs::create_dir_all(folder.join("reviews")).unwrap();
+    let beside = folder.join("reviews/.new");
+    fs::write(&beside, record.to_text().unwrap()).unwrap();
+    fs::rename(&beside, folder.join(acceptance::file(&hash))).unwrap();
+    hash
 }
 
 fn list(faults: &[Fault]) -> String {
