@@ -236,7 +236,7 @@ pub struct PromoteArgs {
     /// After how long to say that it is time to decide, such as 10m. It keeps its share all the same.
     #[arg(long = "for", requires = "percent")]
     pub time: Option<String>,
-    /// Give the share back when this holds, such as 'policy_errors>0 or p99>+20%'.
+    /// Give the share back when this holds, such as `policy_errors>0 or p99>+20%`.
     #[arg(long, requires = "percent")]
     pub abort: Option<String>,
     /// Give back the share of the generation that has one.

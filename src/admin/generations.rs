@@ -75,7 +75,10 @@ pub(super) async fn preview(admin: &Admin, asked: Asked) -> Result<Said, Denied>
 fn promotion(wish: &Promote) -> Result<Promotion, Denied> {
     let Some(percent) = wish.percent else {
         if wish.by.is_some() || wish.time.is_some() || wish.abort.is_some() {
-            return Err(Denied::new(400, "`by`, `for` and `abort` need `percent`: without it everyone is served at once"));
+            return Err(Denied::new(
+                400,
+                "`by`, `for` and `abort` need `percent`: without it everyone is served at once",
+            ));
         }
         return Ok(Promotion::Whole);
     };

@@ -180,7 +180,8 @@ impl Walk {
         } else if depth == DEPTH || (depth > 0 && !path.is_symlink()) {
             // Links to folders further down may cross and make endless many of a few.
             self.places.add_folder(&real);
-            let mut names: Vec<_> = fs::read_dir(&real).into_iter().flatten().flatten().map(|e| e.file_name()).collect();
+            let mut names: Vec<_> =
+                fs::read_dir(&real).into_iter().flatten().flatten().map(|e| e.file_name()).collect();
             names.sort();
             for name in names.iter().filter(|name| !name.as_encoded_bytes().starts_with(b".")) {
                 self.review(&path.join(name), depth - 1);

@@ -193,7 +193,7 @@ impl Shelf {
 
     /// Notes that a bundle goes live, accepted by someone or not, and away from `over` on disk. It is written down before
     /// this returns, so that a gate that is killed at once starts with it.
-    pub fn go_live(&mut self, bundle: &Arc<Bundle>, accepted_by: Option<String>, over: Option<Hash>) {
+    pub fn go_live(&mut self, bundle: &Arc<Bundle>, accepted_by: Option<&str>, over: Option<Hash>) {
         let now = Timestamp::now();
         let before = self.pointer.as_ref().map(|pointer| pointer.generation).filter(|before| *before != bundle.hash);
         let before = before.or(self.pointer.as_ref().and_then(|pointer| pointer.before));
@@ -204,8 +204,8 @@ impl Shelf {
             accepted_by: None,
         });
         shelved.live_at = Some(now);
-        if accepted_by.is_some() {
-            shelved.accepted_by = accepted_by;
+        if let Some(by) = accepted_by {
+            shelved.accepted_by = Some(by.to_owned());
         }
         self.write(bundle.hash);
         self.point(Pointer { generation: bundle.hash, before, over });

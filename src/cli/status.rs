@@ -30,7 +30,13 @@ fn lines(status: &Value) -> String {
     }
     if let Some(staged) = status.get("staged") {
         let word = if staged["held"] == true { "held" } else { "staged" };
-        let _ = writeln!(out, "{word:<10}{} since {}: {}", text(&staged["hash"]), text(&staged["since"]), text(&staged["waits_for"]));
+        let _ = writeln!(
+            out,
+            "{word:<10}{} since {}: {}",
+            text(&staged["hash"]),
+            text(&staged["since"]),
+            text(&staged["waits_for"])
+        );
         let _ = writeln!(out, "          {}", text(&staged["run"]));
     }
     if let Some(passed) = status.get("passed_over") {
@@ -66,7 +72,8 @@ fn canary(canary: &Value, out: &mut String) {
     }
     let last = &canary["last"];
     if last.is_object() {
-        let _ = writeln!(out, "ended     canary {} {}: {}", text(&last["hash"]), text(&last["ended"]), text(&last["why"]));
+        let _ =
+            writeln!(out, "ended     canary {} {}: {}", text(&last["hash"]), text(&last["ended"]), text(&last["why"]));
         for id in last["offended"].as_array().into_iter().flatten() {
             let _ = writeln!(out, "          {}", text(id));
         }

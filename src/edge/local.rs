@@ -63,8 +63,7 @@ impl<A: Answer> ServeHttp for App<A> {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let body = body(session).await;
         let head = session.req_header();
-        let asked =
-            Asked { method: head.method.clone(), uri: head.uri.clone(), headers: head.headers.clone(), body };
+        let asked = Asked { method: head.method.clone(), uri: head.uri.clone(), headers: head.headers.clone(), body };
         self.0.answer(asked).await
     }
 }

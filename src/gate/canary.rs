@@ -309,8 +309,7 @@ impl Canary {
         if x.sent.reason == Some(Reason::Upgraded) {
             return;
         }
-        let failed =
-            x.sent.status.is_some_and(|status| status >= 500) || x.sent.reason == Some(Reason::UpstreamError);
+        let failed = x.sent.status.is_some_and(|status| status >= 500) || x.sent.reason == Some(Reason::UpstreamError);
         let took = x.elapsed();
         if Arc::ptr_eq(&x.generation, &self.generation) {
             self.mine.add(failed, took, x.sent.head_after);

@@ -117,7 +117,7 @@ impl Reloader {
         for why in desk.shelf.refused() {
             tracing::warn!("{why}");
         }
-        desk.shelf.go_live(&bundle, accepted_by, over);
+        desk.shelf.go_live(&bundle, accepted_by.as_deref(), over);
         reloader.tidy(&mut desk);
         drop(desk);
         reloader
@@ -165,7 +165,7 @@ impl Reloader {
             GoLive::OnSave => return self.swap(desk, bundle, generation, None, None),
             GoLive::Reviewed => match acceptance::standing(&bundle.root, &bundle.hash) {
                 Standing::Accepted(accepted) if accepted.live => {
-                    return self.swap(desk, bundle, generation, Some(accepted.accepted_by), None);
+                    return self.swap(desk, bundle, generation, Some(&accepted.accepted_by), None);
                 }
                 Standing::Accepted(accepted) => Waits::Promotion(accepted),
                 Standing::Waiting(why) => Waits::Review(why),
@@ -186,7 +186,7 @@ impl Reloader {
         let waits = match acceptance::standing(&staged.bundle.root, &staged.bundle.hash) {
             Standing::Accepted(accepted) if accepted.live => {
                 let Staged { bundle, generation, .. } = staged;
-                return self.swap(desk, &bundle, generation, Some(accepted.accepted_by), None);
+                return self.swap(desk, &bundle, generation, Some(&accepted.accepted_by), None);
             }
             Standing::Accepted(accepted) => Waits::Promotion(accepted),
             Standing::Waiting(why) => Waits::Review(why),
@@ -216,10 +216,10 @@ impl Reloader {
         desk: &mut Desk,
         bundle: &Arc<Bundle>,
         generation: Arc<Generation>,
-        accepted_by: Option<String>,
+        accepted_by: Option<&str>,
         over: Option<Hash>,
     ) {
-        desk.shelf.go_live(bundle, accepted_by.clone(), over);
+        desk.shelf.go_live(bundle, accepted_by, over);
         let old = self.gate.live.load_full();
         let notes = reload_notes(&old.settings, &generation.settings);
         for note in &notes {
@@ -279,10 +279,10 @@ impl Reloader {
             let why = "someone went away from what is on disk; the next save counts again";
             shown.insert("passed_over".into(), json!({"hash": over, "why": why}));
         }
-        let shelf: Vec<&str> =
+        let troubles: Vec<&str> =
             desk.shelf.unwritten().into_iter().chain(desk.shelf.refused().iter().map(String::as_str)).collect();
-        if !shelf.is_empty() {
-            shown.insert("shelf".into(), json!(shelf));
+        if !troubles.is_empty() {
+            shown.insert("shelf".into(), json!(troubles));
         }
         self.board.waits(shown);
     }

@@ -67,9 +67,9 @@ fn a_share_of_the_users_is_served_always_the_same_ones() {
 fn the_whole_exchange_is_the_canarys_and_the_body_that_was_read_stays() {
     let upstream = Service::start(|heard, stream| say(stream, answer(200, &[], &heard.body)));
     let two = "return policy { api = 1,\n  identify = function(req) return { user = \"of two: \" .. req:text() } end,\n  \
-               on_request = function(req, ctx) req.headers:set(\"x-who\", ctx.identity.user) end }\n";
+               on_request = function(req, ctx) req.headers:set(\"x-who\", ctx.user) end }\n";
     let one = "return policy { api = 1,\n  identify = function(req) return { user = \"of one: \" .. req:text() } end,\n  \
-               on_request = function(req, ctx) req.headers:set(\"x-who\", ctx.identity.user) end }\n";
+               on_request = function(req, ctx) req.headers:set(\"x-who\", ctx.user) end }\n";
     let gate = Bundled::policy(&upstream.url(), "[forwarding]\ngeneration_header = true\n", two);
     let hash = gate.on_disk().to_string();
     gate.save_live("p.lua", one);

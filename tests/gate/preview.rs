@@ -14,7 +14,7 @@ fn counting(word: &str) -> String {
     format!(
         "return policy {{ api = 1,\n  on_request = function(req)\n    local n = store:incr(\"n\", 1)\n    \
          local take = limit.take(\"k\", {{ rate = 1, per = 3600, burst = 2 }})\n    \
-         return respond {{ status = 200, headers = {{ [\"x-mark\"] = \"{word}\" }}, body = n .. \" \" .. tostring(take.ok) }}\n  end }}\n"
+         return respond {{ status = 200, headers = {{ [\"x-mark\"] = \"{word}\" }}, text = n .. \" \" .. tostring(take.ok) }}\n  end }}\n"
     )
 }
 

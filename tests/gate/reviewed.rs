@@ -16,9 +16,7 @@ use crate::support::until;
 
 /// A policy that marks every response with a word.
 pub(crate) fn marking(word: &str) -> String {
-    format!(
-        "return policy {{ api = 1, on_response = function(res) res.headers:set(\"x-mark\", \"{word}\") end }}\n"
-    )
+    format!("return policy {{ api = 1, on_response = function(res) res.headers:set(\"x-mark\", \"{word}\") end }}\n")
 }
 
 /// Settings under which changes are reviewed.
@@ -97,6 +95,18 @@ fn what_was_accepted_to_be_held_waits_for_its_promotion() {
     assert_eq!(gate.tell("/-/promote", &json!({"generation": hash})).status, 200);
     assert_eq!(mark(&gate), "two");
     assert!(gate.status().get("staged").is_none());
+}
+
+#[test]
+fn what_is_staged_can_be_tried_until_something_else_is_saved() {
+    let (_upstream, _folder, gate) = gate();
+    stage(&gate, &marking("two"));
+    let token = gate.tell("/-/preview", &json!({})).json()["token"].as_str().unwrap().to_owned();
+    let tried = gate.talk().get("/", &[("X-Tidegate-Preview", &token)]);
+    assert_eq!((tried.header("x-mark"), mark(&gate).as_str()), (Some("two"), "one"));
+    stage(&gate, &marking("three"));
+    assert_eq!(gate.talk().get("/", &[("X-Tidegate-Preview", &token)]).status, 403);
+    assert!(gate.status().get("previews").is_none());
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn what_was_kept_is_there_after_a_restart() {
     let folder = TempDir::new().unwrap();
     let (one, two) = (bundle(folder.path(), "one"), bundle(folder.path(), "two"));
     let mut shelf = Shelf::open(folder.path());
-    shelf.go_live(&one, Some("ann".to_owned()), None);
+    shelf.go_live(&one, Some("ann"), None);
     shelf.save(&two);
     let again = Shelf::open(folder.path());
     assert_eq!(again.refused(), [] as [String; 0]);

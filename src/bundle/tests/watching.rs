@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
-use super::super::{Bundle, Mode, SETTLE, Watcher, read};
+use super::super::{Bundle, Change, Mode, SETTLE, Watcher, read};
 use super::{put, sample};
 
 /// A watched bundle whose first state was skipped.
@@ -298,4 +298,27 @@ async fn a_machine_without_watches_is_polled_and_says_so() {
     assert!(matches!(gate.watcher.mode(), Mode::Polling(reason) if reason.contains("limit")));
     put(&gate.root, "a.lua", "return 10");
     gate.yields_once("return 10").await;
+}
+
+#[tokio::test]
+async fn an_acceptance_is_noticed_and_changes_no_bundle() {
+    let mut gate = Gate::new();
+    let known = read(&gate.root).unwrap();
+    // The first look only learns what is there.
+    assert!(timeout(SETTLE * 3, gate.watcher.stirred()).await.is_err());
+    let root = gate.root.clone();
+    for (name, text) in
+        [("reviews/one.toml", "a"), ("snapshots/p/case.snap", "b"), ("snapshots/p/case.snap", "changed")]
+    {
+        put(&root, name, text);
+        let change = timeout(Duration::from_secs(4), gate.watcher.stirred()).await.expect("not noticed by its events");
+        assert!(matches!(change, Change::Reviews), "{name}: {change:?}");
+        gate.is_quiet().await;
+    }
+    fs::remove_file(root.join("reviews/one.toml")).unwrap();
+    let change = timeout(Duration::from_secs(4), gate.watcher.stirred()).await.expect("not noticed by its events");
+    assert!(matches!(change, Change::Reviews));
+    assert_eq!(read(&root).unwrap(), known);
+    replace(&root, "a.lua", "return 2\n");
+    gate.yields_once("return 2\n").await;
 }

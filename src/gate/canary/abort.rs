@@ -95,8 +95,7 @@ impl Abort {
     /// What holds by these figures, if anything that is asked for does.
     pub fn met(&self, canary: &Sample, live: &Sample) -> Option<Met> {
         let all = |conditions: &Vec<Condition>| {
-            let told: Option<Vec<String>> =
-                conditions.iter().map(|condition| condition.holds(canary, live)).collect();
+            let told: Option<Vec<String>> = conditions.iter().map(|condition| condition.holds(canary, live)).collect();
             Some(Met { conditions: conditions.clone(), figures: told?.join(", ") })
         };
         self.any.iter().find_map(all)
@@ -244,8 +243,7 @@ fn condition(text: &str, at: &mut usize) -> Result<Condition, Unread> {
     let name = word(text, at);
     let Some(metric) = METRICS.iter().find(|(known, _)| *known == name).map(|(_, metric)| *metric) else {
         let known = METRICS.map(|(known, _)| known).join(", ");
-        let near = METRICS.iter().map(|(known, _)| *known).find(|known| strsim::damerau_levenshtein(known, name) <= 2);
-        let advice = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        let advice = nearest(name).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
         let said = if name.is_empty() { "a condition begins with".to_owned() } else { format!("`{name}` is not") };
         return Err(unread(text, start, &format!("{said} one of {known}{advice}")));
     };
@@ -265,6 +263,12 @@ fn condition(text: &str, at: &mut usize) -> Result<Condition, Unread> {
         unread(text, start, &format!("{said} {usual} {nor} {change}"))
     })?;
     Ok(Condition { metric, op: *op, bound })
+}
+
+/// The metric that may be meant: the last of those that are as near, since `p99` is asked for more than `p50`.
+fn nearest(name: &str) -> Option<&'static str> {
+    let distances = METRICS.iter().rev().map(|(known, _)| (strsim::damerau_levenshtein(known, name), *known));
+    distances.filter(|(distance, _)| *distance <= 2).min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
 }
 
 fn bound(metric: Metric, value: &str) -> Option<Bound> {

@@ -176,7 +176,7 @@ impl Reloader {
         let over = over.filter(|over| desk.staged.as_ref().is_none_or(|staged| staged.bundle.hash != *over));
         let before = live.hash.clone();
         drop(live);
-        self.swap(desk, &bundle, generation, accepted_by, over);
+        self.swap(desk, &bundle, generation, accepted_by.as_deref(), over);
         self.show(desk);
         Ok(json!({"live": hash, "before": before}))
     }
@@ -248,7 +248,9 @@ impl Reloader {
 /// Closes a lane when all of its tokens are over.
 async fn close_lane(gate: Arc<Gate<Dialer>>, hash: Hash) {
     loop {
-        let Some(left) = gate.lanes.get(&hash).map(|lane| lane.until().duration_since(gate.clock.wall())) else { return };
+        let Some(left) = gate.lanes.get(&hash).map(|lane| lane.until().duration_since(gate.clock.wall())) else {
+            return;
+        };
         // Never less: a lane that is new has no token yet, and one that is over goes with the next look.
         let pause = left.unwrap_or_default().max(LOOK);
         tokio::time::sleep(pause).await; // paced: until the last token is over
@@ -261,11 +263,7 @@ async fn close_lane(gate: Arc<Gate<Dialer>>, hash: Hash) {
 }
 
 /// Looks at a canary's conditions until it ends, then lets its exchanges end.
-async fn look_after(
-    gate: Arc<Gate<Dialer>>,
-    board: Arc<Board>,
-    canary: Arc<Canary>,
-) {
+async fn look_after(gate: Arc<Gate<Dialer>>, board: Arc<Board>, canary: Arc<Canary>) {
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while gate.canary.check(&canary) {

@@ -52,7 +52,8 @@ pub fn first(dir: &Path, adjust: &Adjust) -> Result<First, Vec<Fault>> {
         }
         _ => {
             let last = last.filter(|last| last.accepted_by.is_some() || last_reviewed);
-            let last = last.or_else(|| newest_accepted(&shelf)).ok_or_else(|| vec![refusal(dir, &bundle, &standing)])?;
+            let last =
+                last.or_else(|| newest_accepted(&shelf)).ok_or_else(|| vec![refusal(dir, &bundle, &standing)])?;
             kept(shelf, &last, adjust)
         }
     }

@@ -98,5 +98,8 @@ fn and_binds_before_or_and_the_figures_are_told() {
     assert!(!holds("policy_errors>0 and errors>1%", &canary, &live));
     let met = read("policy_errors>0 or errors>1% and p99>+20%").met(&canary, &live).unwrap();
     assert_eq!(met.figures, "errors>1%: 10.0 % of 60, p99>+20%: 150.0 ms, live 100.0 ms");
-    assert_eq!(met.conditions.iter().map(|condition| condition.metric).collect::<Vec<_>>(), [Metric::Errors, Metric::P99]);
+    assert_eq!(
+        met.conditions.iter().map(|condition| condition.metric).collect::<Vec<_>>(),
+        [Metric::Errors, Metric::P99]
+    );
 }
