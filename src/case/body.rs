@@ -78,8 +78,7 @@ const AFTER_END: &str = "the body ended at `~ end`";
 
 /// The pieces of a body: cut at its marks, ended as its type asks, then cut as the opening line asks.
 pub(super) fn read(lines: &[Line<'_>], ending: Ending, shape: Shape) -> Result<Vec<Piece>, Mistake> {
-    let mut draft =
-        Draft { crlf: shape.crlf, pieces: vec![(Duration::ZERO, Vec::new())], exact: (0, 0), ended: false };
+    let mut draft = Draft { crlf: shape.crlf, pieces: vec![(Duration::ZERO, Vec::new())], exact: (0, 0), ended: false };
     for line in lines {
         match line.bare().strip_prefix('~') {
             Some(mark) => draft.mark(mark).ok_or_else(|| (line.number, MARKS.to_owned()))?,

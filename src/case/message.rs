@@ -113,18 +113,15 @@ fn status_line(line: Line<'_>) -> Result<ResponseHead, Mistake> {
 }
 
 /// Hands header lines to `add` up to the blank line; returns the lines after it.
-fn headers<'a, 'l>(
-    lines: &'l [Line<'a>],
-    mut add: impl FnMut(&str, &[u8]) -> bool,
-) -> Result<&'l [Line<'a>], Mistake> {
+fn headers<'a, 'l>(lines: &'l [Line<'a>], mut add: impl FnMut(&str, &[u8]) -> bool) -> Result<&'l [Line<'a>], Mistake> {
     for (index, line) in lines.iter().enumerate() {
         if line.is_blank() {
             return Ok(lines.get(index + 1..).unwrap_or_default());
         }
         let added = match line.bare().strip_prefix("~ base64 ") {
-            Some(rest) => rest.split_once(' ').is_some_and(|(name, value)| {
-                BASE64_STANDARD.decode(value.trim()).is_ok_and(|value| add(name, &value))
-            }),
+            Some(rest) => rest
+                .split_once(' ')
+                .is_some_and(|(name, value)| BASE64_STANDARD.decode(value.trim()).is_ok_and(|value| add(name, &value))),
             None => line.bare().split_once(':').is_some_and(|(name, value)| add(name, value.trim().as_bytes())),
         };
         if !added {

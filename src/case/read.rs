@@ -15,7 +15,8 @@ use crate::tape::Read;
 
 /// Words an opening line may have, by side, for the mistake that names them.
 const CLIENT_WORDS: &str = "after=5s, leaves=2s, tls, split=7|events, pause=1s, crlf, torn, raw";
-const UPSTREAM_WORDS: &str = "fault=refuse|reset|stall|cut|garbage, slow=2s, early, split=7|events, pause=1s, crlf, torn, raw";
+const UPSTREAM_WORDS: &str =
+    "fault=refuse|reset|stall|cut|garbage, slow=2s, early, split=7|events, pause=1s, crlf, torn, raw";
 
 /// What can stand in the preamble besides comments.
 const SETTINGS: &str = "set clock 2026-03-01T12:00:00Z, set seed 1, set id 7f3a, set client 203.0.113.7, set env NAME value, set param policy.name json, set read \"what\" json";

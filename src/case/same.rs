@@ -25,9 +25,7 @@ fn same_setup(a: &Case, b: &Case) -> bool {
 
 /// Whether two calls say the same.
 pub(super) fn same_call(a: &Call, b: &Call) -> bool {
-    (a.after, a.leaves, a.tls) == (b.after, b.leaves, b.tls)
-        && same_request(&a.head, &b.head)
-        && a.body == b.body
+    (a.after, a.leaves, a.tls) == (b.after, b.leaves, b.tls) && same_request(&a.head, &b.head) && a.body == b.body
 }
 
 /// Whether two answers say the same.

@@ -188,7 +188,8 @@ fn plainest(
     block: impl Fn(Told, &body::Written) -> (String, bool),
 ) -> String {
     let bodies = body::forms(pieces, ending);
-    let added = headers.last().is_some_and(|(name, _)| matches!(name.as_slice(), b"Content-Length" | b"Transfer-Encoding"));
+    let added =
+        headers.last().is_some_and(|(name, _)| matches!(name.as_slice(), b"Content-Length" | b"Transfer-Encoding"));
     let mut last = String::new();
     for body in &bodies {
         for framing in [Told::Added, Told::Headers, Told::Raw] {
@@ -206,7 +207,12 @@ fn plainest(
 }
 
 /// Ends the opening line; gives back the headers that are to be written.
-fn opened<'h>(text: &mut String, framing: Told, body: &body::Written, headers: &'h Headers) -> &'h [(Vec<u8>, HeaderValue)] {
+fn opened<'h>(
+    text: &mut String,
+    framing: Told,
+    body: &body::Written,
+    headers: &'h Headers,
+) -> &'h [(Vec<u8>, HeaderValue)] {
     text.push_str(&body.words);
     if framing == Told::Raw {
         text.push_str(" raw");

@@ -131,7 +131,7 @@ fn events(scan: &Scan<'_>, text: &str) -> String {
             }
             "data" => {
                 payloads.push(value.to_owned());
-                places.push(vec![start..line.end]);
+                places.push(Vec::from_iter([start..line.end]));
             }
             "event" | "retry" => {}
             _ if said.is_empty() => {}
@@ -175,7 +175,10 @@ fn redacted(
         let mut at = 0;
         for range in ranges {
             let end = at + range.len();
-            made.push((range.clone(), payload.get(at..end).unwrap_or_else(|| text.get(range).unwrap_or_default()).to_owned()));
+            made.push((
+                range.clone(),
+                payload.get(at..end).unwrap_or_else(|| text.get(range).unwrap_or_default()).to_owned(),
+            ));
             at = end + 1;
         }
     }
@@ -270,8 +273,13 @@ fn part_head(scan: &Scan<'_>, head: &str) -> String {
         return scan.text(head, Depth::Structure);
     };
     let (name, after) = rest.split_once('"').unwrap_or((rest, ""));
-    let (stem, ending) = name.rsplit_once('.').map_or((name, ""), |(stem, _)| (stem, name.get(stem.len()..).unwrap_or_default()));
+    let (stem, ending) =
+        name.rsplit_once('.').map_or((name, ""), |(stem, _)| (stem, name.get(stem.len()..).unwrap_or_default()));
     let quote = if rest.len() > name.len() { "\"" } else { "" };
     let stem = scan.text(stem, Depth::Words);
-    format!("{}filename=\"{stem}{ending}{quote}{}", scan.text(before, Depth::Structure), scan.text(after, Depth::Structure))
+    format!(
+        "{}filename=\"{stem}{ending}{quote}{}",
+        scan.text(before, Depth::Structure),
+        scan.text(after, Depth::Structure)
+    )
 }

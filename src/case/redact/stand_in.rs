@@ -166,9 +166,11 @@ fn class(c: char, hex: bool) -> Class {
 
 /// Whether a made word would be taken for the start of a key, an id or a path.
 fn reads_as_something(made: &str) -> bool {
-    let known = |run: &str| [&ID_WORDS[..], &RUN_WORDS, &SCHEMES, &SECRET_FIELDS].iter().any(|words| {
-        words.iter().any(|word| run.eq_ignore_ascii_case(word))
-    });
+    let known = |run: &str| {
+        [&ID_WORDS[..], &RUN_WORDS, &SCHEMES, &SECRET_FIELDS]
+            .iter()
+            .any(|words| words.iter().any(|word| run.eq_ignore_ascii_case(word)))
+    };
     let key = |run: &str| KEYS.iter().any(|(key, _)| key.split(|c: char| !c.is_alphanumeric()).next() == Some(run));
     let mut runs = made.split(|c: char| !c.is_alphanumeric()).filter(|run| !run.is_empty());
     runs.any(|run| RUN_STARTS.iter().any(|start| run.starts_with(start)) || known(run) || key(run))

@@ -223,8 +223,7 @@ pub(super) const FREE_BELOW: (&[&str], &str) = (&["functionResponse", "function_
 pub(super) const JSON_TEXTS: [&str; 4] = ["arguments", "partial_json", "input_json", "partial_args"];
 
 /// Fields with lists of numbers that are text in another form: bytes and tokens.
-pub(super) const TOKEN_LISTS: [&str; 7] =
-    ["bytes", "context", "input", "input_ids", "prompt", "token_ids", "tokens"];
+pub(super) const TOKEN_LISTS: [&str; 7] = ["bytes", "context", "input", "input_ids", "prompt", "token_ids", "tokens"];
 
 /// Fields that tell one block of a stream from another.
 pub(super) const BLOCK_FIELDS: [&str; 7] =
@@ -283,10 +282,52 @@ pub(super) const KEYS: [(&str, usize); 44] = [
 
 /// How ids begin: the word stays, what follows it is replaced.
 pub(super) const ID_WORDS: [&str; 46] = [
-    "account", "acct", "asst", "batch", "call", "chatcmpl", "ci", "cmpl", "compl", "conv", "ctx", "device", "embd", "fc",
-    "file", "fp", "fs", "ft", "ftjob", "functions", "gen", "group", "item", "modr", "msg", "msgbatch", "org", "proj",
-    "project", "req", "reqid", "request", "resp", "rs", "rsp", "run", "sess", "session", "srvtoolu", "step", "thread",
-    "toolu", "tooluse", "user", "vs", "ws",
+    "account",
+    "acct",
+    "asst",
+    "batch",
+    "call",
+    "chatcmpl",
+    "ci",
+    "cmpl",
+    "compl",
+    "conv",
+    "ctx",
+    "device",
+    "embd",
+    "fc",
+    "file",
+    "fp",
+    "fs",
+    "ft",
+    "ftjob",
+    "functions",
+    "gen",
+    "group",
+    "item",
+    "modr",
+    "msg",
+    "msgbatch",
+    "org",
+    "proj",
+    "project",
+    "req",
+    "reqid",
+    "request",
+    "resp",
+    "rs",
+    "rsp",
+    "run",
+    "sess",
+    "session",
+    "srvtoolu",
+    "step",
+    "thread",
+    "toolu",
+    "tooluse",
+    "user",
+    "vs",
+    "ws",
 ];
 
 /// Words, besides those above, that mean something to the scan: no stand-in is one.

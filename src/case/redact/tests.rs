@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 use super::super::write::write;
 use super::super::{Case, Piece, read};
 use super::{Kind, Redaction, Text};
-use crate::tape::Read;
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -84,8 +83,23 @@ fn planted_secrets_survive_nowhere() {
     for kind in [Text::Replaced, Text::Kept] {
         let made = redacted_as(&case(&text), kind);
         let mut planted = vec![
-            "canaryuser77", "canarycookie", "canary-", "ary-stream", "81.2.69.142", "2a02:6b8", "mara", "quist", "pa55", "corp.",
-            "agent.dev", "Canary", "5550123", "canary0", &basic, &inside, &gemini,
+            "canaryuser77",
+            "canarycookie",
+            "canary-",
+            "ary-stream",
+            "81.2.69.142",
+            "2a02:6b8",
+            "mara",
+            "quist",
+            "pa55",
+            "corp.",
+            "agent.dev",
+            "Canary",
+            "5550123",
+            "canary0",
+            &basic,
+            &inside,
+            &gemini,
         ];
         if kind == Text::Replaced {
             planted.extend(["Marzi", "yesterday", "pan sk"]);
@@ -93,7 +107,18 @@ fn planted_secrets_survive_nowhere() {
         for word in planted {
             assert!(!made.contains(word), "{word} is in\n{made}");
         }
-        for kept in ["Bearer sk-", "theme=", "sid=", "; Path=/", "ghp_", "toolu_", "claude-x", "tool_result", "AIza", "tool/1.2"] {
+        for kept in [
+            "Bearer sk-",
+            "theme=",
+            "sid=",
+            "; Path=/",
+            "ghp_",
+            "toolu_",
+            "claude-x",
+            "tool_result",
+            "AIza",
+            "tool/1.2",
+        ] {
             assert!(made.contains(kept), "{kept} is not in\n{made}");
         }
     }
@@ -153,7 +178,9 @@ fn arguments_of_tools_stay_json_in_pieces_too() {
         .lines()
         .filter_map(|line| line.strip_prefix("data: "))
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"].as_str().unwrap().to_owned())
+        .map(|chunk| {
+            chunk["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"].as_str().unwrap().to_owned()
+        })
         .collect();
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!((&told["n"], &told["ok"], &told["to"]), (&json!(1.5), &json!(true), &json!(null)));
@@ -185,7 +212,8 @@ fn ids_keep_their_prefixes_and_stay_the_same_in_both_places() {
 #[test]
 fn claude_codes_user_keeps_its_form() {
     let hex = "0123456789abcdef".repeat(4);
-    let id = format!("user_{hex}_account_549f4199-3264-429e-a529-cda4502f0f48_session_649f4199-3264-429e-a529-cda4502f0f48");
+    let id =
+        format!("user_{hex}_account_549f4199-3264-429e-a529-cda4502f0f48_session_649f4199-3264-429e-a529-cda4502f0f48");
     let made = json_of(&json!({"metadata": {"user_id": id}}));
     let parts: Vec<&str> = made["metadata"]["user_id"].as_str().unwrap().split('_').collect();
     assert_eq!((parts[0], parts[2], parts[4], parts[1].len()), ("user", "account", "session", 64));
@@ -195,7 +223,8 @@ fn claude_codes_user_keeps_its_form() {
 #[test]
 fn text_in_base64_is_text_and_other_bytes_are_replaced() {
     let said = BASE64_STANDARD.encode("{\"model\":\"m\",\"text\":\"dear Marzipan\"}");
-    let picture = format!("data:image/png;base64,iVBORw0KGgo{}", BASE64_STANDARD.encode((0..=255).collect::<Vec<u8>>()));
+    let picture =
+        format!("data:image/png;base64,iVBORw0KGgo{}", BASE64_STANDARD.encode((0..=255).collect::<Vec<u8>>()));
     let made = json_of(&json!({"a": said, "image_url": {"url": picture}}));
     let inside = String::from_utf8(BASE64_STANDARD.decode(made["a"].as_str().unwrap()).unwrap()).unwrap();
     assert!(inside.starts_with("{\"model\":\"m\",\"text\":\"") && !inside.contains("Marzipan"), "{inside}");
@@ -205,8 +234,13 @@ fn text_in_base64_is_text_and_other_bytes_are_replaced() {
 
 #[test]
 fn tokens_and_bytes_of_a_text_are_no_numbers() {
-    let made = json_of(&json!({"context": [128_006, 9], "bytes": [104, 105, 33], "embedding": [0.25, -1.5], "max_tokens": 64}));
-    assert_eq!(made, json!({"context": [111_111, 1], "bytes": [111, 111, 11], "embedding": [0.25, -1.5], "max_tokens": 64}));
+    let made = json_of(
+        &json!({"context": [128_006, 9], "bytes": [104, 105, 33], "embedding": [0.25, -1.5], "max_tokens": 64}),
+    );
+    assert_eq!(
+        made,
+        json!({"context": [111_111, 1], "bytes": [111, 111, 11], "embedding": [0.25, -1.5], "max_tokens": 64})
+    );
 }
 
 #[test]
@@ -240,7 +274,12 @@ fn the_parts_of_a_form_are_redacted_by_their_types() {
                 {\"role\":\"user\",\"content\":\"Marzipan\"}\r\n--b1--\r\n";
     let made = body("multipart/form-data; boundary=b1", form);
     assert!(!made.contains("Marzipan"), "{made}");
-    for kept in ["--b1\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n", ".json\"\r\n", "{\"role\":\"user\",\"content\":\"", "\r\n--b1--\r\n"] {
+    for kept in [
+        "--b1\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n",
+        ".json\"\r\n",
+        "{\"role\":\"user\",\"content\":\"",
+        "\r\n--b1--\r\n",
+    ] {
         assert!(made.contains(kept), "{kept} is not in {made}");
     }
 }
@@ -261,12 +300,16 @@ fn kept_texts_lose_secrets_only() {
 #[test]
 fn json_that_is_broken_off_is_redacted_as_far_as_it_goes() {
     let made = body("application/json", "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"dear Marzi");
-    assert!(made.starts_with("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"") && !made.contains("Marzi"), "{made}");
+    assert!(
+        made.starts_with("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"") && !made.contains("Marzi"),
+        "{made}"
+    );
 }
 
 #[test]
 fn the_report_counts_what_was_replaced() {
-    let mut case = case("# A.\n> client\nGET /a HTTP/1.1\nAuthorization: Bearer sk-abcdefgh12345678\nx: ada@corp.io 8.8.8.8\n");
+    let mut case =
+        case("# A.\n> client\nGET /a HTTP/1.1\nAuthorization: Bearer sk-abcdefgh12345678\nx: ada@corp.io 8.8.8.8\n");
     let report = Redaction::new(KEY, Text::Replaced).case(&mut case);
     assert_eq!(report.counts[&Kind::Secret], 1);
     assert_eq!(report.to_string(), "1 secret, 1 e-mail address, 1 IP address");
