@@ -6,6 +6,8 @@ mod generations;
 
 mod routes;
 
+mod tapes;
+
 pub use board::Board;
 
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use crate::edge::local::{Answer, Asked};
 use crate::gate::Gate;
 use crate::gate::reload::{Denied, Reloader};
 use crate::policy::{MountInfo, PolicySet};
+use crate::replay::archive::Archive;
+use crate::replay::shadow::Shadow;
 use crate::upstream::dial::Dialer;
 
 /// Answers the admin listener's requests.
@@ -28,6 +32,10 @@ pub struct Admin {
     pub board: Arc<Board>,
     /// Decides which generation serves; `None` for a gate without a bundle.
     pub reloader: Option<Arc<Reloader>>,
+    /// Plays the last exchanges again; `None` for a gate without a bundle.
+    pub archive: Option<Arc<Archive>>,
+    /// What a staged generation would have decided otherwise.
+    pub shadow: Arc<Shadow>,
 }
 
 /// What an answer says.
@@ -86,6 +94,9 @@ impl Admin {
         self.board.show(&mut status);
         if let Some(canary) = self.gate.canary.show() {
             status.insert("canary".into(), canary);
+        }
+        if let Some(shadow) = self.shadow.show() {
+            status.insert("shadow".into(), shadow);
         }
         let previews = self.gate.lanes.show();
         if !previews.is_empty() {

@@ -4,7 +4,8 @@
 //! 1. [`read`] turns a file into a [`Case`], or says everything that is wrong with it.
 //! 2. [`play()`] sends its calls through a gate of its own, on a virtual clock, to the endpoints of [`script`].
 //! 3. [`render()`] writes what happened as text, secrets masked.
-//! 4. [`snapshot`] keeps that text in insta's format; [`review`] compares a bundle's cases with its snapshots.
+//! 4. [`mod@write`] and [`redact`] make a file of a live exchange; [`recording`] and [`har`] read many of one file.
+//! 5. [`snapshot`] keeps that text in insta's format; [`review`] compares a bundle's cases with its snapshots.
 
 mod block;
 
@@ -21,6 +22,10 @@ pub mod write;
 pub mod same;
 
 pub mod redact;
+
+pub mod recording;
+
+pub mod har;
 
 pub mod script;
 

@@ -6,6 +6,8 @@ pub mod check;
 
 pub mod coverage;
 
+pub mod explain;
+
 pub mod generations;
 
 pub mod matrix;
@@ -17,6 +19,10 @@ pub mod new;
 pub mod review;
 
 pub mod runtime;
+
+pub mod record;
+
+pub mod replay;
 
 pub mod serve;
 
@@ -57,6 +63,12 @@ enum Command {
     Test(TestArgs),
     /// Show what a changed bundle does to its cases, and accept it; exit code 1 while something is not accepted.
     Review(ReviewArgs),
+    /// Make cases of the last exchanges of a running gate, redacted, with the snapshots of what it does now.
+    Record(RecordArgs),
+    /// Tell every decision of a past exchange, with file and line; and what another generation would do with it.
+    Explain(ExplainArgs),
+    /// Play recorded exchanges on what is live and on what is to be, and count what changes.
+    Replay(ReplayArgs),
     /// Say what a running gate serves now, since when, and what was rejected.
     Status(StatusArgs),
     /// List the bundles that a running gate keeps: what is live, staged, held or was rejected.
@@ -200,6 +212,75 @@ pub struct CoverageArgs {
     pub markdown: bool,
 }
 
+/// Which exchanges to save, and how.
+#[derive(Debug, clap::Args)]
+pub struct RecordArgs {
+    /// One exchange by its id (in the log, and in the header x-request-id), or the beginning of it.
+    pub id: Option<String>,
+    /// So many of those that are meant, the newest; one unless given.
+    #[arg(long, conflicts_with = "id")]
+    pub last: Option<usize>,
+    /// Only of clients whose name contains this, such as pycharm.
+    #[arg(long)]
+    pub client: Option<String>,
+    /// Only of users whose name contains this.
+    #[arg(long)]
+    pub user: Option<String>,
+    /// Only with a path that contains this.
+    #[arg(long)]
+    pub path: Option<String>,
+    /// Only with this status, or this kind of status: 429, 5xx.
+    #[arg(long)]
+    pub status: Option<String>,
+    /// List what is kept, and save nothing.
+    #[arg(long)]
+    pub list: bool,
+    /// Print recordings for `replay`, a line each, and write no files.
+    #[arg(long, conflicts_with = "list")]
+    pub jsonl: bool,
+    /// The case's name, such as route/pycharm, in place of one made from client and path.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The bundle to write to, in place of the gate's own.
+    #[arg(long)]
+    pub into: Option<PathBuf>,
+    /// Keep texts as people and models wrote them; secrets, addresses and ids are replaced all the same.
+    #[arg(long)]
+    pub keep_text: bool,
+    /// Keep everything as it came, secrets too.
+    #[arg(long, conflicts_with = "keep_text")]
+    pub as_is: bool,
+    #[command(flatten)]
+    pub gate: StatusArgs,
+}
+
+/// Which exchange to explain.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// Its id (in the log, and in the header x-request-id), or the beginning of it.
+    pub id: String,
+    /// Say too what this generation would do: the first digits of its hash (`tidegate generations` lists them).
+    #[arg(long)]
+    pub with: Option<String>,
+    #[command(flatten)]
+    pub gate: StatusArgs,
+}
+
+/// What to play, and on what.
+#[derive(Debug, clap::Args)]
+pub struct ReplayArgs {
+    /// Recordings, a line each (`tidegate record --last 500 --jsonl`), or a HAR file that ends in .har.
+    pub file: PathBuf,
+    /// The bundle. What its gate served last is compared with what is on disk.
+    pub bundle: PathBuf,
+    /// Compare with this bundle instead.
+    #[arg(long)]
+    pub candidate: Option<PathBuf>,
+    /// One JSON object for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Which gate to ask.
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
@@ -267,6 +348,9 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Review(args) => review::run(&args),
+        Command::Record(args) => record::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Generations(args) => generations::list(&args),
         Command::Rollback(args) => generations::rollback(&args),

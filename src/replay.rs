@@ -11,6 +11,8 @@ pub mod aspects;
 
 pub mod explain;
 
+pub mod offended;
+
 pub mod save;
 
 pub mod shadow;

@@ -52,6 +52,11 @@ section! {
         /// what it does (`tidegate review`). What is live decides about the next change, so that no save can switch
         /// the review off and serve.
         go_live: GoLive = GoLive::OnSave => reload;
+        /// Whether a staged change plays what the live one serves, off its path: status shows what it would decide
+        /// otherwise.
+        shadow: bool = false => reload;
+        /// Hundredths of one processor's time that this may take.
+        shadow_percent: NonZeroU32 = limits::at_least_one(10) => reload;
         /// How many of the last bundles are kept as source in `.tidegate/generations`, to go back to.
         generations: NonZeroU32 = limits::at_least_one(20) => reload;
         /// Worker threads, one for each processor unless written.

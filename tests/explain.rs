@@ -77,12 +77,12 @@ type Adjust = tidegate::gate::reload::Adjust;
 async fn exchanges() -> (Vec<Arc<Taken>>, Arc<Adjust>) {
     let upstream = upstream().await;
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/explain/bundle");
-    let adjust: Arc<Adjust> = Arc::new(Box::new(|_| Ok(())));
+    let adjust: Arc<Adjust> = Arc::new(|_: &mut tidegate::settings::Settings| Ok(()));
     let mut bundle = bundle::read(&dir).unwrap();
     let port = format!(":{}\"", upstream.port());
     let settings_text = bundle.settings_text.replace(":1\"", &port).replace(":1/", &format!(":{}/", upstream.port()));
     bundle = bundle::Bundle::new(bundle.root, settings_text, bundle.files);
-    let candidate = Candidate::from_bundle(&bundle, &**adjust).unwrap();
+    let candidate = Candidate::from_bundle(&bundle, &*adjust).unwrap();
     let gate: Arc<Gate<Dialer>> = Arc::new(live::start(candidate, 2, Arc::new(Board::default())).unwrap());
     let server = Arc::new(Server::new(Arc::clone(&gate), 1000));
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None, false).await.unwrap();

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Admin, Said, generations};
+use super::{Admin, Said, generations, tapes};
 use crate::edge::local::Asked;
 use crate::gate::reload::Denied;
 
@@ -43,6 +43,9 @@ static ROUTES: &[Route] = &[
     post("/-/preview", "a token for a generation that does not serve", |admin, asked| {
         Box::pin(generations::preview(admin, asked))
     }),
+    get("/-/exchanges", false, "the last exchanges", |admin, _| Box::pin(tapes::list(admin))),
+    post("/-/record", "cases of the last exchanges", |admin, asked| Box::pin(tapes::record(admin, asked))),
+    post("/-/explain", "why an exchange came to what it did", |admin, asked| Box::pin(tapes::explain(admin, asked))),
     get("/-/", false, "this list", |_, _| Box::pin(async { Ok(Said::json(&json!(listed()))) })),
 ];
 

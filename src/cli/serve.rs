@@ -16,6 +16,9 @@ use crate::fault::Fault;
 use crate::gate::reload::{self, Adjust, Reloader, Serving};
 use crate::gate::{Gate, background, live};
 use crate::generation::Candidate;
+use crate::replay::archive::Archive;
+use crate::replay::offended;
+use crate::replay::shadow::{self, Shadow};
 use crate::settings::{LogFormat, RequestId, Settings};
 use crate::upstream::dial::Dialer;
 
@@ -55,7 +58,7 @@ pub fn run(args: &ServeArgs) -> ExitCode {
 /// What the bundle named on the command line begins with, or the drop-in, with flags over environment over file.
 fn first(args: &ServeArgs) -> Result<(Candidate, Option<Serving>), Vec<Fault>> {
     match (&args.bundle, &args.upstream) {
-        (Some(dir), _) => reload::first(dir, &adjusting(args)).map(|first| (first.candidate, Some(first.serving))),
+        (Some(dir), _) => reload::first(dir, &*adjusting(args)).map(|first| (first.candidate, Some(first.serving))),
         (None, Some(url)) => {
             let listen = args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8800)));
             let admin = args.admin.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8801)));
@@ -69,9 +72,9 @@ fn first(args: &ServeArgs) -> Result<(Candidate, Option<Serving>), Vec<Fault>> {
 }
 
 /// What flags and environment change in every bundle's settings.
-fn adjusting(args: &ServeArgs) -> Adjust {
+fn adjusting(args: &ServeArgs) -> Arc<Adjust> {
     let args = args.clone();
-    Box::new(move |settings| adjust(settings, &args))
+    Arc::new(move |settings| adjust(settings, &args))
 }
 
 /// Flags override the environment, which overrides the file.
@@ -134,9 +137,20 @@ async fn serve(args: &ServeArgs, candidate: Candidate, serving: Option<Serving>,
         let (gate, board) = (Arc::clone(&gate), Arc::clone(&board));
         Arc::new(Reloader::new(gate, board, workers, adjusting(args), serving))
     });
-    bound.serve(&server, Admin { gate: Arc::clone(&gate), board, reloader: reloader.clone() });
+    let archive = reloader.as_ref().map(|_| Arc::new(Archive::new(adjusting(args))));
+    let shadow = Arc::new(Shadow::default());
+    let admin = Admin {
+        gate: Arc::clone(&gate),
+        board,
+        reloader: reloader.clone(),
+        archive: archive.clone(),
+        shadow: Arc::clone(&shadow),
+    };
+    bound.serve(&server, admin);
     background::start(&gate);
-    if let (Some(dir), Some(reloader)) = (&args.bundle, reloader) {
+    if let (Some(dir), Some(reloader), Some(archive)) = (&args.bundle, reloader, archive) {
+        tokio::spawn(shadow::follow(shadow, Arc::clone(&gate), Arc::clone(&reloader), Arc::clone(&archive)));
+        tokio::spawn(offended::follow(Arc::clone(&gate), archive));
         tokio::spawn(reload::follow(reloader, Watcher::start(dir, SETTLE)));
     }
     stop(&server, &gate, signals).await

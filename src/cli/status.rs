@@ -13,6 +13,23 @@ pub fn run(args: &StatusArgs) -> ExitCode {
     told(args, ask::get(args.admin, "/-/status"), lines)
 }
 
+/// What the staged generation would have decided otherwise.
+fn shadow(shadow: &Value, out: &mut String) {
+    if shadow.is_null() {
+        return;
+    }
+    let (compared, changed, missed) = (&shadow["compared"], &shadow["changed"], &shadow["missed"]);
+    let _ = writeln!(out, "shadow    of {compared} exchanges {changed} would change ({missed} were not looked at)");
+    for aspect in shadow["aspects"].as_array().into_iter().flatten() {
+        for change in aspect["changes"].as_array().into_iter().flatten() {
+            let (old, new) = (text(&change["old"]), text(&change["new"]));
+            let what = if old == new { format!("other bytes ({new})") } else { format!("{old} → {new}") };
+            let (count, such_as) = (&change["count"], text(&change["such_as"]));
+            let _ = writeln!(out, "          {count} × {}: {what}, such as {such_as}", text(&aspect["aspect"]));
+        }
+    }
+}
+
 /// The status in a few lines.
 fn lines(status: &Value) -> String {
     let live = &status["live"];
@@ -43,6 +60,7 @@ fn lines(status: &Value) -> String {
         let _ = writeln!(out, "passed    {}: {}", text(&passed["hash"]), text(&passed["why"]));
     }
     canary(&status["canary"], &mut out);
+    shadow(&status["shadow"], &mut out);
     for preview in status["previews"].as_array().into_iter().flatten() {
         let _ = writeln!(out, "preview   {} until {}", text(&preview["hash"]), text(&preview["until"]));
     }

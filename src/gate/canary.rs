@@ -46,6 +46,8 @@ struct Past {
     last: Option<Value>,
     /// The ids of exchanges that offended, the oldest first.
     offended: Vec<String>,
+    /// How many of them were taken to be saved.
+    taken: usize,
 }
 
 /// What is asked of a canary.
@@ -187,6 +189,15 @@ impl Seat {
         past.offended.extend(ids);
         let old = past.offended.len().saturating_sub(REMEMBERED);
         past.offended.drain(..old);
+        past.taken = past.taken.saturating_sub(old);
+    }
+
+    /// Takes the ids of exchanges that made canaries end and that nobody has taken, the oldest first.
+    pub fn take_offenders(&self) -> Vec<String> {
+        let mut past = self.past.lock();
+        let taken = past.taken.min(past.offended.len());
+        past.taken = past.offended.len();
+        past.offended.get(taken..).map(<[String]>::to_vec).unwrap_or_default()
     }
 
     /// The ids of exchanges that made canaries end, the oldest first.

@@ -29,7 +29,7 @@ use crate::upstream::dial::Dialer;
 const DRAIN_LOOK: Duration = Duration::from_millis(200);
 
 /// What flags and environment change in settings that were read.
-pub type Adjust = Box<dyn Fn(&mut Settings) -> Result<(), Vec<Fault>> + Send + Sync>;
+pub type Adjust = dyn Fn(&mut Settings) -> Result<(), Vec<Fault>> + Send + Sync;
 
 /// Decides which generation serves. Its methods compile and write, so they run off the workers.
 pub struct Reloader {
@@ -40,7 +40,7 @@ pub struct Reloader {
     /// How many VMs a generation has.
     workers: usize,
     /// Applied to the settings of every bundle.
-    adjust: Adjust,
+    adjust: Arc<Adjust>,
     /// One change at a time.
     desk: Mutex<Desk>,
 }
@@ -108,7 +108,13 @@ async fn drain<T: Send + Sync + 'static>(old: Arc<T>) {
 
 impl Reloader {
     /// A reloader for a gate that was started with `first`.
-    pub fn new(gate: Arc<Gate<Dialer>>, board: Arc<Board>, workers: usize, adjust: Adjust, first: Serving) -> Self {
+    pub fn new(
+        gate: Arc<Gate<Dialer>>,
+        board: Arc<Board>,
+        workers: usize,
+        adjust: Arc<Adjust>,
+        first: Serving,
+    ) -> Self {
         let Serving { bundle, accepted_by, over, shelf } = first;
         let numbers = gate.live.load().number;
         let desk = Mutex::new(Desk { shelf, on_disk: None, staged: None, numbers });
@@ -200,7 +206,7 @@ impl Reloader {
 
     /// Checks a bundle.
     fn candidate(&self, bundle: &Bundle) -> Result<Candidate, Vec<Fault>> {
-        Candidate::from_bundle(bundle, &self.adjust)
+        Candidate::from_bundle(bundle, &*self.adjust)
     }
 
     /// Builds a generation with its VMs.

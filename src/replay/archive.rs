@@ -6,7 +6,9 @@ use parking_lot::Mutex;
 
 use super::aspects::Aspects;
 use super::explain::Explanation;
+use super::save::{self, Saved};
 use crate::bundle::Bundle;
+use crate::case::redact::{Redaction, Text};
 use crate::case::{Played, Player};
 use crate::fault::Fault;
 use crate::gate::reload::Adjust;
@@ -21,6 +23,8 @@ pub struct Archive {
     adjust: Arc<Adjust>,
     /// The last players that were used, the newest last.
     players: Mutex<Vec<Arc<Player>>>,
+    /// What stand-ins come from, so that all cases of this gate have the same for the same.
+    key: [u8; 32],
 }
 
 // === impl Archive ===
@@ -28,7 +32,7 @@ pub struct Archive {
 impl Archive {
     /// An archive of a gate whose settings are changed by `adjust`.
     pub fn new(adjust: Arc<Adjust>) -> Self {
-        Self { adjust, players: Mutex::default() }
+        Self { adjust, players: Mutex::default(), key: std::array::from_fn(|_| fastrand::u8(..)) }
     }
 
     /// Explains an exchange, and says what another bundle would do if one is given. It computes for a while.
@@ -46,6 +50,21 @@ impl Archive {
         let old = self.player(&taken.bundle).replay(taken, Watch::Nothing)?;
         let new = self.player(other).replay(taken, Watch::Nothing)?;
         Ok((aspects(&old), aspects(&new)))
+    }
+
+    /// How cases of this gate are redacted.
+    pub fn redaction(&self, text: Text) -> Redaction {
+        Redaction::new(self.key, text)
+    }
+
+    /// Makes a case of an exchange, pinned by another bundle than the one that served it.
+    pub fn save_for(&self, taken: &Taken, by: &Bundle, redaction: &Redaction) -> Result<Saved, Vec<Fault>> {
+        save::save(taken, &Player::new(by), Some(redaction))
+    }
+
+    /// Makes a case of an exchange, pinned by the bundle that served it.
+    pub fn save(&self, taken: &Taken, redaction: Option<&Redaction>) -> Result<Saved, Vec<Fault>> {
+        save::save(taken, &Player::new(&taken.bundle), redaction)
     }
 
     /// The player of a bundle.

@@ -17,6 +17,8 @@ use crate::tape::{Facts, Taken};
 pub struct Saved {
     /// Its name below the folder of cases, such as `recorded/claude-code-messages-7f3a91`.
     pub name: String,
+    /// The case.
+    pub case: Case,
     /// Its text.
     pub text: String,
     /// What it shows.
@@ -40,7 +42,7 @@ pub fn save(taken: &Taken, player: &Player, redaction: Option<&Redaction>) -> Re
     // What is pinned is what the file says, with its times in whole milliseconds.
     let played = player.play(&read::read(&file, &text)?)?;
     let differences = differences(&player.play(&whole)?, &played);
-    Ok(Saved { name, text, about: case.about, snapshot: render(&played), redacted, differences })
+    Ok(Saved { name, text, about: case.about.clone(), snapshot: render(&played), redacted, differences, case })
 }
 
 /// Everything of an exchange as a case. An answer from the cache has the call before it that brought it there.

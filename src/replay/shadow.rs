@@ -10,10 +10,28 @@ use serde_json::{Value, json};
 use super::archive::Archive;
 use super::table::Table;
 use crate::bundle::{Bundle, Hash};
+use crate::gate::Gate;
+use crate::gate::reload::Reloader;
 use crate::tape::{Ring, Taken};
+use crate::upstream::dial::Dialer;
 
 /// How often it is looked for new exchanges.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// Plays until the process ends.
+pub async fn follow(shadow: Arc<Shadow>, gate: Arc<Gate<Dialer>>, reloader: Arc<Reloader>, archive: Arc<Archive>) {
+    loop {
+        let (at_work, turn) = (Arc::clone(&shadow), (Arc::clone(&gate), Arc::clone(&reloader), Arc::clone(&archive)));
+        let rest = tokio::task::spawn_blocking(move || {
+            let (gate, reloader, archive) = turn;
+            let live = gate.live.load();
+            let percent = if live.settings.shadow { live.settings.shadow_percent.get() } else { 0 };
+            at_work.turn(&gate.tapes, &archive, reloader.staged().as_ref(), percent)
+        });
+        let rest = rest.await.unwrap_or(LOOK);
+        tokio::time::sleep(rest).await; // paced: the allowance of processor time
+    }
+}
 
 /// What a staged generation would have decided otherwise.
 #[derive(Debug, Default)]

@@ -131,7 +131,7 @@ fn events(scan: &Scan<'_>, text: &str) -> String {
             }
             "data" => {
                 payloads.push(value.to_owned());
-                places.push(vec![start..line.end]);
+                places.push(Vec::from_iter([start..line.end]));
             }
             "event" | "retry" => {}
             _ if said.is_empty() => {}

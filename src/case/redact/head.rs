@@ -83,6 +83,8 @@ fn header(scan: &Scan<'_>, name: &str, value: &[u8], length: Option<usize>) -> O
     let small = name.to_ascii_lowercase();
     match (small.as_str(), length) {
         ("content-encoding", Some(_)) => return None,
+        // Bodies of several parts are cut at the boundary that stands here.
+        ("content-type", _) => return Some(value.to_owned()),
         ("content-length", Some(length)) => return Some(length.to_string().into_bytes()),
         _ => {}
     }
@@ -169,15 +171,18 @@ fn replaced(raw: &str, replace: impl Fn(&str) -> String) -> String {
 pub(super) fn parameter(scan: &Scan<'_>, name: &str, value: &str) -> String {
     if is_secret_field(name) {
         scan.secret(value)
-    } else if PLAIN_PARAMETERS.contains(&name) || matches!(value, "true" | "false" | "null" | "sse") {
-        scan.text(value, Depth::Structure)
-    } else if value.bytes().all(|byte| byte.is_ascii_digit()) {
+    } else if PLAIN_PARAMETERS.contains(&name) || is_plain(value) {
         scan.text(value, Depth::Structure)
     } else if super::json::is_json(value) {
         json::value(scan, value, Depth::Words)
     } else {
         scan.text(value, Depth::Id)
     }
+}
+
+/// Whether a value says nothing of anybody: a number or a switch.
+fn is_plain(value: &str) -> bool {
+    matches!(value, "true" | "false" | "null" | "sse") || value.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_secret_field(name: &str) -> bool {

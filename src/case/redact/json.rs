@@ -58,12 +58,11 @@ fn all(scan: &Scan<'_>, texts: &mut [String], free: bool, joined: bool) {
             let part = Part { of, range: leaf.range.clone(), notation, spelled };
             let channel = Some(leaf).filter(|_| joined).and_then(|leaf| leaves.channel(leaf));
             let known = channel.as_ref().and_then(|channel| channels.get(channel)).copied();
-            match known.and_then(|known| groups.get_mut(known)) {
-                Some(group) => group.parts.push(part),
-                None => {
-                    channels.extend(channel.map(|channel| (channel, groups.len())));
-                    groups.push(Group { how: leaf.how, parts: vec![part] });
-                }
+            if let Some(group) = known.and_then(|known| groups.get_mut(known)) {
+                group.parts.push(part);
+            } else {
+                channels.extend(channel.map(|channel| (channel, groups.len())));
+                groups.push(Group { how: leaf.how, parts: vec![part] });
             }
         }
     }

@@ -2,6 +2,7 @@
 //! goes: what may hold somebody's words must not be skipped because a bracket is missing.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::scan::Depth;
@@ -57,12 +58,21 @@ struct Frame {
     field: String,
     /// Whether a field's name comes next.
     wants_name: bool,
-    /// Whether everything in it is what somebody wrote.
-    free: bool,
-    /// Whether it describes other JSON.
-    schema: bool,
+    /// Whose words stand in it.
+    room: Room,
     /// Which object it is.
     id: usize,
+}
+
+/// Whose words stand in a part of a JSON text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// A dialect's, and somebody's where it has a place for them.
+    Dialect,
+    /// JSON Schema's.
+    Schema,
+    /// Somebody's.
+    Free,
 }
 
 /// A walk through a text.
@@ -97,7 +107,7 @@ impl Leaves {
         let mut channel = leaf.path.clone();
         for object in &leaf.objects {
             for (name, value) in self.objects.get(*object).into_iter().flatten() {
-                channel.push_str(&format!(" {name}={value}"));
+                let _ = write!(channel, " {name}={value}");
             }
             channel.push('|');
         }
@@ -141,16 +151,19 @@ impl Walk<'_> {
 
     fn open(&mut self, object: bool) {
         let name = self.frames.last().map(|frame| frame.field().to_owned()).unwrap_or_default();
-        let within = self.frames.last().is_some_and(|frame| frame.free) || (self.frames.is_empty() && self.free);
-        let schema =
-            !within && (self.frames.last().is_some_and(|frame| frame.schema) || SCHEMAS.contains(&name.as_str()));
+        let outside = if self.free { Room::Free } else { Room::Dialect };
+        let within = self.frames.last().map_or(outside, |frame| frame.room);
         let owner = self.frames.last().map(|frame| frame.name.as_str()).unwrap_or_default();
         let result = FREE_BELOW.0.contains(&owner) && name == FREE_BELOW.1;
         let named = FREE.contains(&name.as_str()) && (object || name != "input");
-        let free = within || (!schema && (result || named));
+        let room = match within {
+            Room::Dialect if SCHEMAS.contains(&name.as_str()) => Room::Schema,
+            Room::Dialect if result || named => Room::Free,
+            within => within,
+        };
         let id = self.leaves.objects.len();
         self.leaves.objects.push(BTreeMap::new());
-        self.frames.push(Frame { object, name, field: String::new(), wants_name: object, free, schema, id });
+        self.frames.push(Frame { object, name, field: String::new(), wants_name: object, room, id });
     }
 
     /// Reads a string, which the text may break off.
@@ -228,7 +241,7 @@ impl Walk<'_> {
             How::Json
         } else if is_id(field) || (field == "name" && self.names_somebody()) {
             How::Scan(Depth::Id)
-        } else if !frame.free && is_structure(field, value) {
+        } else if frame.room != Room::Free && is_structure(field, value) {
             How::Scan(Depth::Structure)
         } else {
             How::Scan(Depth::Words)

@@ -29,7 +29,7 @@ pub(super) fn at(scan: &Scan<'_>, text: &str, at: usize) -> Option<Found> {
     let before = text.get(..at)?;
     let run = text.get(at..run_end(text, at))?;
     known(scan, rest)
-        .or_else(|| key(scan, rest))
+        .or_else(|| key(scan, run, rest))
         .or_else(|| web_token(scan, rest))
         .or_else(|| bearer(scan, run, rest))
         .or_else(|| private_key(scan, run, before, rest))
@@ -68,14 +68,14 @@ fn span(text: &str, fits: impl Fn(char) -> bool) -> usize {
     text.find(|c| !fits(c)).unwrap_or(text.len())
 }
 
-fn found(kind: Kind, end: usize, text: String) -> Option<Found> {
-    Some(Found { end, text, kind })
+fn found(kind: Kind, end: usize, text: String) -> Found {
+    Found { end, text, kind }
 }
 
 /// The start of a text as it is, then the stand-in of what follows up to `end`.
 fn kept_then_minted(scan: &Scan<'_>, kind: Kind, rest: &str, kept: usize, end: usize) -> Option<Found> {
     let made = scan.mint.mint(rest.get(kept..end)?);
-    found(kind, end, format!("{}{made}", rest.get(..kept)?))
+    Some(found(kind, end, format!("{}{made}", rest.get(..kept)?)))
 }
 
 /// A credential of this case.
@@ -85,11 +85,14 @@ fn known(scan: &Scan<'_>, rest: &str) -> Option<Found> {
         after.is_some_and(|after| !after.starts_with(char::is_alphanumeric))
     };
     let secret = scan.secrets.iter().find(whole)?;
-    found(Kind::Secret, secret.len(), credential(scan, secret))
+    Some(found(Kind::Secret, secret.len(), credential(scan, secret)))
 }
 
 /// A key that begins as its maker's keys do.
-fn key(scan: &Scan<'_>, rest: &str) -> Option<Found> {
+fn key(scan: &Scan<'_>, run: &str, rest: &str) -> Option<Found> {
+    if run.len() < LONG_RUN && !rest.get(run.len()..)?.starts_with(['-', '_', '.', '/']) {
+        return None;
+    }
     let (start, _) = KEYS
         .iter()
         .find(|(start, least)| rest.strip_prefix(start).is_some_and(|after| span(after, is_key_char) >= *least))?;
@@ -127,8 +130,7 @@ fn bearer(scan: &Scan<'_>, run: &str, rest: &str) -> Option<Found> {
     let length = span(after, |c| c.is_ascii_alphanumeric() || "-._~+/=".contains(c));
     let token = after.get(..length)?;
     let telling = length >= 20 || (length >= 8 && token.bytes().any(|byte| byte.is_ascii_digit()));
-    telling.then(|| ())?;
-    found(Kind::Secret, kept + length, format!("{run} {}", credential(scan, token)))
+    telling.then(|| found(Kind::Secret, kept + length, format!("{run} {}", credential(scan, token))))
 }
 
 /// A private key in PEM (RFC 7468), up to its end or that of the text.
@@ -160,12 +162,15 @@ fn home(scan: &Scan<'_>, run: &str, before: &str, rest: &str) -> Option<Found> {
         return None;
     }
     let name = rest.get(kept..)?;
-    let length = span(name, |c| {
-        !c.is_whitespace() && !c.is_control() && !"/\\\"'`<>:;,()|*?&#".contains(c) && !(c == '-' && mark == '-')
-    });
+    let length = span(name, |c| !ends_name(c) && (c != '-' || mark != '-'));
     let name = name.get(..length).filter(|name| !name.is_empty())?;
     scan.see(name);
-    found(Kind::Name, kept + length, format!("{}{}", rest.get(..kept)?, runs(scan, name)))
+    Some(found(Kind::Name, kept + length, format!("{}{}", rest.get(..kept)?, runs(scan, name))))
+}
+
+/// Whether a character ends a name in a path.
+fn ends_name(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || "/\\\"'`<>:;,()|*?&#".contains(c)
 }
 
 /// A text with each of its words replaced.
@@ -191,6 +196,7 @@ const NOBODYS: [&str; 3] = [".example", ".test", ".zz"];
 /// An e-mail address.
 fn email(scan: &Scan<'_>, rest: &str) -> Option<Found> {
     let near = rest.get(..rest.floor_char_boundary(LONGEST_LOCAL + 1))?;
+    near.find('@')?;
     let local = span(near, |c| c.is_ascii_alphanumeric() || "._%+-".contains(c));
     let after = rest.get(local..)?.strip_prefix('@')?;
     let mut length = span(after, |c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
@@ -205,24 +211,26 @@ fn email(scan: &Scan<'_>, rest: &str) -> Option<Found> {
     let host: String =
         domain.chars().take(domain.len() - ending.len()).map(|c| if c.is_alphanumeric() { c } else { 'x' }).collect();
     scan.see(name);
-    found(Kind::Email, local + 1 + length, format!("{}@{}{ending}", runs(scan, name), scan.mint.mint(&host)))
+    Some(found(Kind::Email, local + 1 + length, format!("{}@{}{ending}", runs(scan, name), scan.mint.mint(&host))))
 }
 
 /// A UUID (RFC 9562 §4).
 fn uuid(scan: &Scan<'_>, rest: &str) -> Option<Found> {
-    let text = rest.get(..36)?;
+    let text = rest.get(..36).filter(|text| text.as_bytes().get(8) == Some(&b'-'))?;
     let shape = |(at, byte): (usize, u8)| match at {
         8 | 13 | 18 | 23 => byte == b'-',
         _ => byte.is_ascii_hexdigit(),
     };
     let ends = !rest.get(36..)?.starts_with(char::is_alphanumeric);
-    (ends && text.bytes().enumerate().all(shape)).then(|| ())?;
-    found(Kind::Id, 36, scan.mint.mint(text))
+    (ends && text.bytes().enumerate().all(shape)).then(|| found(Kind::Id, 36, scan.mint.mint(text)))
 }
 
 /// An IPv4 address, or what looks like one: loopback, documentation (RFC 5737) and whole networks stay, others become
 /// one that no host has, in 0/8 or 240/4 (RFC 6890).
 fn address(scan: &Scan<'_>, before: &str, rest: &str) -> Option<Found> {
+    if !rest.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
     let length = span(rest.get(..rest.floor_char_boundary(16))?, |c| c.is_ascii_digit() || c == '.');
     let text = rest.get(..length)?.trim_end_matches('.');
     let after = rest.get(text.len()..)?;
@@ -235,9 +243,9 @@ fn address(scan: &Scan<'_>, before: &str, rest: &str) -> Option<Found> {
     let reserved =
         parts.first().and_then(|part| part.parse::<u16>().ok()).is_some_and(|first| (240..=249).contains(&first));
     if stays || reserved || text.ends_with(".0.0") || text == "255.255.255.255" {
-        return found(Kind::Address, text.len(), text.to_owned());
+        return Some(found(Kind::Address, text.len(), text.to_owned()));
     }
-    found(Kind::Address, text.len(), nowhere(scan, text))
+    Some(found(Kind::Address, text.len(), nowhere(scan, text)))
 }
 
 /// An address of the same length that no host has.
@@ -276,9 +284,9 @@ fn wide_address(scan: &Scan<'_>, rest: &str) -> Option<Found> {
     let stand_in = text.get(..group)?.bytes().all(|byte| byte.eq_ignore_ascii_case(&b'f'));
     let documentation = parsed.segments().first() == Some(&0x2001) && parsed.segments().get(1) == Some(&0xdb8);
     if stand_in || documentation {
-        return found(Kind::Address, length, text.to_owned());
+        return Some(found(Kind::Address, length, text.to_owned()));
     }
-    found(Kind::Address, length, format!("{}{}", "f".repeat(group), scan.mint.mint(text.get(group..)?)))
+    Some(found(Kind::Address, length, format!("{}{}", "f".repeat(group), scan.mint.mint(text.get(group..)?))))
 }
 
 /// A telephone number: one that begins with `+`, or of three, three and four digits.
@@ -294,8 +302,7 @@ fn phone(scan: &Scan<'_>, run: &str, before: &str, rest: &str) -> Option<Found> 
     let ends = !rest.get(text.len()..)?.starts_with(char::is_alphanumeric);
     let plus = before.ends_with('+') && (8..=15).contains(&digits);
     let grouped = groups == [3, 3, 4] && (text.len() == 12 || before.ends_with('('));
-    (ends && (plus || grouped)).then(|| ())?;
-    found(Kind::Phone, text.len(), scan.mint.mint(text))
+    (ends && (plus || grouped)).then(|| found(Kind::Phone, text.len(), scan.mint.mint(text)))
 }
 
 /// What follows the word that ids of a kind begin with.
@@ -305,11 +312,13 @@ fn id(scan: &Scan<'_>, run: &str, rest: &str) -> Option<Found> {
     let value = tail.get(..run_end(tail, 0))?;
     let kept = run.len() + 1;
     if let Some(whole) = uuid(scan, tail) {
-        return found(Kind::Id, kept + whole.end, format!("{}{}", rest.get(..kept)?, whole.text));
+        return Some(found(Kind::Id, kept + whole.end, format!("{}{}", rest.get(..kept)?, whole.text)));
     }
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let telling = digits == value.len() && digits >= 6 || digits > 0 && value.len() >= 8;
-    telling.then(|| ())?;
+    if !telling {
+        return None;
+    }
     let end = kept + extended(tail, value.len());
     kept_then_minted(scan, Kind::Id, rest, kept, end)
 }
@@ -320,7 +329,7 @@ fn long(scan: &Scan<'_>, run: &str, rest: &str) -> Option<Found> {
         return None;
     }
     let end = extended(rest, run.len());
-    found(Kind::Token, end, scan.mint.mint(rest.get(..end)?))
+    Some(found(Kind::Token, end, scan.mint.mint(rest.get(..end)?)))
 }
 
 fn is_token(run: &str) -> bool {
@@ -360,7 +369,7 @@ fn assigned(scan: &Scan<'_>, run: &str, before: &str, rest: &str) -> Option<Foun
     let length = span(value, |c| !c.is_whitespace() && !c.is_control() && !"\"'\\`&,;<>(){}[]|".contains(c));
     let kept = run.len() + marks;
     let value = value.get(..length).filter(|value| value.chars().count() >= 6)?;
-    found(Kind::Secret, kept + length, format!("{}{}", rest.get(..kept)?, credential(scan, value)))
+    Some(found(Kind::Secret, kept + length, format!("{}{}", rest.get(..kept)?, credential(scan, value))))
 }
 
 /// Whether a word is the name of a secret, with what stands before it.

@@ -8,8 +8,10 @@ use std::ops::Range;
 pub(super) struct Spelled {
     /// The text.
     pub(super) text: String,
-    /// Where its characters stand, in order.
+    /// Where its characters stand, in order; none where each stands for itself.
     places: Vec<(char, Range<usize>)>,
+    /// How many characters it has.
+    count: usize,
 }
 
 /// A notation.
@@ -28,6 +30,14 @@ pub(super) enum Notation {
 impl Spelled {
     /// Reads a text. What is no escape stands for itself: a piece of a stream may end in the middle of one.
     pub(super) fn read(raw: &str, notation: Notation) -> Self {
+        let escapes: &[char] = match notation {
+            Notation::Json => &['\\'],
+            Notation::Percent => &['%', '+'],
+            Notation::Plain => &[],
+        };
+        if !raw.contains(escapes) {
+            return Self { text: raw.to_owned(), places: Vec::new(), count: raw.chars().count() };
+        }
         let mut places = Vec::with_capacity(raw.len());
         let mut at = 0;
         while let Some(c) = raw.get(at..).and_then(|rest| rest.chars().next()) {
@@ -40,17 +50,20 @@ impl Spelled {
             places.push((read, at..at + length));
             at += length;
         }
-        Self { text: places.iter().map(|(c, _)| *c).collect(), places }
+        Self { text: places.iter().map(|(c, _)| *c).collect(), count: places.len(), places }
     }
 
     /// How many characters it has.
     pub(super) fn count(&self) -> usize {
-        self.places.len()
+        self.count
     }
 
     /// Writes what was read anew, with other characters in place of its own; those that are the same keep their very
     /// bytes.
     pub(super) fn write(&self, raw: &str, replaced: impl Iterator<Item = char>, notation: Notation) -> String {
+        if self.places.is_empty() {
+            return replaced.collect();
+        }
         let mut out = String::with_capacity(raw.len());
         for ((c, place), made) in self.places.iter().zip(replaced) {
             let spelling = raw.get(place.clone()).unwrap_or_default();

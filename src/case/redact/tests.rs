@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 use super::super::write::write;
 use super::super::{Case, Piece, read};
 use super::{Kind, Redaction, Text};
-use crate::tape::Read;
 
 const KEY: [u8; 32] = [7; 32];
 

@@ -103,6 +103,19 @@ impl Reloader {
         }
     }
 
+    /// A bundle that is kept, by the beginning of its hash.
+    pub fn kept(&self, digits: &str) -> Result<Arc<Bundle>, Denied> {
+        let desk = self.desk.lock();
+        let hash = desk.shelf.find(digits).map_err(|why| Denied::new(404, why))?;
+        let kept = desk.shelf.get(&hash).map(|kept| Arc::clone(&kept.bundle));
+        kept.ok_or_else(|| Denied::new(404, format!("generation {hash} is not kept any more")))
+    }
+
+    /// The bundle that waits, if one does.
+    pub fn staged(&self) -> Option<Arc<Bundle>> {
+        self.desk.lock().staged.as_ref().map(|staged| Arc::clone(&staged.bundle))
+    }
+
     /// Goes back to a generation, by default the one that was live before.
     pub fn rollback(&self, digits: Option<&str>) -> Result<Value, Denied> {
         let mut desk = self.desk.lock();

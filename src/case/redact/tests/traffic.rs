@@ -148,7 +148,11 @@ fn recorded_exchanges_keep_their_shape_and_lose_their_secrets() {
     assert!(lines.len() > 500);
     let redaction = Redaction::new(KEY, Text::Replaced);
     let (mut compared, mut found) = (0, 0);
-    for line in &lines {
+    // Of the long ones, which hold files mostly, every tenth is enough.
+    let long =
+        |line: &Value| line["request"]["body_json"].to_string().len() + line["response"].to_string().len() > 50_000;
+    let chosen = lines.iter().enumerate().filter(|(index, line)| index % 10 == 0 || !long(line));
+    for (_, line) in chosen {
         let before = recorded(line);
         let mut after = before.clone();
         redaction.case(&mut after);
