@@ -24,8 +24,12 @@ impl Splits {
         if self.left_out > 0 {
             let _ = writeln!(text, "{} places in long streams were not cut", self.left_out);
         }
+        if self.cases == 0 {
+            return text + "no case streams: there is nothing to cut\n";
+        }
         let cases = if self.cases == 1 { "1 case streams" } else { &format!("{} cases stream", self.cases) };
         let verdict = match self.findings.len() {
+            0 if !self.faulty.is_empty() => "nothing found in those that can be played".to_owned(),
             0 => "nothing depends on cuts, and no mishap passes for an end".to_owned(),
             1 => "1 finding".to_owned(),
             many => format!("{many} findings"),

@@ -162,6 +162,7 @@ fn of_a_long_stream_every_so_many_places_are_cut_and_the_rest_is_told() {
 fn cases_without_streams_are_left_alone() {
     let splits = proved(BY_PIECE, "# A.\n> client\nGET /a HTTP/1.1\n\n< upstream sea\nHTTP/1.1 200 OK\n\nok\n");
     assert_eq!((splits.cases, splits.plays), (0, 0));
+    assert_eq!(splits.to_text(), "no case streams: there is nothing to cut\n");
 }
 
 #[test]
