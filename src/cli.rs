@@ -250,6 +250,7 @@ pub struct RecordArgs {
     /// Keep everything as it came, secrets too.
     #[arg(long, conflicts_with = "keep_text")]
     pub as_is: bool,
+    /// Which gate to ask.
     #[command(flatten)]
     pub gate: StatusArgs,
 }
@@ -262,6 +263,7 @@ pub struct ExplainArgs {
     /// Say too what this generation would do: the first digits of its hash (`tidegate generations` lists them).
     #[arg(long)]
     pub with: Option<String>,
+    /// Which gate to ask.
     #[command(flatten)]
     pub gate: StatusArgs,
 }
@@ -298,6 +300,7 @@ pub struct RollbackArgs {
     /// The first digits of its hash, at least 4; the one that was live before unless given.
     pub generation: Option<String>,
     /// Which gate, and how to say what came of it.
+    /// Which gate to ask.
     #[command(flatten)]
     pub gate: StatusArgs,
 }
@@ -324,6 +327,7 @@ pub struct PromoteArgs {
     #[arg(long)]
     pub stop: bool,
     /// Which gate, and how to say what came of it.
+    /// Which gate to ask.
     #[command(flatten)]
     pub gate: StatusArgs,
 }
@@ -337,6 +341,7 @@ pub struct PreviewArgs {
     #[arg(long = "for", default_value = "1h")]
     pub time: String,
     /// Which gate, and how to say what came of it.
+    /// Which gate to ask.
     #[command(flatten)]
     pub gate: StatusArgs,
 }

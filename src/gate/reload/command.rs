@@ -218,7 +218,9 @@ impl Reloader {
             (Standing::Accepted(accepted), _) => Some(accepted.accepted_by.clone()),
             (Standing::Waiting(_), accepted_by) => accepted_by.clone(),
         };
-        if accepted_by.is_none() && self.gate.live.load().settings.go_live == GoLive::Reviewed {
+        // What has served before may serve again: going back must not wait for anybody.
+        let served = kept.live_at.is_some();
+        if accepted_by.is_none() && !served && self.gate.live.load().settings.go_live == GoLive::Reviewed {
             let root = kept.bundle.root.display();
             let why = format!("generation {hash} is {standing}: run `tidegate review {root}`");
             return Err(Denied::new(409, why));
