@@ -31,14 +31,16 @@ pub enum Gate {
 
 /// Asks the gate at this admin address until it serves the generation, or patience ends.
 pub fn wait(admin: SocketAddr, hash: &Hash, patience: Duration) -> Gate {
-    let until = Instant::now() + patience;
+    let (until, hash_digits) = (Instant::now() + patience, hash.full());
     loop {
-        let Ok(serving) = serving(admin) else { return Gate::Silent };
-        if serving.len() >= DIGITS && hash.full().starts_with(&serving) {
-            return Gate::Live;
-        }
+        let found = match serving(admin) {
+            Ok(hash) if hash.len() >= DIGITS && hash_digits.starts_with(&hash) => return Gate::Live,
+            Ok(hash) => Gate::Other(hash),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Gate::Silent,
+            Err(_) => Gate::Silent,
+        };
         if Instant::now() >= until {
-            return Gate::Other(serving);
+            return found;
         }
         thread::sleep(PAUSE);
     }
@@ -48,7 +50,8 @@ pub fn wait(admin: SocketAddr, hash: &Hash, patience: Duration) -> Gate {
 fn serving(admin: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&admin, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET /-/status HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n")?;
+    let request = format!("GET /-/status HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);

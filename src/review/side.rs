@@ -108,7 +108,7 @@ impl Page<'_> {
             }
             rows
         };
-        let (old, new) = (side(row.old(), '-'), side(row.new(), '+'));
+        let (old, new) = (side(row.left(), '-'), side(row.right(), '+'));
         for index in 0..old.len().max(new.len()) {
             let (left, width) = old.get(index).map_or(("", 0), |row| (row.text.as_str(), row.width));
             let right = new.get(index).map_or("", |row| row.text.as_str());
@@ -119,8 +119,8 @@ impl Page<'_> {
 
     /// The two sides of a row one below the other.
     fn below(&self, row: &Row<'_>, text: &mut String) {
-        let old = row.old().map(|(line, mark, emphasis)| (line, if mark == '~' { '-' } else { mark }, emphasis));
-        let new = row.new().map(|(line, mark, emphasis)| (line, if mark == '~' { '+' } else { mark }, emphasis));
+        let old = row.left().map(|(line, mark, emphasis)| (line, if mark == '~' { '-' } else { mark }, emphasis));
+        let new = row.right().map(|(line, mark, emphasis)| (line, if mark == '~' { '+' } else { mark }, emphasis));
         let sides = if row.is_same() { [old, None] } else { [old, new] };
         for (line, mark, emphasis) in sides.into_iter().flatten() {
             let paint = Paint { colour: self.look.colour, mark, tone: mark };

@@ -143,26 +143,36 @@ impl<'s> Session<'s> {
             let key = self.screen.key()?;
             let known = ['a', 'r', 's', 'e', 'd', 'A', 'q', '?'].contains(&key);
             self.screen.say(&if known { format!(" {key}\n") } else { "\n".to_owned() })?;
-            match key {
-                'a' if faulty => self.screen.say("It cannot be accepted before it can be played: e opens it.\n")?,
-                'a' => return Ok(self.decide(item, Decision::Accepted)),
-                'r' => return Ok(self.decide(item, Decision::Rejected)),
-                's' => return Ok(self.decide(item, Decision::Skipped)),
-                'A' => return Ok(self.accept_all()),
-                'd' => self.details(item)?,
-                'e' => {
-                    if self.edit(item)? {
-                        return Ok(());
-                    }
-                }
-                'q' => {
-                    self.left = true;
-                    return Ok(());
-                }
-                '?' => self.screen.say(show::HELP)?,
-                _ => {}
+            if self.obey(key, item)? {
+                return Ok(());
             }
         }
+    }
+
+    /// Does what a key says; true when it is answered.
+    fn obey(&mut self, key: char, item: &Item) -> io::Result<bool> {
+        match key {
+            'a' if matches!(item, Item::Faulty(_)) => {
+                self.screen.say("It cannot be accepted before it can be played: e opens it.\n")?;
+                return Ok(false);
+            }
+            'a' => self.decide(item, Decision::Accepted),
+            'r' => self.decide(item, Decision::Rejected),
+            's' => self.decide(item, Decision::Skipped),
+            'A' => self.accept_all(),
+            'q' => self.left = true,
+            'e' => return self.edit(item),
+            'd' => {
+                self.details(item)?;
+                return Ok(false);
+            }
+            '?' => {
+                self.screen.say(show::HELP)?;
+                return Ok(false);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// Accepts every group that nothing was said about; what cannot be played is left.

@@ -40,6 +40,7 @@ fn killed_at_any_moment_it_leaves_the_old_state_or_the_new_one() {
             }
         }
     }
+    eprintln!("{before} times the old state, {after} times the new one");
     assert_eq!(before + after, TIMES);
     assert!(bundle.review(&["--accept-all", "--name", "Ada"]).status.success());
     assert_eq!(bundle.snapshots(), new);

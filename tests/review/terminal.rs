@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -13,7 +14,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 /// Longer than anything that a test waits for should take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A process on a terminal, killed when dropped.
 pub(crate) struct Terminal {
@@ -45,7 +46,10 @@ impl Terminal {
         // The command keeps ends of the terminal: without them gone, the end of the process would not be seen.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         drop(theirs);
-        let seen = Arc::new(Mutex::new(Seen { screen: vt100::Parser::new(24, columns, 0), bytes: Vec::new() }));
+        let seen = Arc::new(Mutex::new(Seen {
+            screen: vt100::Parser::new(NonZero::new(24).unwrap(), NonZero::new(columns).unwrap(), 0),
+            bytes: Vec::new(),
+        }));
         let mut output = File::from(ours.try_clone().unwrap());
         let watched = Arc::clone(&seen);
         thread::spawn(move || {

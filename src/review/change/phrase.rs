@@ -55,9 +55,8 @@ pub(super) fn added(line: &Line<'_>) -> Phrase {
             Section::Upstream(name) => format!("upstream {name} is asked"),
             Section::Client => "the client gets an answer".to_owned(),
         },
-        Part::Header(_) | Part::Key(_) => format!("{} added to {noun}", thing(line)),
-        Part::First | Part::Body => format!("{} added to {noun}", thing(line)),
         Part::Word(_) => format!("{} added", thing(line)),
+        _ => format!("{} added to {noun}", thing(line)),
     };
     (what, Some(value(line).to_owned()))
 }

@@ -90,10 +90,7 @@ fn words(line: &str) -> Vec<&str> {
     let mut rest = line;
     while let Some(first) = rest.chars().next() {
         let is_word = |c: char| c.is_alphanumeric() || c == '_';
-        let end = match is_word(first) {
-            true => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
-            false => first.len_utf8(),
-        };
+        let end = if is_word(first) { rest.find(|c| !is_word(c)).unwrap_or(rest.len()) } else { first.len_utf8() };
         let (word, after) = rest.split_at(end);
         words.push(word);
         rest = after;
@@ -105,7 +102,7 @@ fn words(line: &str) -> Vec<&str> {
 
 impl Row<'_> {
     /// The old side.
-    pub(super) fn old(&self) -> Option<Side<'_>> {
+    pub(super) fn left(&self) -> Option<Side<'_>> {
         match self {
             Self::Same(line) => Some((line, ' ', NOTHING)),
             Self::Gone(line) => Some((line, '-', NOTHING)),
@@ -115,7 +112,7 @@ impl Row<'_> {
     }
 
     /// The new side.
-    pub(super) fn new(&self) -> Option<Side<'_>> {
+    pub(super) fn right(&self) -> Option<Side<'_>> {
         match self {
             Self::Same(line) => Some((line, ' ', NOTHING)),
             Self::Added(line) => Some((line, '+', NOTHING)),
