@@ -47,7 +47,7 @@ pub fn normal(text: &str) -> String {
 }
 
 /// A snapshot's file.
-fn format(front: &Front, text: &str) -> String {
+pub fn format(front: &Front, text: &str) -> String {
     let mut file = format!("{RULE}\n");
     let fields = [("source", &front.source), ("description", &front.description), ("input_file", &front.input_file)];
     for (name, value) in fields {
@@ -60,10 +60,14 @@ fn format(front: &Front, text: &str) -> String {
     file
 }
 
-/// Front matter and text of a file; one without front matter is all text.
+/// Front matter and text of a snapshot's file; one without front matter is all text.
 fn parse(file: &str) -> (Front, String) {
     let file = file.replace("\r\n", "\n");
-    let inside = file.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n"));
+    let opened = file.strip_prefix("---\n");
+    let inside = opened.and_then(|rest| match rest.strip_prefix("---\n") {
+        Some(text) => Some(("", text)),
+        None => rest.split_once("\n---\n"),
+    });
     let Some((front, text)) = inside else {
         return (Front::default(), file);
     };
