@@ -3,6 +3,7 @@
 
 pub mod abort;
 mod figures;
+mod offenders;
 #[cfg(test)]
 mod tests;
 
@@ -17,17 +18,15 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use self::abort::{Abort, Met, Metric};
+use self::abort::Abort;
 use self::figures::{Figures, Sample};
+use self::offenders::Offenders;
 use super::services::HookErrors;
 use crate::bundle::Hash;
 use crate::exchange::decision::Identity;
 use crate::exchange::finish::millis;
 use crate::exchange::{Exchange, Reason};
 use crate::generation::Generation;
-
-/// How many exchanges that offended are told.
-const OFFENDERS: usize = 10;
 
 /// How many of them are remembered over several canaries.
 const REMEMBERED: usize = 100;
@@ -102,17 +101,6 @@ pub struct Canary {
     over: AtomicBool,
 }
 
-/// Exchanges that may have to be told, for each thing that is looked at.
-#[derive(Debug, Default)]
-struct Offenders {
-    policy: Vec<String>,
-    failed: Vec<String>,
-    /// The slowest, with their times.
-    slow: Vec<(Duration, String)>,
-    /// Those whose heads came last.
-    late: Vec<(Duration, String)>,
-}
-
 // === impl Seat ===
 
 impl Seat {
@@ -127,7 +115,7 @@ impl Seat {
         let (seat, mine) = (Arc::downgrade(self), Arc::downgrade(&canary));
         canary.generation.hook_errors.listen(move |report| {
             if let (Some(seat), Some(canary)) = (seat.upgrade(), mine.upgrade()) {
-                keep(&mut canary.offenders.lock().policy, report.request_id.as_ref());
+                canary.offenders.lock().hook_failed(report.request_id.as_deref());
                 seat.check(&canary);
             }
         });
@@ -364,52 +352,4 @@ fn shown(sample: &Sample) -> Value {
         "p99_ms": sample.p99.map(millis),
         "first_ms": sample.first.map(millis),
     })
-}
-
-// === impl Offenders ===
-
-impl Offenders {
-    fn note(&mut self, x: &Exchange, failed: bool, took: Duration) {
-        if failed {
-            keep(&mut self.failed, Some(&x.id));
-        }
-        keep_largest(&mut self.slow, took, &x.id);
-        if let Some(first) = x.sent.head_after {
-            keep_largest(&mut self.late, first, &x.id);
-        }
-    }
-
-    /// Those that concern conditions that hold.
-    fn of(&self, met: &Met) -> Vec<String> {
-        let mut ids: Vec<String> = Vec::new();
-        for condition in &met.conditions {
-            let timed = |list: &[(Duration, String)]| list.iter().map(|(_, id)| id.clone()).collect();
-            let these: Vec<String> = match condition.metric {
-                Metric::PolicyErrors => self.policy.clone(),
-                Metric::Errors => self.failed.clone(),
-                Metric::P50 | Metric::P99 => timed(&self.slow),
-                Metric::First => timed(&self.late),
-            };
-            for id in these {
-                keep(&mut ids, Some(&id));
-            }
-        }
-        ids
-    }
-}
-
-/// Keeps an id, unless it is there or there are enough.
-fn keep(ids: &mut Vec<String>, id: Option<&String>) {
-    if let Some(id) = id.filter(|id| ids.len() < OFFENDERS && !ids.contains(id)) {
-        ids.push(id.clone());
-    }
-}
-
-/// Keeps an id if its time is among the longest, the longest first.
-fn keep_largest(ids: &mut Vec<(Duration, String)>, time: Duration, id: &str) {
-    let at = ids.partition_point(|(other, _)| *other >= time);
-    if at < OFFENDERS {
-        ids.insert(at, (time, id.to_owned()));
-        ids.truncate(OFFENDERS);
-    }
 }

@@ -46,18 +46,3 @@ fn who_is_unknown_is_told_by_the_address() {
     assert!(by_address.contains(&true) && by_address.contains(&false));
     assert_eq!(took("10.0.0.7"), took("::ffff:10.0.0.7"), "the same address in either spelling");
 }
-
-#[test]
-fn the_ids_told_are_those_of_the_conditions_that_hold() {
-    let mut offenders = Offenders::default();
-    for number in 0_u64..30 {
-        keep(&mut offenders.policy, Some(&format!("p{number}")));
-        keep_largest(&mut offenders.slow, Duration::from_millis(number), &format!("s{number}"));
-    }
-    let live = Sample { exchanges: 60, ..Sample::default() };
-    let slow = Sample { exchanges: 60, policy_errors: 1, p99: Some(Duration::from_secs(3)), ..Sample::default() };
-    let told = |text: &str| offenders.of(&text.parse::<Abort>().unwrap().met(&slow, &live).unwrap());
-    assert_eq!(told("policy_errors>0"), (0..10).map(|number| format!("p{number}")).collect::<Vec<_>>());
-    assert_eq!(told("p99>1s"), (20..30).rev().map(|number| format!("s{number}")).collect::<Vec<_>>());
-    assert_eq!(told("policy_errors>0 and p99>1s").len(), OFFENDERS);
-}

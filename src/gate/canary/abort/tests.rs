@@ -21,7 +21,7 @@ fn holds(text: &str, canary: &Sample, live: &Sample) -> bool {
 fn what_is_read_is_shown_as_it_was_meant() {
     for (text, shown) in [
         ("policy_errors>0 or p99>+20%", "policy_errors>0 or p99>+20%"),
-        ("  errors >= 2.5%and p50<=2s ", "errors>=2.5% and p50<=2000ms"),
+        ("  errors >= 2.5% and p50<=2s ", "errors>=2.5% and p50<=2000ms"),
         ("first < -10%", "first<-10%"),
         ("errors>5 and p99>1m or policy_errors>+0%", "errors>5 and p99>60000ms or policy_errors>+0%"),
     ] {
