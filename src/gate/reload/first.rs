@@ -9,6 +9,7 @@ use crate::bundle::{self, Bundle};
 use crate::fault::Fault;
 use crate::generation::Candidate;
 use crate::review::acceptance::{self, REVIEWS, Standing};
+use crate::review::write;
 use crate::settings::GoLive;
 
 /// What a gate starts with.
@@ -21,6 +22,9 @@ pub struct First {
 
 /// What to start with in a folder. On error, every fault of what is on disk, or that nothing was accepted.
 pub fn first(dir: &Path, adjust: &Adjust) -> Result<First, Vec<Fault>> {
+    if let Err(error) = write::recover(dir) {
+        tracing::warn!("an acceptance that was broken off cannot be put in order: {error}");
+    }
     let shelf = Shelf::open(dir);
     let last = shelf.pointer().and_then(|pointer| shelf.get(&pointer.generation)).cloned();
     let read = |bundle: Arc<Bundle>| Candidate::from_bundle(&bundle, adjust).map(|candidate| (bundle, candidate));

@@ -15,6 +15,10 @@ use tidegate::fault::Fault;
 use tidegate::gate::reload::{self, Adjust, First, Reloader};
 use tidegate::gate::{Gate, background, live};
 use tidegate::review::acceptance::{self, Acceptance};
+use tidegate::replay::archive::Archive;
+use tidegate::replay::offended;
+use tidegate::replay::shadow::{self, Shadow};
+use tidegate::settings::Settings;
 use tidegate::upstream::dial::Dialer;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -83,20 +87,29 @@ impl Bundled {
     pub(crate) fn following(folder: &Path, settle: Duration) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().unwrap();
         let board = Arc::new(Board::default());
-        let adjust: Adjust = Box::new(|_| Ok(()));
+        let adjust: Arc<Adjust> = Arc::new(|_: &mut Settings| Ok(()));
         let First { candidate, serving } =
-            reload::first(folder, &adjust).unwrap_or_else(|faults| panic!("{}", list(&faults)));
+            reload::first(folder, &*adjust).unwrap_or_else(|faults| panic!("{}", list(&faults)));
         let gate =
             live::start(candidate, WORKERS, Arc::clone(&board)).unwrap_or_else(|faults| panic!("{}", list(&faults)));
         let gate = Arc::new(gate);
         let most = gate.live.load().settings.limits.connections.get() as usize;
         let server = Arc::new(Server::new(Arc::clone(&gate), most));
-        let reloader = Reloader::new(Arc::clone(&gate), Arc::clone(&board), WORKERS, adjust, serving);
+        let reloader = Reloader::new(Arc::clone(&gate), Arc::clone(&board), WORKERS, Arc::clone(&adjust), serving);
         let reloader = Arc::new(reloader);
-        let answers = Admin { gate: Arc::clone(&gate), board, reloader: Some(Arc::clone(&reloader)) };
+        let (archive, shadow) = (Arc::new(Archive::new(adjust)), Arc::new(Shadow::default()));
+        let answers = Admin {
+            gate: Arc::clone(&gate),
+            board,
+            reloader: Some(Arc::clone(&reloader)),
+            archive: Some(Arc::clone(&archive)),
+            shadow: Arc::clone(&shadow),
+        };
         let (address, admin) = runtime.block_on(listen(&gate, &server, answers));
         let inside = runtime.enter();
         background::start(&gate);
+        tokio::spawn(shadow::follow(shadow, Arc::clone(&gate), Arc::clone(&reloader), Arc::clone(&archive)));
+        tokio::spawn(offended::follow(Arc::clone(&gate), archive));
         tokio::spawn(reload::follow(reloader, Watcher::start(folder, settle)));
         drop(inside);
         Self { folder: folder.to_owned(), owned: None, address, admin, gate, server, runtime: Some(runtime) }
