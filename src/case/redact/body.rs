@@ -131,7 +131,7 @@ fn events(scan: &Scan<'_>, text: &str) -> String {
             }
             "data" => {
                 payloads.push(value.to_owned());
-                places.push(Vec::from_iter([start..line.end]));
+                places.push(std::iter::once(start..line.end).collect());
             }
             "event" | "retry" => {}
             _ if said.is_empty() => {}

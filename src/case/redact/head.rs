@@ -25,8 +25,7 @@ pub(super) fn collect(scan: &mut Scan<'_>, head: &RequestHead) {
     }
     let target = String::from_utf8_lossy(head.raw_path()).into_owned();
     for pair in target.split_once('?').map_or("", |(_, query)| query).split('&') {
-        if let Some((name, value)) = pair.split_once('=').filter(|(name, _)| is_secret_field(name)) {
-            let _ = name;
+        if let Some((_, value)) = pair.split_once('=').filter(|(name, _)| is_secret_field(name)) {
             keep(scan, &Spelled::read(value, Notation::Percent).text);
         }
     }

@@ -275,7 +275,9 @@ fn is_id(field: &str) -> bool {
 fn is_structure(field: &str, value: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || "_.:/@+-,;=*$#[]()".contains(c);
     let blanks = value.bytes().filter(|byte| *byte == b' ').count();
-    let short = value.len() <= 128 && blanks <= usize::from(field != "name") * 2;
+    // `text/plain; charset=utf-8`, `2026-03-01 12:00:00`, names of models for people.
+    let spaced = ["model", "mime", "media", "_at"].iter().any(|part| field.contains(part));
+    let short = value.len() <= 128 && blanks <= usize::from(spaced) * 2;
     let timed = value.len() >= 19
         && value
             .bytes()

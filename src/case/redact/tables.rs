@@ -107,7 +107,7 @@ pub(super) const ID_FIELDS: [&str; 15] = [
 ];
 
 /// Fields whose values are words of a dialect, while they look like such words.
-pub(super) const STRUCTURE: [&str; 98] = [
+pub(super) const STRUCTURE: [&str; 99] = [
     "aspect_ratio",
     "blockReason",
     "category",
@@ -166,6 +166,7 @@ pub(super) const STRUCTURE: [&str; 98] = [
     "purpose",
     "quality",
     "quantization_level",
+    "reason",
     "reasoning_effort",
     "required",
     "responseMimeType",

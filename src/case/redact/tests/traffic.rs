@@ -50,7 +50,9 @@ fn recorded(line: &Value) -> Case {
     let mut made = case("# A.\n> client\nGET / HTTP/1.1\n\n< upstream sea\nHTTP/1.1 200 OK\n");
     let request = &line["request"];
     let method = request["method"].as_str().unwrap();
-    let mut head = RequestHead::build(method, request["path"].as_str().unwrap().as_bytes(), None).unwrap();
+    // Some recorders put a name in angle brackets in place of a project's.
+    let target = request["path"].as_str().unwrap().replace(['<', '>'], "-");
+    let mut head = RequestHead::build(method, target.as_bytes(), None).unwrap();
     for (name, value) in headers(&request["headers"]) {
         head.append_header(name, value).unwrap();
     }
@@ -148,6 +150,7 @@ fn recorded_exchanges_keep_their_shape_and_lose_their_secrets() {
     assert!(lines.len() > 500);
     let redaction = Redaction::new(KEY, Text::Replaced);
     let (mut compared, mut found) = (0, 0);
+    let mut changed: Vec<String> = Vec::new();
     // Of the long ones, which hold files mostly, every tenth is enough.
     let long =
         |line: &Value| line["request"]["body_json"].to_string().len() + line["response"].to_string().len() > 50_000;
@@ -171,7 +174,10 @@ fn recorded_exchanges_keep_their_shape_and_lose_their_secrets() {
         }
         let written = write(&after);
         assert!(read::read("t.http", &written).is_ok_and(|back| same::same(&after, &back)), "{id}");
-        for secret in telling(&write(&before)) {
+        // The boundary of a form is made anew for each request, and has to stay: the body is cut at it.
+        let boundaries = written.split("boundary=").skip(1).filter_map(|rest| rest.split_whitespace().next());
+        let boundaries = boundaries.collect::<String>();
+        for secret in telling(&write(&before)).into_iter().filter(|secret| !boundaries.contains(secret)) {
             found += 1;
             assert!(!written.contains(&secret), "{id}: {secret} survives");
         }
@@ -186,10 +192,14 @@ fn recorded_exchanges_keep_their_shape_and_lose_their_secrets() {
         let kinds = |body: &str| kinds(dialect, target, wire, body);
         if let Some(old) = kinds(&said) {
             compared += 1;
-            assert_eq!(Some(old), kinds(&says), "{id}");
+            let new = kinds(&says);
+            if new.as_ref() != Some(&old) {
+                changed.push(format!("{id}: {old:?} is {new:?}"));
+            }
         }
     }
     eprintln!("covered: {} exchanges, {compared} answers read, {found} secrets and ids looked for", lines.len());
+    assert!(changed.is_empty(), "{}", changed.join("\n"));
     assert!(compared > 300 && found > 500);
 }
 
