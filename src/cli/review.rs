@@ -12,6 +12,7 @@ use crate::fault::Fault;
 use crate::review::live::{self, Gate};
 use crate::review::look::Look;
 use crate::review::report::Report;
+use crate::review::side::visible;
 use crate::review::terminal::{Decided, Session, Tty};
 use crate::review::write::{self, Order, Written};
 use crate::review::{Acceptance, Standing, who};
@@ -119,7 +120,7 @@ fn accept(args: &ReviewArgs, look: &Look, accepted: &BTreeSet<String>, told: Opt
     let written = match write::accept(&order) {
         Ok(written) => written,
         Err(refused) => {
-            eprintln!("tidegate: {refused}");
+            eprintln!("tidegate: {}", visible(&refused.to_string()));
             return Ok(false);
         }
     };

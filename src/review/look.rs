@@ -105,6 +105,11 @@ impl Look {
         self.cases.iter().filter(|case| case.kind() == kind).count()
     }
 
+    /// The cases that can be read, for what else is to be learned by playing them.
+    pub fn readable(&self) -> Vec<Case> {
+        self.sight.cases.iter().filter_map(|(name, text)| cases::parse(name, text).ok()).collect()
+    }
+
     /// The settings of the bundle, without its secrets.
     pub fn settings(&self) -> Option<Settings> {
         let bundle = &self.sight.bundle;

@@ -110,7 +110,8 @@ impl<'l> Report<'l> {
             parts.push("nothing differs".to_owned());
         }
         let cases = look.cases.len() - look.count(Kind::Gone);
-        format!("{cases} cases: {}; generation {} {}", parts.join(", "), look.sight.bundle.hash, look.standing)
+        let standing = visible(&look.standing.to_string());
+        format!("{cases} cases: {}; generation {} {standing}", parts.join(", "), look.sight.bundle.hash)
     }
 }
 

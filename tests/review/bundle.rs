@@ -60,7 +60,8 @@ impl Bundle {
             );
             bundle.write(&format!("cases/ship/{number:03}.http"), &case);
         }
-        assert!(bundle.review(&["--accept-all", "--name", "Grace"]).status.success());
+        let accepted = bundle.review(&["--accept-all", "--name", "Grace"]);
+        assert!(accepted.status.success(), "{accepted:?}");
         bundle
     }
 

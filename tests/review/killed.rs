@@ -10,22 +10,22 @@ use tidegate::review::{Standing, recover, standing};
 use super::bundle::Bundle;
 
 /// How often it is killed.
-const TIMES: u32 = 24;
+const TIMES: u32 = 16;
 
 #[test]
 fn killed_at_any_moment_it_leaves_the_old_state_or_the_new_one() {
-    let whole = Bundle::edited(40);
+    let whole = Bundle::edited(24);
     let old = whole.snapshots();
     let begun = Instant::now();
     assert!(whole.review(&["--accept-all", "--name", "Ada"]).status.success());
     let (takes, new) = (begun.elapsed(), whole.snapshots());
     let (mut before, mut after) = (0, 0);
-    let bundle = Bundle::edited(40);
-    for _ in 0..TIMES {
+    let bundle = Bundle::edited(24);
+    for time in 0..TIMES {
         restore(&bundle, &old);
         let mut command = bundle.command(&["--accept-all", "--name", "Ada"]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        wait_for_the_write(&bundle, takes);
+        wait_for_the_write(&bundle, takes, time % 2 == 1);
         child.kill().unwrap();
         child.wait().unwrap();
         recover(bundle.path()).unwrap();
@@ -54,14 +54,15 @@ fn restore(bundle: &Bundle, snapshots: &BTreeMap<String, String>) {
     }
 }
 
-/// Most of the time goes into playing: waits until the write begins, and a random moment longer.
-fn wait_for_the_write(bundle: &Bundle, takes: Duration) {
+/// Most of the time goes into playing: waits until the write begins, every other time until it is decided, and a
+/// random moment longer.
+fn wait_for_the_write(bundle: &Bundle, takes: Duration, decided: bool) {
     let (begun, folder) = (Instant::now(), bundle.path().join(".tidegate"));
-    let writes = || folder.join("accepting.tmp").exists() || folder.join("accepting").exists();
-    while !writes() && begun.elapsed() < 2 * takes {
+    let (place, longest) = if decided { ("accepting", 3_000) } else { ("accepting.tmp", 25_000) };
+    while !folder.join(place).exists() && begun.elapsed() < 2 * takes {
         thread::yield_now();
     }
-    let until = Instant::now() + Duration::from_micros(fastrand::u64(0..20_000));
+    let until = Instant::now() + Duration::from_micros(fastrand::u64(0..longest));
     while Instant::now() < until {
         thread::yield_now();
     }

@@ -39,7 +39,7 @@ pub(super) fn unseen(look: &Look) -> String {
         1 => "The case does what its snapshot says".to_owned(),
         cases => format!("All {cases} cases do what their snapshots say"),
     };
-    format!("{cases}. Generation {hash} is {}.\n", look.standing)
+    format!("{cases}. Generation {hash} is {}.\n", visible(&look.standing.to_string()))
 }
 
 /// Text in lines of at most this width, broken between words; all but the first are moved in.
