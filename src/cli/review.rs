@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{EXIT_FAULTS, ReviewArgs, fail, print};
+use crate::case::lines;
 use crate::fault::Fault;
 use crate::review::live::{self, Gate};
 use crate::review::look::Look;
@@ -34,7 +35,7 @@ pub fn run(args: &ReviewArgs) -> ExitCode {
     let ended = if args.accept_all {
         accept_all(args, &look)
     } else if args.ci || args.json {
-        Ok(tell(args, &look, &[]))
+        Ok(tell(args, &look))
     } else {
         ask(args, look)
     };
@@ -62,10 +63,17 @@ fn look(args: &ReviewArgs) -> Result<Look, Vec<Fault>> {
 }
 
 /// Prints what differs, and the lines that no case reaches; true when there is nothing to decide.
-fn tell(args: &ReviewArgs, look: &Look, unreached: &[String]) -> bool {
-    let report = Report::new(look, unreached, |name| is_chosen(args, name));
+fn tell(args: &ReviewArgs, look: &Look) -> bool {
+    let unreached = unreached(look);
+    let report = Report::new(look, &unreached, |name| is_chosen(args, name));
     print(&if args.json { format!("{}\n", report.to_json()) } else { report.to_text() });
     report.is_well()
+}
+
+/// The lines that no case reaches, by file and hook. A bundle that cannot be played has told its faults already.
+fn unreached(look: &Look) -> Vec<String> {
+    let unreached = lines::unreached(&look.sight.bundle, &look.readable());
+    unreached.unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 /// Accepts without asking.
@@ -73,12 +81,12 @@ fn accept_all(args: &ReviewArgs, look: &Look) -> Result<bool, String> {
     if let Some(acceptance) = settled(look)
         && acceptance.live != args.hold
     {
-        return Ok(tell(args, look, &[]));
+        return Ok(tell(args, look));
     }
     let chosen = look.differing().filter(|case| is_chosen(args, &case.name));
     let accepted: BTreeSet<String> = chosen.map(|case| case.name.clone()).collect();
     let told = if args.json {
-        Some(Report::new(look, &[], |name| is_chosen(args, name)).to_json())
+        Some(Report::new(look, &unreached(look), |name| is_chosen(args, name)).to_json())
     } else {
         for case in look.faulty() {
             for fault in &case.faults {
@@ -96,7 +104,7 @@ fn ask(args: &ReviewArgs, begun: Look) -> Result<bool, String> {
         return Err("review asks on a terminal; without one there are --ci, --json and --accept-all".to_owned());
     };
     if settled(&begun).is_some() {
-        return Ok(tell(args, &begun, &[]));
+        return Ok(tell(args, &begun));
     }
     let mut again = || look(args);
     let session = Session::new(&mut screen, begun, args.filter.clone(), &mut again);
