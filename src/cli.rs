@@ -214,6 +214,7 @@ pub struct CoverageArgs {
 
 /// Which exchanges to save, and how.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct RecordArgs {
     /// One exchange by its id (in the log, and in the header x-request-id), or the beginning of it.
     pub id: Option<String>,

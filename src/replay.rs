@@ -20,6 +20,3 @@ pub mod shadow;
 pub mod table;
 
 pub mod truth;
-
-#[cfg(test)]
-mod tests;

@@ -15,9 +15,6 @@ mod ring;
 
 mod taken;
 
-#[cfg(test)]
-mod tests;
-
 pub use recorded::{Digest, Ended, Recorded, Taped};
 pub use ring::Ring;
 pub use taken::{Arrived, Facts, Taken, took};
@@ -44,6 +41,9 @@ pub struct Read {
     pub value: Value,
 }
 
+/// A stored answer, and by which question it was found.
+pub type Stored = (String, Arc<Entry>);
+
 /// An exchange's tape. Off, it costs a look at a pointer wherever something would be noted.
 #[derive(Clone, Debug, Default)]
 pub struct Tape(Option<Arc<Reel>>);
@@ -69,7 +69,7 @@ pub enum Watch {
 #[derive(Debug)]
 enum Side {
     /// Writes down what happens.
-    Recording(Mutex<Recorded>),
+    Recording(Box<Mutex<Recorded>>),
     /// Answers as it is written.
     Playing(Mutex<Told>),
 }
@@ -79,7 +79,7 @@ enum Side {
 struct Told {
     reads: VecDeque<Read>,
     /// The stored answer that the recorded exchange found, and under which key.
-    stored: Option<(String, Arc<Entry>)>,
+    stored: Option<Stored>,
     /// Whether the cache was asked when this was recorded, so that its gate's own cache says nothing.
     bound: bool,
 }
@@ -89,12 +89,12 @@ struct Told {
 impl Tape {
     /// A tape that takes up to `room` bytes of bodies.
     pub fn recording(room: usize) -> Self {
-        let side = Side::Recording(Mutex::new(Recorded::new(room)));
+        let side = Side::Recording(Box::new(Mutex::new(Recorded::new(room))));
         Self(Some(Arc::new(Reel { started: Instant::now(), side, watch: Watch::Nothing })))
     }
 
     /// A tape that answers with `reads`, and with nothing else than `stored` from the cache when `bound`.
-    pub fn playing(reads: Vec<Read>, stored: Option<(String, Arc<Entry>)>, bound: bool) -> Self {
+    pub fn playing(reads: Vec<Read>, stored: Option<Stored>, bound: bool) -> Self {
         let side = Side::Playing(Mutex::new(Told { reads: reads.into(), stored, bound }));
         Self(Some(Arc::new(Reel { started: Instant::now(), side, watch: Watch::Nothing })))
     }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test cannot do without is there, or the test fails")]
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -147,10 +148,10 @@ fn request(random: &mut fastrand::Rng) -> String {
     };
     let mut headers = String::new();
     if random.u32(..4) > 0 {
-        headers += &format!("x-user: user-{}\r\n", random.u32(..5));
+        let _ = write!(headers, "x-user: user-{}\r\n", random.u32(..5));
     }
     if random.u32(..3) == 0 {
-        headers += &format!("x-keep: {}\r\n", random.u32(..8));
+        let _ = write!(headers, "x-keep: {}\r\n", random.u32(..8));
     }
     if random.u32(..20) == 0 {
         headers += "x-ask: models\r\n";
@@ -158,7 +159,7 @@ fn request(random: &mut fastrand::Rng) -> String {
     let faults =
         ["status=503", "status=400", "error-event=2", "status=529; retry-after=0", "cut=3", "reset", "no-done"];
     if random.u32(..6) == 0 {
-        headers += &format!("x-mock-fault: {}\r\n", faults[random.usize(..faults.len())]);
+        let _ = write!(headers, "x-mock-fault: {}\r\n", faults[random.usize(..faults.len())]);
     }
     format!(
         "POST {path} HTTP/1.1\r\nHost: gate.test\r\nContent-Type: application/json\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",

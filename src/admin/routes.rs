@@ -43,7 +43,7 @@ static ROUTES: &[Route] = &[
     post("/-/preview", "a token for a generation that does not serve", |admin, asked| {
         Box::pin(generations::preview(admin, asked))
     }),
-    get("/-/exchanges", false, "the last exchanges", |admin, _| Box::pin(tapes::list(admin))),
+    get("/-/exchanges", false, "the last exchanges", |admin, _| Box::pin(async { Ok(tapes::list(admin)) })),
     post("/-/record", "cases of the last exchanges", |admin, asked| Box::pin(tapes::record(admin, asked))),
     post("/-/explain", "why an exchange came to what it did", |admin, asked| Box::pin(tapes::explain(admin, asked))),
     get("/-/", false, "this list", |_, _| Box::pin(async { Ok(Said::json(&json!(listed()))) })),

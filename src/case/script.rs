@@ -55,6 +55,7 @@ pub struct Wire {
 
 /// A connection on which one answer comes.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is something else that can be true of a connection")]
 pub struct ScriptedConnection {
     script: Arc<Mutex<Script>>,
     /// Which wire of the script it is.

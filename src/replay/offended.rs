@@ -39,7 +39,9 @@ pub async fn follow(gate: Arc<Gate<Dialer>>, archive: Arc<Archive>) {
         let (archive, live) = (Arc::clone(&archive), gate.live.load_full());
         let _ = tokio::task::spawn_blocking(move || {
             if let Some(bundle) = &live.bundle {
-                taken.iter().for_each(|taken| save(&archive, taken, bundle));
+                for taken in &taken {
+                    save(&archive, taken, bundle);
+                }
             }
         })
         .await;

@@ -31,17 +31,17 @@ pub struct Saved {
     pub differences: Vec<String>,
 }
 
-/// Makes a case of an exchange. `player` is of the bundle that it is to be pinned by. It computes for a while.
-pub fn save(taken: &Taken, player: &Player, redaction: Option<&Redaction>) -> Result<Saved, Vec<Fault>> {
+/// Makes a case of an exchange. `on` plays the bundle that it is to be pinned by. It computes for a while.
+pub fn save(taken: &Taken, on: &Player, redaction: Option<&Redaction>) -> Result<Saved, Vec<Fault>> {
     let whole = whole(taken);
-    let mut case = pruned(whole.clone(), player)?;
+    let mut case = pruned(whole.clone(), on)?;
     let redacted = redaction.map(|redaction| redaction.case(&mut case));
     let name = name(&taken.facts);
     let file = format!("cases/{name}.http");
     let text = write::write(&case);
     // What is pinned is what the file says, with its times in whole milliseconds.
-    let played = player.play(&read::read(&file, &text)?)?;
-    let differences = differences(&player.play(&whole)?, &played);
+    let played = on.play(&read::read(&file, &text)?)?;
+    let differences = differences(&on.play(&whole)?, &played);
     Ok(Saved { name, text, about: case.about.clone(), snapshot: render(&played), redacted, differences, case })
 }
 

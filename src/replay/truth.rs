@@ -23,7 +23,7 @@ pub fn differences(facts: &Facts, played: &Played) -> Vec<String> {
     let (digest, status, _) = aspects::got(&call.got);
     check("status", format!("{:?}", facts.status), format!("{status:?}"));
     check("end", facts.reason.as_str().to_owned(), reason(call).as_str().to_owned());
-    check("answer", facts.answer.to_hex().to_string(), digest.finish().to_hex().to_string());
+    check("answer", format!("{:016x}", facts.answer), format!("{:016x}", digest.finish()));
     differing
 }
 

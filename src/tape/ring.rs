@@ -31,7 +31,7 @@ impl Ring {
     /// A tape for an exchange that begins now: recording, when the settings want this one kept.
     pub fn tape(&self, settings: &Record) -> Tape {
         let every = u64::from(settings.every.get());
-        if settings.exchanges == 0 || (every > 1 && self.seen.fetch_add(1, Ordering::Relaxed) % every != 0) {
+        if settings.exchanges == 0 || (every > 1 && !self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(every)) {
             return Tape::default();
         }
         Tape::recording(settings.body)

@@ -5,9 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Method, Version};
 
-use super::{Ended, Recorded, Tape, Taped};
+use super::{Ended, Recorded, Stored, Tape, Taped};
 use crate::bundle::Bundle;
-use crate::cache::Entry;
 use crate::case::{Answer, Call, Case, Mishap, Setup};
 use crate::dialect::Dialect;
 use crate::error::Kind;
@@ -43,7 +42,7 @@ pub struct Taken {
     /// When it began, on the gate's own clock.
     pub elapsed: Duration,
     /// The stored answer that it found, and by which question.
-    pub stored: Option<(String, Arc<Entry>)>,
+    pub stored: Option<Stored>,
     /// Bytes that it takes in memory, roughly.
     pub weight: usize,
 }
@@ -82,7 +81,7 @@ pub struct Facts {
     /// What went wrong.
     pub error: Option<String>,
     /// What the client got, as one number.
-    pub answer: blake3::Hash,
+    pub answer: u64,
 }
 
 /// Takes an exchange off its tape at its end. `None` when nothing was recorded, or not all of it.
@@ -101,7 +100,7 @@ pub fn took(x: &Exchange) -> Option<Taken> {
 }
 
 /// A case of what was recorded, and the stored answer that no case can hold.
-fn case(facts: &Facts, mut recorded: Recorded) -> Option<(Case, Option<(String, Arc<Entry>)>)> {
+fn case(facts: &Facts, mut recorded: Recorded) -> Option<(Case, Option<Stored>)> {
     let arrived = recorded.arrived.take()?;
     let mut head = arrived.head;
     if let Some(host) = arrived.host.filter(|_| !head.headers.contains_key("host")) {
@@ -149,9 +148,8 @@ fn answer(taped: Taped) -> Answer {
 fn mishap(taped: &Taped) -> Option<Mishap> {
     match taped.ended {
         Ended::Done => None,
-        Ended::Connecting => Some(Mishap::Unreachable),
+        Ended::Connecting | Ended::Failed(Kind::Timeout) => Some(Mishap::Unreachable),
         Ended::Open => Some(Mishap::Stall),
-        Ended::Failed(Kind::Timeout) => Some(Mishap::Unreachable),
         Ended::Failed(Kind::Tls) => Some(Mishap::Tls),
         Ended::Failed(Kind::Connect) => Some(Mishap::Refuse),
         Ended::Failed(Kind::Garbage) => Some(Mishap::Garbage),
@@ -174,7 +172,7 @@ impl Tape {
 // === impl Facts ===
 
 impl Facts {
-    fn of(x: &Exchange, at: SystemTime, answer: blake3::Hash) -> Self {
+    fn of(x: &Exchange, at: SystemTime, answer: u64) -> Self {
         Self {
             id: x.id.clone(),
             at,

@@ -64,8 +64,7 @@ pub async fn attempt<C: Client, D: Dial>(
     let mut patience = Patience::new(x, planned, upstream);
     let mut fresh = false;
     loop {
-        let tape = x.tape.clone();
-        let connecting = connect(&gate.dial, &tape, upstream, endpoint, fresh);
+        let connecting = connect(&gate.dial, &x.tape, upstream, endpoint, fresh);
         let mut connection = patience.wait(client, connecting).await??;
         let reused = connection.reused();
         let began = Instant::now();

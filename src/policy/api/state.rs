@@ -81,7 +81,7 @@ impl UserData for Namespace {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("get", |lua, this, key: String| {
             let at = At::new(lua, this, key)?;
-            let value = at.ask("get", |store, ns, key| store.get(ns, key));
+            let value = at.ask("get", Store::get);
             value.map_or(Ok(Value::Nil), |value| to_lua(lua, &value))
         });
         methods.add_method("set", |lua, this, (key, value, ttl): (String, Value, Option<f64>)| {
