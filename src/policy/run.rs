@@ -27,8 +27,8 @@ mod call;
 mod events;
 mod step;
 
-pub use step::Decision;
 use step::Step;
+pub use step::{Decision, Trace};
 
 pub(super) use call::background;
 
@@ -79,7 +79,7 @@ pub struct Run {
     /// `ctx` of each policy that was called, by policy.
     contexts: Vec<Option<AnyUserData>>,
     /// Hooks that were called, but those for single events.
-    trace: Vec<Step>,
+    trace: Trace,
     /// The stream that passes, if one does.
     stream: events::Stream,
     /// The message that the next hook may change, in place of the client's request.
@@ -106,6 +106,7 @@ pub(super) struct RunState {
 
 impl Run {
     pub(super) fn new(set: Arc<Inner>, worker: usize, facts: Facts) -> Self {
+        let trace = Trace::new(&set);
         Self {
             set,
             worker,
@@ -113,7 +114,7 @@ impl Run {
             state: Arc::new(RunState::new(facts)),
             request: None,
             contexts: Vec::new(),
-            trace: Vec::new(),
+            trace,
             stream: events::Stream::default(),
             subject: None,
         }
@@ -299,7 +300,12 @@ impl Run {
 
     /// The hooks that were called, in order; single events are left out.
     pub fn trace(&self) -> Vec<Decision> {
-        self.trace.iter().map(|step| step.told(&self.set)).collect()
+        self.trace.told()
+    }
+
+    /// The same, as it is kept; the run forgets it.
+    pub fn take_trace(&mut self) -> Trace {
+        std::mem::take(&mut self.trace)
     }
 
     /// Whether a hook left work for after the response.

@@ -25,6 +25,13 @@ const KEPT_REPORTS: usize = 50;
 #[derive(Clone)]
 pub struct PolicySet(pub(super) Arc<Inner>);
 
+/// What a set's policies and hooks are called, without its VMs.
+#[derive(Clone)]
+pub(super) struct Names {
+    program: Arc<Program>,
+    definitions: Arc<[Definition]>,
+}
+
 /// What all runs of a generation share.
 pub(super) struct Inner {
     program: Arc<Program>,
@@ -234,9 +241,12 @@ impl Inner {
 
     /// Where a hook starts.
     pub(super) fn spot(&self, hook: Hook, mount: usize) -> &Spot {
-        static NOWHERE: Spot = Spot { file: String::new(), line: 0 };
-        let definition = self.definitions.get(mount);
-        definition.and_then(|definition| definition.hooks[hook.index()].as_ref()).unwrap_or(&NOWHERE)
+        spot(&self.definitions, hook, mount)
+    }
+
+    /// What its policies and hooks are called.
+    pub(super) fn names(&self) -> Names {
+        Names { program: Arc::clone(&self.program), definitions: Arc::clone(&self.definitions) }
     }
 
     /// A policy's name.
@@ -283,6 +293,26 @@ fn endpoints(definitions: &[Definition]) -> Vec<(Pattern, usize, usize)> {
         patterns.filter_map(move |(index, (text, _))| Some((Pattern::parse(text)?, mount, index)))
     });
     all.collect()
+}
+
+// === impl Names ===
+
+impl Names {
+    /// Where a policy's hook starts.
+    pub(super) fn spot(&self, hook: Hook, mount: usize) -> &Spot {
+        spot(&self.definitions, hook, mount)
+    }
+
+    /// A policy's name.
+    pub(super) fn mount(&self, mount: usize) -> &str {
+        self.program.mounts.get(mount).map_or("", |mount| mount.name.as_str())
+    }
+}
+
+/// Where a policy's hook starts.
+fn spot(definitions: &[Definition], hook: Hook, mount: usize) -> &Spot {
+    static NOWHERE: Spot = Spot { file: String::new(), line: 0 };
+    definitions.get(mount).and_then(|definition| definition.hooks[hook.index()].as_ref()).unwrap_or(&NOWHERE)
 }
 
 // === impl Pattern ===

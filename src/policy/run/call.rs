@@ -174,13 +174,20 @@ impl Run {
             self.set.retire(self.worker, vm);
         }
         let answered = result.as_ref().is_ok_and(|value| !value.is_nil());
-        self.trace.push(Step { hook, mount, used: frame.used(), answered, failed: result.is_err(), edits: Vec::new() });
+        self.trace.steps.push(Step {
+            hook,
+            mount,
+            used: frame.used(),
+            answered,
+            failed: result.is_err(),
+            edits: Vec::new(),
+        });
     }
 
     /// What ended a hook from outside is noted, and comes again when the exchange is played.
     fn on_tape(&self, result: Result<Value, Failure>) -> Result<Value, Failure> {
         let tape = &self.state.facts.tape;
-        let name = || format!("hook {}", self.trace.len());
+        let name = || format!("hook {}", self.trace.steps.len());
         if let Some(outside) = result.as_ref().err().and_then(Failure::outside) {
             tape.note(name, &outside);
         }
@@ -204,7 +211,7 @@ impl Run {
     /// Notes what the last hook changed.
     fn note_edits(&mut self, before: Option<(Subject, Picture)>) {
         if let Some((subject, before)) = before
-            && let Some(step) = self.trace.last_mut()
+            && let Some(step) = self.trace.steps.last_mut()
         {
             step.edits = before.changes(&subject.picture());
         }
@@ -221,7 +228,7 @@ impl Run {
         let vm = self.vm().map_err(|error| Failure::from_lua(&error))?;
         let answer = read(&Reading { lua: &vm.lua, hook: hook.name(), spot: self.set.spot(hook, mount) }, value);
         if answer.is_err()
-            && let Some(last) = self.trace.last_mut()
+            && let Some(last) = self.trace.steps.last_mut()
         {
             last.failed = true;
         }

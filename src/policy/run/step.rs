@@ -1,10 +1,11 @@
 //! A hook that was called: as it is kept, and as it is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exchange::decision::Place;
 use crate::policy::hook::Hook;
-use crate::policy::set::Inner;
+use crate::policy::set::{Inner, Names};
 
 /// A hook that was called, for logs and snapshots.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,15 @@ pub struct Decision {
     pub edits: Vec<String>,
 }
 
+/// The hooks that were called, as they are kept until someone asks.
+#[derive(Default)]
+pub struct Trace {
+    /// In order; single events are left out.
+    pub(super) steps: Vec<Step>,
+    /// Who they are.
+    names: Option<Names>,
+}
+
 /// A hook that was called, as it is kept until someone asks.
 pub(super) struct Step {
     /// Which.
@@ -41,15 +51,36 @@ pub(super) struct Step {
     pub(super) edits: Vec<String>,
 }
 
+// === impl Trace ===
+
+impl Trace {
+    /// An empty one, for the policies of a set.
+    pub(super) fn new(set: &Arc<Inner>) -> Self {
+        Self { steps: Vec::new(), names: Some(set.names()) }
+    }
+
+    /// Each hook in words.
+    pub fn told(&self) -> Vec<Decision> {
+        let names = self.names.as_ref();
+        names.map(|names| self.steps.iter().map(|step| step.told(names)).collect()).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Trace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.told()).finish()
+    }
+}
+
 // === impl Step ===
 
 impl Step {
     /// The step in words.
-    pub(super) fn told(&self, set: &Inner) -> Decision {
+    fn told(&self, names: &Names) -> Decision {
         Decision {
             hook: self.hook.name(),
-            policy: set.mount_name(self.mount).to_owned(),
-            place: Place(set.spot(self.hook, self.mount).to_string()),
+            policy: names.mount(self.mount).to_owned(),
+            place: Place(names.spot(self.hook, self.mount).to_string()),
             micros: u64::try_from(self.used.as_micros()).unwrap_or(u64::MAX),
             answered: self.answered,
             failed: self.failed,
