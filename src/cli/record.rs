@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::ask::{get, post, told};
 use super::{RecordArgs, fail, print};
 use crate::case::review::{CASES, SNAPSHOTS};
-use crate::case::snapshot::{self, Front};
+use crate::replay::save::Files;
 
 /// Lists, or saves.
 pub fn run(args: &RecordArgs) -> ExitCode {
@@ -91,19 +91,10 @@ fn save(args: &RecordArgs, said: &Value) -> Result<String, String> {
 
 /// Writes a case and its snapshot. What is there already is not written over.
 fn write(root: &Path, name: &str, case: &Value) -> Result<(), String> {
-    let path = root.join(CASES).join(format!("{name}.http"));
-    let shown = path.display();
-    let failed = |error: std::io::Error| format!("{shown} cannot be written: {error}");
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let mut file = std::fs::File::create_new(&path).map_err(failed)?;
-    std::io::Write::write_all(&mut file, case["case"].as_str().unwrap_or_default().as_bytes()).map_err(failed)?;
-    let source = Some(format!("{CASES}/{name}.http"));
-    let description = case["about"].as_str().map(str::to_owned);
-    let front = Front { source: source.clone(), description, input_file: source };
-    let snapshot = case["snapshot"].as_str().unwrap_or_default();
-    snapshot::write(&root.join(SNAPSHOTS).join(format!("{name}.snap")), &front, snapshot).map_err(failed)
+    let text = |field: &str| case[field].as_str().unwrap_or_default();
+    let files = Files { name, case: text("case"), about: case["about"].as_str(), snapshot: text("snapshot") };
+    let shown = root.join(CASES).join(format!("{name}.http"));
+    files.write(root).map_err(|error| format!("{} cannot be written: {error}", shown.display()))
 }
 
 /// A line for each exchange, the newest first.
