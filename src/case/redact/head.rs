@@ -2,7 +2,7 @@
 
 use super::scan::{Depth, Scan};
 use super::spelled::{Notation, Spelled};
-use super::tables::{COOKIE_HEADERS, ID_HEADERS, PLAIN_PARAMETERS, SECRET_FIELDS, SECRET_HEADERS};
+use super::tables::{COOKIE_HEADERS, ID_HEADERS, PLAIN_PARAMETERS, SECRET_ENDINGS, SECRET_FIELDS, SECRET_HEADERS};
 use super::{Kind, json};
 use crate::message::{RequestHead, ResponseHead};
 
@@ -15,7 +15,7 @@ const TELLING: usize = 8;
 pub(super) fn collect(scan: &mut Scan<'_>, head: &RequestHead) {
     for (name, value) in &head.headers {
         let value = value.to_str().unwrap_or_default();
-        if SECRET_HEADERS.contains(&name.as_str()) {
+        if is_secret_header(name.as_str()) {
             keep(scan, value.rsplit(' ').next().unwrap_or_default());
         } else if COOKIE_HEADERS.contains(&name.as_str()) {
             for pair in value.split(';') {
@@ -29,6 +29,11 @@ pub(super) fn collect(scan: &mut Scan<'_>, head: &RequestHead) {
             keep(scan, &Spelled::read(value, Notation::Percent).text);
         }
     }
+}
+
+/// Whether a header, in small letters, holds a credential.
+fn is_secret_header(name: &str) -> bool {
+    SECRET_HEADERS.contains(&name) || SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 fn keep(scan: &mut Scan<'_>, secret: &str) {
@@ -93,7 +98,7 @@ fn header(scan: &Scan<'_>, name: &str, value: &[u8], length: Option<usize>) -> O
         scan.count(Kind::Text, "", "replaced");
         return Some(masked);
     };
-    let made = if SECRET_HEADERS.contains(&small.as_str()) {
+    let made = if is_secret_header(&small) {
         credentials(scan, text)
     } else if COOKIE_HEADERS.contains(&small.as_str()) {
         cookies(scan, text, small == "set-cookie")
