@@ -57,6 +57,10 @@ pub(super) fn list(admin: &Admin) -> Said {
 /// Makes cases.
 pub(super) async fn record(admin: &Admin, asked: Asked) -> Result<Said, Denied> {
     let wish: Wish = body(&asked)?;
+    if wish.as_is && admin.gate.live.load().settings.admin.public {
+        let why = "`admin.public` is set: whoever reaches this address would get everybody's keys";
+        return Err(Denied::new(403, why));
+    }
     let archive = archive(admin)?;
     let chosen = chosen(admin, &wish)?;
     let made = tokio::task::spawn_blocking(move || {
@@ -109,7 +113,7 @@ fn chosen(admin: &Admin, wish: &Wish) -> Result<Vec<Arc<Taken>>, Denied> {
 }
 
 fn found(admin: &Admin, id: &str) -> Result<Arc<Taken>, Denied> {
-    admin.gate.tapes.find(id).ok_or_else(|| {
+    admin.gate.tapes.find(id).or_else(|| admin.gate.lanes.taped(id)).ok_or_else(|| {
         let (kept, _) = admin.gate.tapes.size();
         let why = format!(
             "no exchange `{id}` among the last {kept} that are kept (`[record]` in the settings says how many)"

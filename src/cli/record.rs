@@ -31,9 +31,9 @@ pub fn run(args: &RecordArgs) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match save(args, &said) {
-        Ok(text) => {
+        Ok((text, failed)) => {
             print(&if args.gate.json { body.clone() } else { text });
-            ExitCode::SUCCESS
+            failed.iter().map(|why| fail(why)).next_back().unwrap_or(ExitCode::SUCCESS)
         }
         Err(why) => fail(&why),
     }
@@ -62,18 +62,21 @@ fn wish(args: &RecordArgs) -> Value {
     Value::Object(wish)
 }
 
-/// Writes the files; says which.
-fn save(args: &RecordArgs, said: &Value) -> Result<String, String> {
+/// Writes the files; says which, and which not: one that is there already keeps none of the others away.
+fn save(args: &RecordArgs, said: &Value) -> Result<(String, Vec<String>), String> {
     let root = args.into.clone().or_else(|| said["bundle"].as_str().map(PathBuf::from));
     let root = root.ok_or("the gate does not say where its bundle is: name one with --into DIR")?;
-    let mut text = String::new();
+    let (mut text, mut failed) = (String::new(), Vec::new());
     let cases: Vec<&Value> = said["cases"].as_array().into_iter().flatten().collect();
     for case in &cases {
         let name = match &args.name {
             Some(name) if cases.len() == 1 => name.clone(),
             _ => case["name"].as_str().unwrap_or("recorded/case").to_owned(),
         };
-        write(&root, &name, case)?;
+        if let Err(why) = write(&root, &name, case) {
+            failed.push(why);
+            continue;
+        }
         let _ = writeln!(text, "saved     {CASES}/{name}.http\n          {SNAPSHOTS}/{name}.snap");
         let _ = writeln!(text, "          {}", case["about"].as_str().unwrap_or_default());
         let counts = case["redacted"].as_object().into_iter().flatten();
@@ -86,7 +89,7 @@ fn save(args: &RecordArgs, said: &Value) -> Result<String, String> {
             let _ = writeln!(text, "careful   redacted, it plays otherwise: {difference}; see --keep-text");
         }
     }
-    Ok(text)
+    Ok((text, failed))
 }
 
 /// Writes a case and its snapshot. What is there already is not written over.

@@ -26,7 +26,7 @@ use crate::fault::Fault;
 use crate::generation::{Candidate, Generation};
 use crate::metrics::Metrics;
 use crate::state::{Limiter, Store};
-use crate::tape::Ring;
+use crate::tape::{Ring, Taken};
 use crate::upstream::dial::Dialer;
 
 /// The header that carries a token. It is read here and never forwarded.
@@ -101,6 +101,11 @@ impl<D: Dial> Lanes<D> {
     /// The lane of a generation.
     pub fn get(&self, hash: &Hash) -> Option<Arc<Lane<D>>> {
         self.lanes.read().iter().find(|lane| lane.hash == *hash).cloned()
+    }
+
+    /// A taped exchange of one of the lanes, by its id or the beginning of it.
+    pub fn taped(&self, id: &str) -> Option<Arc<Taken>> {
+        self.lanes.read().iter().find_map(|lane| lane.gate.tapes.find(id))
     }
 
     /// Adds a lane; false when there are too many.

@@ -31,12 +31,17 @@ pub(super) fn collect(scan: &mut Scan<'_>, head: &RequestHead) {
     }
 }
 
+fn is_multipart(kind: &[u8]) -> bool {
+    kind.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/"))
+}
+
 /// Whether a header, in small letters, holds a credential.
 fn is_secret_header(name: &str) -> bool {
     SECRET_HEADERS.contains(&name) || SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-fn keep(scan: &mut Scan<'_>, secret: &str) {
+/// Keeps a credential in mind.
+pub(super) fn keep(scan: &mut Scan<'_>, secret: &str) {
     let digits = secret.bytes().any(|byte| byte.is_ascii_digit());
     let letters = secret.bytes().any(|byte| byte.is_ascii_alphabetic());
     let telling = secret.len() >= TELLING * 2 || (secret.len() >= TELLING && digits && letters);
@@ -88,7 +93,7 @@ fn header(scan: &Scan<'_>, name: &str, value: &[u8], length: Option<usize>) -> O
     match (small.as_str(), length) {
         ("content-encoding", Some(_)) => return None,
         // Bodies of several parts are cut at the boundary that stands here.
-        ("content-type", _) => return Some(value.to_owned()),
+        ("content-type", _) if is_multipart(value) => return Some(value.to_owned()),
         ("content-length", Some(length)) => return Some(length.to_string().into_bytes()),
         _ => {}
     }
