@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use super::ask::{get, post, told};
+use super::ask::{get, plain, post, told};
 use super::{RecordArgs, fail, print};
 use crate::case::review::{CASES, SNAPSHOTS};
 use crate::replay::save::Files;
@@ -32,7 +32,7 @@ pub fn run(args: &RecordArgs) -> ExitCode {
     }
     match save(args, &said) {
         Ok((text, failed)) => {
-            print(&if args.gate.json { body.clone() } else { text });
+            print(&if args.gate.json { body.clone() } else { plain(&text) });
             failed.iter().map(|why| fail(why)).next_back().unwrap_or(ExitCode::SUCCESS)
         }
         Err(why) => fail(&why),
