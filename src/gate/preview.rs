@@ -35,7 +35,7 @@ pub const PREVIEW: &str = "x-tidegate-preview";
 /// How many lanes there may be.
 pub const MOST: usize = 4;
 
-/// A lane's cache and keep are so many times smaller than the live ones, so that all lanes together stay below them.
+/// A lane's cache, keep and tapes are so many times smaller than the live ones, so that all lanes together stay below them.
 const PART: usize = 2 * MOST;
 
 /// All lanes of a gate.
@@ -161,10 +161,11 @@ impl Lane<Dialer> {
     pub fn beside(
         live: &Gate<Dialer>,
         hash: Hash,
-        candidate: Candidate,
+        mut candidate: Candidate,
         number: u64,
         workers: usize,
     ) -> Result<Self, Vec<Fault>> {
+        Arc::make_mut(&mut candidate.settings).record.memory /= PART;
         let (board, metrics) = (Arc::new(Board::default()), Arc::new(Metrics::new()));
         let sink: Arc<dyn Sink> = Arc::new(LiveSink::new(Arc::clone(&board), Arc::clone(&metrics)));
         let state = State {
