@@ -37,7 +37,7 @@ mod play;
 
 mod player;
 
-mod mask;
+pub(crate) mod mask;
 
 mod render;
 

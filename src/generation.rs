@@ -52,7 +52,7 @@ pub struct Candidate {
 }
 
 /// The settings' name in a bundle, as faults show it.
-const SETTINGS_FILE: &str = "tidegate.toml";
+pub(crate) const SETTINGS_FILE: &str = "tidegate.toml";
 
 // === impl Candidate ===
 

@@ -15,6 +15,7 @@ mod ring;
 
 mod taken;
 
+use recorded::Room;
 pub use recorded::{Digest, Ended, Recorded, Taped};
 pub use ring::Ring;
 pub use taken::{Arrived, Facts, Taken, took};
@@ -87,8 +88,8 @@ struct Told {
 // === impl Tape ===
 
 impl Tape {
-    /// A tape that takes up to `room` bytes of bodies.
-    pub fn recording(room: usize) -> Self {
+    /// A tape that takes up to `room`.
+    fn recording(room: Room) -> Self {
         let side = Side::Recording(Box::new(Mutex::new(Recorded::new(room))));
         Self(Some(Arc::new(Reel { started: Instant::now(), side, watch: Watch::Nothing })))
     }

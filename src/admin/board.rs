@@ -41,16 +41,16 @@ struct Rejected {
 // === impl Board ===
 
 impl Board {
-    /// The bundle on disk serves now; `notes` tell what of it does not.
-    pub fn accepted(&self, notes: Vec<String>) {
+    /// The bundle on disk has no faults: it serves, or waits.
+    pub fn sound(&self) {
         *self.rejected.lock() = None;
-        *self.notes.lock() = notes;
     }
 
-    /// The bundle on disk has just replaced another.
+    /// The bundle on disk has just replaced another; `notes` tell what of it does not serve.
     pub fn went_live(&self, notes: Vec<String>) {
         *self.since.lock() = Some(SystemTime::now());
-        self.accepted(notes);
+        *self.notes.lock() = notes;
+        self.sound();
     }
 
     /// When what is live replaced another; `None` when it serves from the start.

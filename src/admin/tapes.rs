@@ -57,6 +57,10 @@ pub(super) fn list(admin: &Admin) -> Said {
 /// Makes cases.
 pub(super) async fn record(admin: &Admin, asked: Asked) -> Result<Said, Denied> {
     let wish: Wish = body(&asked)?;
+    if wish.as_is && admin.gate.live.load().settings.admin.public {
+        let why = "`admin.public` is set: whoever reaches this address would get everybody's keys";
+        return Err(Denied::new(403, why));
+    }
     let archive = archive(admin)?;
     let chosen = chosen(admin, &wish)?;
     let made = tokio::task::spawn_blocking(move || {
@@ -77,19 +81,21 @@ pub(super) async fn explain(admin: &Admin, asked: Asked) -> Result<Said, Denied>
     let question: Question = body(&asked)?;
     let archive = archive(admin)?;
     let taken = found(admin, &question.id)?;
-    let other = match &question.with {
-        Some(digits) => Some(admin.reloader.as_ref().ok_or_else(no_bundle)?.kept(digits)?),
-        None => None,
-    };
+    let reloader = admin.reloader.clone();
     let told = tokio::task::spawn_blocking(move || {
-        let explanation = archive.explain(&taken, other.as_ref())?;
+        // Whoever asks for a generation may have to wait until another is built.
+        let other = match &question.with {
+            Some(digits) => Some(reloader.ok_or_else(no_bundle)?.kept(digits)?),
+            None => None,
+        };
+        let explanation = archive.explain(&taken, other.as_ref()).map_err(|faults| faulty(&faults))?;
         let mut value = explanation.to_json();
         if let Some(fields) = value.as_object_mut() {
             fields.insert("text".to_owned(), json!(explanation.to_text()));
         }
-        Ok(value)
+        Ok::<_, Denied>(value)
     });
-    told.await.map_err(|_| mistake())?.map(|value| Said::json(&value)).map_err(|faults: Vec<Fault>| faulty(&faults))
+    told.await.map_err(|_| mistake())?.map(|value| Said::json(&value))
 }
 
 /// The exchanges that a wish means, the oldest first, as they happened.
@@ -109,7 +115,7 @@ fn chosen(admin: &Admin, wish: &Wish) -> Result<Vec<Arc<Taken>>, Denied> {
 }
 
 fn found(admin: &Admin, id: &str) -> Result<Arc<Taken>, Denied> {
-    admin.gate.tapes.find(id).ok_or_else(|| {
+    admin.gate.tapes.find(id).or_else(|| admin.gate.lanes.taped(id)).ok_or_else(|| {
         let (kept, _) = admin.gate.tapes.size();
         let why = format!(
             "no exchange `{id}` among the last {kept} that are kept (`[record]` in the settings says how many)"

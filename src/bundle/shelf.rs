@@ -40,6 +40,8 @@ pub struct Shelf {
     kept: BTreeMap<Hash, Shelved>,
     /// What serves.
     pointer: Option<Pointer>,
+    /// The key that tokens are signed with, once it was asked for.
+    key: Option<[u8; 32]>,
     /// Why nothing is written, if nothing is.
     unwritten: Option<String>,
     /// Files that were not loaded, and why.
@@ -94,7 +96,8 @@ impl Shelf {
     /// What was kept of the bundle in `root`. Files that were tampered with are not loaded, and told.
     pub fn open(root: &Path) -> Self {
         let (kept, pointer) = (BTreeMap::new(), None);
-        let mut shelf = Self { root: root.to_owned(), kept, pointer, unwritten: None, refused: Vec::new() };
+        let root = root.to_owned();
+        let mut shelf = Self { root, kept, pointer, key: None, unwritten: None, refused: Vec::new() };
         for (name, read) in file::read_all(&shelf.folder()) {
             let loaded = read.map_err(|error| error.to_string()).and_then(|text| shelf.loaded(&name, &text));
             match loaded {
@@ -188,7 +191,7 @@ impl Shelf {
             accepted_by: None,
         });
         shelved.saved_at = now;
-        self.write(bundle.hash);
+        let _ = self.write(bundle.hash);
     }
 
     /// Notes that a bundle goes live, accepted by someone or not, and away from `over` on disk. It is written down before
@@ -207,8 +210,10 @@ impl Shelf {
         if let Some(by) = accepted_by {
             shelved.accepted_by = Some(by.to_owned());
         }
-        self.write(bundle.hash);
-        self.point(Pointer { generation: bundle.hash, before, over });
+        let written = self.write(bundle.hash);
+        let pointer = Pointer { generation: bundle.hash, before, over };
+        // What names a bundle that is not there would be believed less than what it replaces.
+        if written { self.point(pointer) } else { self.pointer = Some(pointer) }
     }
 
     /// Notes that something else was saved since someone went away from what is on disk.
@@ -231,9 +236,14 @@ impl Shelf {
 
     /// The key that tokens are signed with: one for each bundle, made when it is first asked for.
     pub fn key(&mut self) -> io::Result<[u8; 32]> {
+        // Where nothing can be written, it is the same at least as long as the gate runs.
+        if let Some(key) = self.key {
+            return Ok(key);
+        }
         let path = self.room().join(KEY);
         let read = |path: &Path| file::read(path).ok().flatten().and_then(|text| Hash::from_full(text.trim()));
         if let Some(Hash(key)) = read(&path) {
+            self.key = Some(key);
             return Ok(key);
         }
         let key = file::random()?;
@@ -242,7 +252,9 @@ impl Shelf {
             self.memory_only(&error);
         }
         // Another gate on the same folder may have written its own at the same time: the one on disk counts.
-        Ok(read(&path).map_or(key, |Hash(key)| key))
+        let key = read(&path).map_or(key, |Hash(key)| key);
+        self.key = Some(key);
+        Ok(key)
     }
 
     fn point(&mut self, pointer: Pointer) {
@@ -253,12 +265,12 @@ impl Shelf {
         };
         self.pointer = Some(pointer);
         let path = self.room().join(LIVE);
-        self.put(&path, &written);
+        let _ = self.put(&path, &written);
     }
 
-    /// Writes a kept bundle down.
-    fn write(&mut self, hash: Hash) {
-        let Some(shelved) = self.kept.get(&hash) else { return };
+    /// Writes a kept bundle down; whether it is.
+    fn write(&mut self, hash: Hash) -> bool {
+        let Some(shelved) = self.kept.get(&hash) else { return false };
         let written = Written {
             saved_at: shelved.saved_at.to_string(),
             live_at: shelved.live_at.map(|at| at.to_string()),
@@ -267,18 +279,24 @@ impl Shelf {
             files: shelved.bundle.files.clone(),
         };
         let path = self.folder().join(format!("{}.json", hash.full()));
-        self.put(&path, &written);
+        self.put(&path, &written)
     }
 
-    fn put(&mut self, path: &Path, content: &impl Serialize) {
+    fn put(&mut self, path: &Path, content: &impl Serialize) -> bool {
         let text = serde_json::to_string_pretty(content).map_err(io::Error::from);
         let written = text.and_then(|text| {
             self.prepared()?;
             file::write(path, (text + "\n").as_bytes())
         });
         match written {
-            Ok(()) => self.unwritten = None,
-            Err(error) => self.memory_only(&error),
+            Ok(()) => {
+                self.unwritten = None;
+                true
+            }
+            Err(error) => {
+                self.memory_only(&error);
+                false
+            }
         }
     }
 
@@ -296,6 +314,10 @@ impl Shelf {
 
     /// Makes the folders, with a note to git that they are not part of the bundle.
     fn prepared(&self) -> io::Result<()> {
+        // A bundle that was moved away must not come back as a folder with nothing else in it.
+        if !self.root.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
         std::fs::create_dir_all(self.folder())?;
         let ignore = self.room().join(".gitignore");
         if ignore.exists() { Ok(()) } else { file::write(&ignore, b"*\n") }

@@ -163,7 +163,7 @@ impl Entry {
     }
 
     /// About how many bytes it takes in memory.
-    pub(super) fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
         let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<String>()).sum();
         ENTRY_COST + self.size + headers + tags + self.chunks.len() * PIECE_COST

@@ -20,6 +20,9 @@ const SECRET_PARAMETERS: [&str; 5] = ["key", "api_key", "api-key", "token", "acc
 /// Shorter secrets are hidden in headers only: in a text they could be part of any word.
 const SHORTEST: usize = 6;
 
+/// Where a long value was cut.
+const CUT: char = '…';
+
 /// What must not be shown.
 pub(crate) struct Mask {
     /// Values, longest first, each with where it comes from.
@@ -79,8 +82,49 @@ impl Mask {
         }
         shown
     }
+
+    /// A text whose long values end in `…`, as it may be shown: the beginning of a secret is hidden like the whole.
+    pub(crate) fn cut(&self, text: &str) -> String {
+        let whole = self.text(text);
+        let mut parts = whole.split(CUT).peekable();
+        let mut shown = String::with_capacity(whole.len());
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                shown.push_str(part);
+                break;
+            }
+            let begun = self.secrets.iter().map(|(secret, _)| begun(part, secret)).max().unwrap_or_default();
+            shown.push_str(part.get(..part.len() - begun).unwrap_or_default());
+            shown.push_str(if begun > 0 { "***" } else { "" });
+            shown.push(CUT);
+        }
+        shown
+    }
+}
+
+/// How many bytes at the end of a text are the beginning of a secret.
+fn begun(text: &str, secret: &str) -> usize {
+    let starts = (SHORTEST..secret.len()).rev().filter_map(|length| secret.get(..length));
+    starts.filter(|start| text.ends_with(start)).map(str::len).next().unwrap_or_default()
 }
 
 fn is_secret(name: &str) -> bool {
     SECRET_HEADERS.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_secret_is_hidden_where_it_was_cut() {
+        let mask = Mask { secrets: vec![("sk-0123456789abcdef".to_owned(), "env:KEY".to_owned())] };
+        let shown = |text: &str| mask.cut(text);
+        assert_eq!(
+            shown("a: Bearer sk-0123456789… (26 bytes) → sk-0123… (9 bytes)"),
+            "a: Bearer ***… (26 bytes) → ***… (9 bytes)"
+        );
+        assert_eq!(shown("sk-0123456789abcdef… and sk-01"), "***… and sk-01");
+        assert_eq!(shown("nothing … here"), "nothing … here");
+    }
 }

@@ -111,6 +111,12 @@ impl Player {
         play_on(ready.candidate.again(), Mask::new(ready.secrets.clone(), case), case, scene)
     }
 
+    /// The secrets that it plays a case with; none when the bundle has faults.
+    pub fn secrets(&self, case: &Case) -> Vec<String> {
+        let ready = self.ready(case).ok();
+        ready.iter().flat_map(|ready| &ready.secrets).map(|(secret, _)| secret.clone()).collect()
+    }
+
     /// Plays cases on all processors; the results are in the order of the cases.
     pub fn play_all(&self, cases: &[Case]) -> Vec<Result<Played, Vec<Fault>>> {
         on_all_processors(cases, |case| self.play(case))

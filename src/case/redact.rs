@@ -62,6 +62,8 @@ pub enum Text {
 pub struct Redaction {
     mint: Mint,
     text: Text,
+    /// Secrets that no request shows, but an answer may.
+    known: Vec<String>,
 }
 
 /// What was replaced, by kind.
@@ -101,7 +103,14 @@ pub enum Kind {
 impl Redaction {
     /// A redaction whose stand-ins come from `key`: with the same key, the same has the same stand-in in all cases.
     pub fn new(key: [u8; 32], text: Text) -> Self {
-        Self { mint: Mint::new(key), text }
+        Self { mint: Mint::new(key), text, known: Vec::new() }
+    }
+
+    /// The same, with secrets of the gate itself: what echoes its requests says the keys that it was sent.
+    #[must_use]
+    pub fn knowing(mut self, secrets: Vec<String>) -> Self {
+        self.known = secrets;
+        self
     }
 
     /// Redacts a case in place.
@@ -115,6 +124,9 @@ impl Redaction {
             made: RefCell::default(),
             counts: RefCell::default(),
         };
+        for secret in &self.known {
+            head::keep(&mut scan, secret);
+        }
         for call in &case.calls {
             head::collect(&mut scan, &call.head);
         }

@@ -52,12 +52,17 @@ pub fn told(args: &StatusArgs, answered: Answered, lines: impl Fn(&Value) -> Str
         if args.json {
             print(&body);
         } else {
-            fail(value["error"].as_str().unwrap_or(&body));
+            fail(&plain(value["error"].as_str().unwrap_or(&body)));
         }
         return ExitCode::FAILURE;
     }
-    print(&if args.json { body } else { lines(&value) });
+    print(&if args.json { body } else { plain(&lines(&value)) });
     ExitCode::SUCCESS
+}
+
+/// A text without what a terminal would obey: parts of it are what clients and upstreams sent.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
 }
 
 fn exchange(admin: SocketAddr, request: &str) -> Answered {
@@ -72,4 +77,14 @@ fn exchange(admin: SocketAddr, request: &str) -> Answered {
         Some((status, body.to_owned()))
     };
     read().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_of_others_commands_the_terminal() {
+        assert_eq!(plain("a\tb\n\u{1b}[31mc\u{9b}2J\r"), "a\tb\n\u{fffd}[31mc\u{fffd}2J\u{fffd}");
+    }
 }

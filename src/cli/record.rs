@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use super::ask::{get, post, told};
+use super::ask::{get, plain, post, told};
 use super::{RecordArgs, fail, print};
 use crate::case::review::{CASES, SNAPSHOTS};
-use crate::case::snapshot::{self, Front};
+use crate::replay::save::Files;
 
 /// Lists, or saves.
 pub fn run(args: &RecordArgs) -> ExitCode {
@@ -31,9 +31,9 @@ pub fn run(args: &RecordArgs) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match save(args, &said) {
-        Ok(text) => {
-            print(&if args.gate.json { body.clone() } else { text });
-            ExitCode::SUCCESS
+        Ok((text, failed)) => {
+            print(&if args.gate.json { body.clone() } else { plain(&text) });
+            failed.iter().map(|why| fail(why)).next_back().unwrap_or(ExitCode::SUCCESS)
         }
         Err(why) => fail(&why),
     }
@@ -62,18 +62,21 @@ fn wish(args: &RecordArgs) -> Value {
     Value::Object(wish)
 }
 
-/// Writes the files; says which.
-fn save(args: &RecordArgs, said: &Value) -> Result<String, String> {
+/// Writes the files; says which, and which not: one that is there already keeps none of the others away.
+fn save(args: &RecordArgs, said: &Value) -> Result<(String, Vec<String>), String> {
     let root = args.into.clone().or_else(|| said["bundle"].as_str().map(PathBuf::from));
     let root = root.ok_or("the gate does not say where its bundle is: name one with --into DIR")?;
-    let mut text = String::new();
+    let (mut text, mut failed) = (String::new(), Vec::new());
     let cases: Vec<&Value> = said["cases"].as_array().into_iter().flatten().collect();
     for case in &cases {
         let name = match &args.name {
             Some(name) if cases.len() == 1 => name.clone(),
             _ => case["name"].as_str().unwrap_or("recorded/case").to_owned(),
         };
-        write(&root, &name, case)?;
+        if let Err(why) = write(&root, &name, case) {
+            failed.push(why);
+            continue;
+        }
         let _ = writeln!(text, "saved     {CASES}/{name}.http\n          {SNAPSHOTS}/{name}.snap");
         let _ = writeln!(text, "          {}", case["about"].as_str().unwrap_or_default());
         let counts = case["redacted"].as_object().into_iter().flatten();
@@ -86,24 +89,15 @@ fn save(args: &RecordArgs, said: &Value) -> Result<String, String> {
             let _ = writeln!(text, "careful   redacted, it plays otherwise: {difference}; see --keep-text");
         }
     }
-    Ok(text)
+    Ok((text, failed))
 }
 
 /// Writes a case and its snapshot. What is there already is not written over.
 fn write(root: &Path, name: &str, case: &Value) -> Result<(), String> {
-    let path = root.join(CASES).join(format!("{name}.http"));
-    let shown = path.display();
-    let failed = |error: std::io::Error| format!("{shown} cannot be written: {error}");
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let mut file = std::fs::File::create_new(&path).map_err(failed)?;
-    std::io::Write::write_all(&mut file, case["case"].as_str().unwrap_or_default().as_bytes()).map_err(failed)?;
-    let source = Some(format!("{CASES}/{name}.http"));
-    let description = case["about"].as_str().map(str::to_owned);
-    let front = Front { source: source.clone(), description, input_file: source };
-    let snapshot = case["snapshot"].as_str().unwrap_or_default();
-    snapshot::write(&root.join(SNAPSHOTS).join(format!("{name}.snap")), &front, snapshot).map_err(failed)
+    let text = |field: &str| case[field].as_str().unwrap_or_default();
+    let files = Files { name, case: text("case"), about: case["about"].as_str(), snapshot: text("snapshot") };
+    let shown = root.join(CASES).join(format!("{name}.http"));
+    files.write(root).map_err(|error| format!("{} cannot be written: {error}", shown.display()))
 }
 
 /// A line for each exchange, the newest first.

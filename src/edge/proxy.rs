@@ -36,12 +36,12 @@ impl Edge {
         Self { gate }
     }
 
-    /// Begins an exchange with the request that the engine has read.
-    fn begin(gate: &Gate<Dialer>, session: &mut Session) -> Exchange {
+    /// Begins an exchange with the request that the engine has read, unless it is `refused` as a whole.
+    fn begin(gate: &Gate<Dialer>, session: &mut Session, refused: Option<&Error>) -> Exchange {
         let peer = peer_of(&session.downstream_session);
         let empty = session.downstream_session.is_body_empty();
         let mut head = session.req_header().clone();
-        let body = match refusal(&mut head) {
+        let body = match refusal(&mut head).or_else(|| refused.cloned()) {
             Some(error) => Body::Failed(error),
             None if empty => Body::Empty,
             None => Body::Unread,
@@ -88,10 +88,7 @@ impl ProxyHttp for Edge {
         let asked = self.gate.lanes.asked(&session.req_header().headers, self.gate.clock);
         let lane = asked.as_ref().ok().and_then(Option::as_ref);
         let gate = lane.map_or(&self.gate, |lane| &lane.gate);
-        let mut exchange = Self::begin(gate, session);
-        if let Err(refused) = &asked {
-            refuse(&exchange, refused);
-        }
+        let mut exchange = Self::begin(gate, session, asked.as_ref().err());
         if asks && !exchange.upgrade {
             stayed(session);
         }
@@ -151,14 +148,6 @@ fn refusal(head: &mut RequestHead) -> Option<Error> {
     let (status, reason) = Refusal::parse(value.to_str().ok()?)?;
     let kind = if status == 408 { Kind::Timeout } else { Kind::BadRequest };
     Some(Error::client(kind, status, reason))
-}
-
-/// Refuses a request as a whole, unless it is refused already.
-fn refuse(exchange: &Exchange, error: &Error) {
-    let mut request = exchange.request.lock();
-    if !matches!(request.body, Body::Failed(_)) {
-        request.body = Body::Failed(error.clone());
-    }
 }
 
 /// `Host`, or `:authority` in HTTP/2.

@@ -46,7 +46,8 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
     let generation = gate.live.load_full();
     let (replayed_id, tape) = match replay {
         Some(replay) => (replay.id, replay.tape),
-        None if generation.bundle.is_none() => (None, Tape::default()),
+        // What was refused before it was read is no request that anybody could play again.
+        None if generation.bundle.is_none() || matches!(body, Body::Failed(_)) => (None, Tape::default()),
         None => (None, gate.tapes.tape(&generation.settings.record)),
     };
     tape.arrived(|| Arrived {

@@ -26,7 +26,7 @@ use crate::fault::Fault;
 use crate::generation::{Candidate, Generation};
 use crate::metrics::Metrics;
 use crate::state::{Limiter, Store};
-use crate::tape::Ring;
+use crate::tape::{Ring, Taken};
 use crate::upstream::dial::Dialer;
 
 /// The header that carries a token. It is read here and never forwarded.
@@ -35,7 +35,7 @@ pub const PREVIEW: &str = "x-tidegate-preview";
 /// How many lanes there may be.
 pub const MOST: usize = 4;
 
-/// A lane's cache and keep are so many times smaller than the live ones, so that all lanes together stay below them.
+/// A lane's cache, keep and tapes are so many times smaller than the live ones, so that all lanes together stay below them.
 const PART: usize = 2 * MOST;
 
 /// All lanes of a gate.
@@ -103,6 +103,11 @@ impl<D: Dial> Lanes<D> {
         self.lanes.read().iter().find(|lane| lane.hash == *hash).cloned()
     }
 
+    /// A taped exchange of one of the lanes, by its id or the beginning of it.
+    pub fn taped(&self, id: &str) -> Option<Arc<Taken>> {
+        self.lanes.read().iter().find_map(|lane| lane.gate.tapes.find(id))
+    }
+
     /// Adds a lane; false when there are too many.
     pub fn add(&self, lane: Lane<D>) -> bool {
         let mut lanes = self.lanes.write();
@@ -156,10 +161,11 @@ impl Lane<Dialer> {
     pub fn beside(
         live: &Gate<Dialer>,
         hash: Hash,
-        candidate: Candidate,
+        mut candidate: Candidate,
         number: u64,
         workers: usize,
     ) -> Result<Self, Vec<Fault>> {
+        Arc::make_mut(&mut candidate.settings).record.memory /= PART;
         let (board, metrics) = (Arc::new(Board::default()), Arc::new(Metrics::new()));
         let sink: Arc<dyn Sink> = Arc::new(LiveSink::new(Arc::clone(&board), Arc::clone(&metrics)));
         let state = State {

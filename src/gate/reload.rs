@@ -156,7 +156,7 @@ impl Reloader {
         self.unstage(desk);
         let live = self.gate.live.load_full();
         if live.full() == Some(bundle.hash) {
-            self.board.accepted(Vec::new());
+            self.board.sound();
             return;
         }
         match self.candidate(bundle).and_then(|candidate| self.build(desk, candidate)) {
@@ -181,7 +181,7 @@ impl Reloader {
         let staged = Staged { bundle: Arc::clone(bundle), generation, since: Timestamp::now(), waits };
         staged.say();
         self.gate.metrics.generation("staged");
-        self.board.accepted(Vec::new());
+        self.board.sound();
         desk.staged = Some(staged);
         self.tidy(desk);
     }
@@ -270,8 +270,9 @@ impl Reloader {
     /// Keeps as many bundles as the settings say, and what is needed.
     fn tidy(&self, desk: &mut Desk) {
         let keep = self.gate.live.load().settings.generations.get() as usize;
-        let staged: Vec<Hash> = desk.staged.iter().map(|staged| staged.bundle.hash).collect();
-        desk.shelf.prune(keep, &staged);
+        let canary = self.gate.canary.running().map(|canary| canary.hash);
+        let spared: Vec<Hash> = desk.staged.iter().map(|staged| staged.bundle.hash).chain(canary).collect();
+        desk.shelf.prune(keep, &spared);
     }
 
     /// Tells status what waits, and what someone went away from.

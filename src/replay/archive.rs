@@ -59,12 +59,18 @@ impl Archive {
 
     /// Makes a case of an exchange, pinned by another bundle than the one that served it.
     pub fn save_for(&self, taken: &Taken, by: &Bundle, redaction: &Redaction) -> Result<Saved, Vec<Fault>> {
-        save::save(taken, &Player::new(by), Some(redaction))
+        save::save(taken, &Player::new(by), Some(&self.knowing(taken, redaction)))
     }
 
     /// Makes a case of an exchange, pinned by the bundle that served it.
     pub fn save(&self, taken: &Taken, redaction: Option<&Redaction>) -> Result<Saved, Vec<Fault>> {
-        save::save(taken, &Player::new(&taken.bundle), redaction)
+        let redaction = redaction.map(|redaction| self.knowing(taken, redaction));
+        save::save(taken, &Player::new(&taken.bundle), redaction.as_ref())
+    }
+
+    /// A redaction that knows the secrets of the bundle that served.
+    fn knowing(&self, taken: &Taken, redaction: &Redaction) -> Redaction {
+        redaction.clone().knowing(self.player(&taken.bundle).secrets(&taken.case))
     }
 
     /// The player of a bundle.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::aspects::{Aspects, route};
 use super::truth;
+use crate::case::mask::Mask;
 use crate::case::{Played, PlayedCall, render};
 use crate::exchange::AttemptRecord;
 use crate::policy::Decision;
@@ -99,7 +100,7 @@ impl Explanation {
     }
 
     fn hook_json(&self, at: usize, step: &Decision) -> Value {
-        let edits: Vec<String> = step.edits.iter().map(|edit| self.played.mask.text(edit)).collect();
+        let edits: Vec<String> = step.edits.iter().map(|edit| self.played.mask.cut(edit)).collect();
         json!({
             "hook": step.hook, "policy": step.policy, "place": step.place.0, "micros": self.micros(at, step),
             "answered": step.answered, "failed": step.failed, "edits": edits,
@@ -109,7 +110,7 @@ impl Explanation {
     fn attempt_json(&self, at: usize, attempt: &AttemptRecord) -> Value {
         json!({
             "upstream": attempt.upstream, "endpoint": attempt.endpoint, "model": attempt.model,
-            "status": attempt.status, "error": attempt.error.as_ref().map(ToString::to_string),
+            "status": attempt.status, "error": attempt.error.as_ref().map(|error| self.played.mask.text(&error.to_string())),
             "ms": millis(attempt.took), "waited_ms": millis(attempt.waited), "changed": self.sent(at),
         })
     }
@@ -157,7 +158,7 @@ impl Explanation {
         let line = format!("{:<11} {:<28} {:>6} µs  {outcome}", step.hook, step.place.0, self.micros(at, step));
         let _ = writeln!(text, "{}", line.trim_end());
         for edit in &step.edits {
-            let _ = writeln!(text, "            {}", self.played.mask.text(edit));
+            let _ = writeln!(text, "            {}", self.played.mask.cut(edit));
         }
     }
 
@@ -174,6 +175,7 @@ impl Explanation {
             (None, Some(status)) => status.to_string(),
             (None, None) => "nothing".to_owned(),
         };
+        let outcome = self.played.mask.text(&outcome);
         let dialect = attempt.dialect.map_or_else(String::new, |dialect| format!(" in {}", dialect.as_str()));
         let waited = Some(attempt.waited).filter(|waited| !waited.is_zero());
         let waited = waited.map_or_else(String::new, |waited| format!(" (after a wait of {})", time(waited)));
@@ -206,7 +208,7 @@ impl Explanation {
         self.header_changes(&from.headers, &to.headers, &mut changes);
         let body: Vec<u8> = call.call.body.iter().flat_map(|piece| piece.bytes.iter().copied()).collect();
         if body != wire.body {
-            changes.push(body_change(&body, &wire.body));
+            changes.push(body_change(&self.played.mask, &body, &wire.body));
         }
         if changes.len() > MOST {
             let more = changes.len() - MOST;
@@ -252,25 +254,34 @@ impl Explanation {
     }
 }
 
-/// How a body that was sent differs from the one that came.
-fn body_change(from: &[u8], to: &[u8]) -> String {
-    let same = from.iter().zip(to).take_while(|(a, b)| a == b).count();
-    let rest = from.len().min(to.len()) - same;
-    let end = from.iter().rev().zip(to.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
-    let middle = |bytes: &[u8]| {
-        let changed = bytes.get(same..bytes.len() - end).unwrap_or_default();
-        let text = String::from_utf8_lossy(changed);
-        let cut = text.floor_char_boundary(60);
-        let more = if cut < text.len() { "…" } else { "" };
-        format!("`{}{more}`", text.get(..cut).unwrap_or_default())
+/// How a body that was sent differs from the one that came. What is shown is found in what may be shown: two keys that
+/// begin alike would else show how they end.
+fn body_change(mask: &Mask, from: &[u8], to: &[u8]) -> String {
+    let (same, end) = around(from, to);
+    let [old, new] = [from, to].map(|body| mask.text(&String::from_utf8_lossy(body)));
+    let (before, after) = around(old.as_bytes(), new.as_bytes());
+    let middle = |text: &str| {
+        let start = text.floor_char_boundary(before);
+        let changed = text.get(start..text.ceil_char_boundary(text.len() - after)).unwrap_or_default();
+        let cut = changed.floor_char_boundary(60);
+        let more = if cut < changed.len() { "…" } else { "" };
+        format!("`{}{more}`", changed.get(..cut).unwrap_or_default())
     };
     format!(
         "body at byte {same}: {} → {} ({} bytes → {} bytes, the first {same} and the last {end} unchanged)",
-        middle(from),
-        middle(to),
+        middle(&old),
+        middle(&new),
         from.len(),
         to.len()
     )
+}
+
+/// How many bytes at the beginning and at the end of two texts are the same.
+fn around(from: &[u8], to: &[u8]) -> (usize, usize) {
+    let same = from.iter().zip(to).take_while(|(a, b)| a == b).count();
+    let rest = from.len().min(to.len()) - same;
+    let end = from.iter().rev().zip(to.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
+    (same, end)
 }
 
 // === impl Other ===

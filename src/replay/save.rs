@@ -1,13 +1,18 @@
 //! Makes a case of an exchange that is on tape: redacted, as small as it can be and still play the same, and pinned by
 //! what the gate does with it now.
 
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Component, Path};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::aspects::{Aspect, Aspects};
 use crate::cache::Entry;
 use crate::case::redact::{Redaction, Report};
+use crate::case::review::{CASES, SNAPSHOTS};
 use crate::case::script::ANY;
+use crate::case::snapshot::{self, Front};
 use crate::case::{Answer, Case, Piece, Played, Player, read, render, write};
 use crate::fault::Fault;
 use crate::message::ResponseHead;
@@ -31,12 +36,24 @@ pub struct Saved {
     pub differences: Vec<String>,
 }
 
+/// The files of a case that was recorded.
+pub struct Files<'a> {
+    /// Its name below the folder of cases.
+    pub name: &'a str,
+    /// Its text.
+    pub case: &'a str,
+    /// What it shows.
+    pub about: Option<&'a str>,
+    /// The text of its snapshot.
+    pub snapshot: &'a str,
+}
+
 /// Makes a case of an exchange. `on` plays the bundle that it is to be pinned by. It computes for a while.
 pub fn save(taken: &Taken, on: &Player, redaction: Option<&Redaction>) -> Result<Saved, Vec<Fault>> {
     let whole = whole(taken);
     let mut case = pruned(whole.clone(), on)?;
     let redacted = redaction.map(|redaction| redaction.case(&mut case));
-    let name = name(&taken.facts);
+    let name = name(&taken.facts, &case);
     let file = format!("cases/{name}.http");
     let text = write::write(&case);
     // What is pinned is what the file says, with its times in whole milliseconds.
@@ -122,13 +139,15 @@ fn differences(before: &Played, after: &Played) -> Vec<String> {
     differing.map(|(aspect, before, after)| format!("{}: {before} → {after}", aspect.as_str())).collect()
 }
 
-/// A name that says who called what: `recorded/pycharm-chat-completions-7f3a91`.
-fn name(facts: &Facts) -> String {
-    let path = facts.target.split(['?', '#']).next().unwrap_or_default();
+/// A name that says who called what: `recorded/pycharm-chat-completions-7f3a91`. The path is the case's, in which
+/// nobody is named any more; the digits are of the whole id, for ids of one caller often begin alike.
+fn name(facts: &Facts, case: &Case) -> String {
+    let target = case.calls.first().map(|call| String::from_utf8_lossy(call.head.raw_path()).into_owned());
+    let target = target.unwrap_or_default();
+    let path = target.split(['?', '#']).next().unwrap_or_default();
     let mut steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
     steps.retain(|step| !matches!(*step, "v1" | "v1beta" | "api" | "openai"));
     let who = facts.identity.client.as_deref().unwrap_or("client");
-    let id = facts.id.get(..6).unwrap_or(&facts.id);
     let plain = |text: &str| {
         let chars = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
         let text: String = chars.collect();
@@ -137,5 +156,66 @@ fn name(facts: &Facts) -> String {
     let last_steps = steps.iter().rev().take(2).rev().copied().collect::<Vec<_>>().join("-");
     let mut name = format!("{}-{}", plain(who), plain(&last_steps));
     name.truncate(name.floor_char_boundary(60));
-    format!("recorded/{}-{id}", name.trim_matches('-'))
+    format!("recorded/{}-{}", name.trim_matches('-'), digits(&facts.id))
+}
+
+/// Six digits for an id: its first ones where it is a number of the gate's own making, else those of its hash.
+fn digits(id: &str) -> String {
+    let own = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let digits = if own { id.to_owned() } else { blake3::hash(id.as_bytes()).to_hex().to_string() };
+    digits.get(..6).unwrap_or_default().to_owned()
+}
+
+// === impl Files ===
+
+impl Files<'_> {
+    /// Writes both into a bundle. A case of that name that is there already stays, and is an error; what could not be
+    /// written whole goes again, so that the bundle's other cases play on.
+    pub fn write(&self, root: &Path) -> io::Result<()> {
+        let inside = |part| matches!(part, Component::Normal(_));
+        if self.name.is_empty() || !Path::new(self.name).components().all(inside) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name leads out of the folder of cases"));
+        }
+        let source = format!("{CASES}/{}.http", self.name);
+        let case = root.join(&source);
+        if let Some(folder) = case.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut file = fs::File::create_new(&case)?;
+        let front = Front {
+            source: Some(source.clone()),
+            description: self.about.map(str::to_owned),
+            input_file: Some(source),
+        };
+        let snapshot = root.join(SNAPSHOTS).join(format!("{}.snap", self.name));
+        let written = file.write_all(self.case.as_bytes());
+        written.and_then(|()| snapshot::write(&snapshot, &front, self.snapshot)).inspect_err(|_| {
+            let _ = fs::remove_file(&case);
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_begin_alike_have_other_digits() {
+        assert_eq!(digits("7f3a91000000000000000000000000ff"), "7f3a91");
+        assert_ne!(digits("req_011CSHoE1"), digits("req_011CSHoE2"));
+        assert_eq!(digits("..").len(), 6);
+    }
+
+    #[test]
+    fn no_name_leads_out_of_the_folder_and_nothing_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, case: &str| Files { name, case, about: None, snapshot: "x" }.write(folder.path());
+        for name in ["", "../up", "a/../../up", "/tmp/up", "./a"] {
+            assert_eq!(write(name, "# A.\n").unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
+        }
+        write("recorded/a", "# A.\n").unwrap();
+        assert_eq!(write("recorded/a", "# B.\n").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(folder.path().join("cases/recorded/a.http")).unwrap(), "# A.\n");
+        assert!(folder.path().join("snapshots/recorded/a.snap").exists());
+    }
 }

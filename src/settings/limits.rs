@@ -70,7 +70,7 @@ section! {
     pub struct Record {
         /// How many are kept; 0 keeps none.
         exchanges: u32 = 200 => reload;
-        /// Largest sum of all that are kept.
+        /// Largest sum of all that are kept, and of all that have not ended.
         memory: usize = 32 * MIB => reload;
         /// Largest sum of the bodies of one that is kept, the request's and the answers'.
         body: usize = MIB => reload;

@@ -37,7 +37,8 @@ section! {
     pub struct Admin {
         /// The address to listen on.
         address: SocketAddr = loopback(8801) => restart;
-        /// Whether the address may be other than loopback. Whoever reaches it sees status and can roll back.
+        /// Whether the address may be other than loopback. Whoever reaches it sees status and what was asked
+        /// and answered last, and can roll back and promote.
         public: bool = false => restart;
     }
 }

@@ -83,8 +83,9 @@ impl<C: Client> Client for TapedClient<'_, C> {
     }
 
     async fn send_body(&mut self, piece: Bytes) -> Result<(), Error> {
-        let sent = self.client.send_body(piece.clone()).await;
-        if sent.is_ok() {
+        let noted = self.tape.records().then(|| piece.clone());
+        let sent = self.client.send_body(piece).await;
+        if let (Ok(()), Some(piece)) = (&sent, noted) {
             self.note(|_, recorded| recorded.lock().sent(&piece));
         }
         self.noted(sent)

@@ -1,10 +1,12 @@
 //! The recording itself: what came over each wire and when, within a limit of bytes.
 
 use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -15,6 +17,12 @@ use crate::message::ResponseHead;
 
 /// What a read counts beside its texts.
 const READ_COST: usize = 64;
+
+/// What a header counts beside its texts.
+const HEADER_COST: usize = 64;
+
+/// What a piece of a body counts beside its bytes: it has a block of memory of its own.
+const PIECE_COST: usize = size_of::<Piece>() + 16;
 
 /// Everything that came to an exchange from outside.
 #[derive(Debug, Default)]
@@ -35,10 +43,20 @@ pub struct Recorded {
     pub stored: Option<Stored>,
     /// What the client got, as one number.
     pub answer: Digest,
-    /// Bytes of bodies that may still be noted.
-    room: usize,
+    /// Bytes that may still be noted.
+    room: Room,
     /// Whether they did not suffice: then this cannot be played.
     pub overfull: bool,
+}
+
+/// Bytes that one recording may take, out of those that all recordings at work may take together.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    left: usize,
+    taken: usize,
+    /// What all take now, and the most that they may.
+    all: Arc<AtomicUsize>,
+    most: usize,
 }
 
 /// What a client got, as one number that tells two answers apart: heads but for their date, and bodies whatever their
@@ -87,22 +105,21 @@ pub enum Ended {
 // === impl Recorded ===
 
 impl Recorded {
-    /// An empty recording that takes up to `room` bytes of bodies.
-    pub(super) fn new(room: usize) -> Self {
+    /// An empty recording that takes up to `room`.
+    pub(super) fn new(room: Room) -> Self {
         Self { room, ..Self::default() }
     }
 
     /// Notes an answer from outside.
     pub(super) fn read(&mut self, what: String, value: Value) {
-        // Texts of state are short; their own limits bound them, and this bounds how many there are.
-        if self.fits(READ_COST + what.len()) {
+        if self.fits(READ_COST + what.len() + size(&value)) {
             self.reads.push(Read { what, value });
         }
     }
 
     /// Notes a piece of the client's body.
     pub(super) fn client(&mut self, pause: Duration, bytes: &Bytes) {
-        if self.fits(bytes.len()) {
+        if self.fits(PIECE_COST + bytes.len()) {
             push(&mut self.body, pause, bytes);
         }
     }
@@ -121,7 +138,7 @@ impl Recorded {
 
     /// Notes a piece of an upstream's body.
     pub(super) fn piece(&mut self, wire: usize, now: Instant, bytes: &Bytes) {
-        if !self.fits(bytes.len()) {
+        if !self.fits(PIECE_COST + bytes.len()) {
             return;
         }
         if let Some(taped) = self.wires.get_mut(wire) {
@@ -130,26 +147,72 @@ impl Recorded {
         }
     }
 
-    /// How many bytes it holds: what it was given room for, and a little for each thing noted.
+    /// How many bytes it holds: those it took of its room, its heads, and a stored answer, which may have left the
+    /// cache since.
     pub fn weight(&self) -> usize {
-        let pieces =
-            |pieces: &[Piece]| pieces.iter().map(|piece| piece.bytes.len() + size_of::<Piece>()).sum::<usize>();
-        let heads = |taped: &Taped| taped.heads.iter().map(|head| head.headers.len() * 64 + 256).sum::<usize>();
-        let wires = self.wires.iter().map(|taped| pieces(&taped.body) + heads(taped) + size_of::<Taped>());
-        let reads = self.reads.iter().map(|read| READ_COST + read.what.len());
-        pieces(&self.body) + wires.sum::<usize>() + reads.sum::<usize>()
+        let size = |(name, value): (&HeaderName, &HeaderValue)| HEADER_COST + name.as_str().len() + value.len();
+        let headers = |headers: &HeaderMap| headers.iter().map(size).sum::<usize>();
+        let heads = self.wires.iter().flat_map(|taped| &taped.heads).map(|head| &head.headers);
+        let arrived = self.arrived.iter().map(|arrived| &arrived.head);
+        let targets: usize = arrived.clone().map(|head| head.raw_path().len()).sum();
+        let all: usize = heads.chain(arrived.map(|head| &head.headers)).map(headers).sum();
+        let stored = self.stored.iter().map(|(key, entry)| key.len() + entry.weight()).sum::<usize>();
+        self.room.taken + targets + all + self.wires.len() * size_of::<Taped>() + stored
     }
 
+    /// Takes bytes of the room. When there is none, what was noted is of no use, and goes at once.
     fn fits(&mut self, bytes: usize) -> bool {
-        match self.room.checked_sub(bytes) {
-            Some(left) if !self.overfull => self.room = left,
-            _ => {
-                self.overfull = true;
-                self.room = 0;
-            }
+        if !self.overfull && !self.room.take(bytes) {
+            self.overfull = true;
+            self.body = Vec::new();
+            self.reads = Vec::new();
+            self.wires.iter_mut().for_each(|taped| taped.body = Vec::new());
+            self.stored = None;
+            self.room.give_back();
         }
         !self.overfull
     }
+}
+
+// === impl Room ===
+
+impl Room {
+    /// Room for `left` bytes, as long as `all` recordings take no more than `most`.
+    pub(super) fn new(left: usize, all: Arc<AtomicUsize>, most: usize) -> Self {
+        Self { left, taken: 0, all, most }
+    }
+
+    fn take(&mut self, bytes: usize) -> bool {
+        let Some(left) = self.left.checked_sub(bytes) else { return false };
+        if self.all.fetch_add(bytes, Ordering::Relaxed) + bytes > self.most {
+            self.all.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        self.left = left;
+        self.taken += bytes;
+        true
+    }
+
+    fn give_back(&mut self) {
+        self.all.fetch_sub(std::mem::take(&mut self.taken), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// About how many bytes a value takes.
+fn size(value: &Value) -> usize {
+    let inside = match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(size).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + size(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + inside
 }
 
 // === impl Digest ===

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::{Taken, Tape};
+use super::{Room, Taken, Tape};
 use crate::settings::Record;
 
 /// The last exchanges, in memory only.
@@ -15,6 +15,8 @@ pub struct Ring {
     kept: Mutex<Kept>,
     /// Exchanges seen, to choose one of so many.
     seen: AtomicU64,
+    /// Bytes on the tapes of exchanges that have not ended.
+    taped: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
@@ -34,11 +36,14 @@ impl Ring {
         if settings.exchanges == 0 || (every > 1 && !self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(every)) {
             return Tape::default();
         }
-        Tape::recording(settings.body)
+        Tape::recording(Room::new(settings.body, Arc::clone(&self.taped), settings.memory))
     }
 
-    /// Keeps an exchange; the oldest make room.
+    /// Keeps an exchange; the oldest make room, unless it finds none at all.
     pub fn keep(&self, taken: Arc<Taken>, settings: &Record) {
+        if taken.weight > settings.memory {
+            return;
+        }
         // What is dropped is dropped when nobody waits for the lock.
         let mut dropped = Vec::new();
         {
@@ -85,5 +90,44 @@ impl Ring {
     pub fn size(&self) -> (usize, usize) {
         let kept = self.kept.lock();
         (kept.taken.len(), kept.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn tapes_at_work_take_no_more_than_the_ring_may_and_give_it_back() {
+        let (ring, settings) = (Ring::default(), Record { memory: 10_000, body: 8_000, ..Record::default() });
+        let note = |tape: &Tape, bytes: usize| {
+            let (_, recorded) = tape.recorded().unwrap();
+            recorded.lock().client(Duration::ZERO, &Bytes::from(vec![0; bytes]));
+        };
+        let (first, second) = (ring.tape(&settings), ring.tape(&settings));
+        note(&first, 6_000);
+        note(&second, 6_000);
+        let second = second.finish().unwrap();
+        assert!(second.overfull && second.body.is_empty(), "the two together are more than may be");
+        drop(first);
+        let third = ring.tape(&settings);
+        note(&third, 6_000);
+        assert!(!third.finish().unwrap().overfull);
+        assert_eq!(ring.taped.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn small_pieces_count_what_they_cost() {
+        let (ring, settings) = (Ring::default(), Record { body: 8_000, ..Record::default() });
+        let tape = ring.tape(&settings);
+        let (_, recorded) = tape.recorded().unwrap();
+        for _ in 0..1_000 {
+            recorded.lock().client(Duration::ZERO, &Bytes::from_static(b"x"));
+        }
+        assert!(tape.finish().unwrap().overfull);
     }
 }

@@ -5,6 +5,8 @@ use std::sync::mpsc;
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tidegate::bundle::SETTLE;
 
 use crate::reviewed::marking;
 use crate::support::bundle::Bundled;
@@ -41,6 +43,23 @@ fn going_back_serves_at_once_and_until_the_next_save() {
     assert!(until(|| gate.generation() > before), "the next save counts");
     assert_eq!(mark(&gate), "two");
     assert!(until(|| gate.status().get("passed_over").is_none()));
+}
+
+#[test]
+fn going_back_outlives_a_restart_where_nothing_is_reviewed() {
+    let upstream = Service::saying(saying("{}"));
+    let folder = TempDir::new().unwrap();
+    let settings = format!("[upstreams.up]\nurl = \"{}\"\n[[policies]]\nfile = \"p.lua\"\n", upstream.url());
+    fs::write(folder.path().join("tidegate.toml"), settings).unwrap();
+    fs::write(folder.path().join("p.lua"), marking("one")).unwrap();
+    let gate = Bundled::following(folder.path(), SETTLE);
+    gate.save_live("p.lua", &marking("two"));
+    assert_eq!(gate.tell("/-/rollback", &json!({})).status, 200);
+    drop(gate);
+    let gate = Bundled::following(folder.path(), SETTLE);
+    assert_eq!(mark(&gate), "one");
+    gate.save_live("p.lua", &marking("three"));
+    assert_eq!(mark(&gate), "three", "the next save counts");
 }
 
 #[test]

@@ -137,6 +137,25 @@ fn no_save_switches_the_review_off_and_serves() {
 }
 
 #[test]
+fn no_secret_that_is_gone_switches_the_review_off() {
+    let upstream = Service::saying(json("{}"));
+    let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let key = elsewhere.path().join("key");
+    fs::write(&key, "a key").unwrap();
+    let settings = settings(&upstream.url());
+    let secrets = format!("secrets = {{ KEY = \"file:{}\" }}\n", key.display());
+    put(folder.path(), "tidegate.toml", &(secrets + &settings));
+    put(folder.path(), "p.lua", &marking("one"));
+    accept(folder.path(), true, &[]);
+    drop(Bundled::following(folder.path(), SETTLE));
+    fs::remove_file(&key).unwrap();
+    put(folder.path(), "p.lua", &marking("two"));
+    put(folder.path(), "tidegate.toml", &settings.replace("reviewed", "on-save"));
+    let ended = run(&serving(folder.path()));
+    assert_eq!(ended.status.code(), Some(2), "what nobody accepted does not serve");
+}
+
+#[test]
 fn a_fault_is_rejected_and_ends_the_waiting_of_what_was_saved_before() {
     let (_upstream, folder, gate) = gate();
     stage(&gate, &marking("two"));

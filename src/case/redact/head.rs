@@ -2,7 +2,7 @@
 
 use super::scan::{Depth, Scan};
 use super::spelled::{Notation, Spelled};
-use super::tables::{COOKIE_HEADERS, ID_HEADERS, PLAIN_PARAMETERS, SECRET_FIELDS, SECRET_HEADERS};
+use super::tables::{COOKIE_HEADERS, ID_HEADERS, PLAIN_PARAMETERS, SECRET_ENDINGS, SECRET_FIELDS, SECRET_HEADERS};
 use super::{Kind, json};
 use crate::message::{RequestHead, ResponseHead};
 
@@ -15,7 +15,7 @@ const TELLING: usize = 8;
 pub(super) fn collect(scan: &mut Scan<'_>, head: &RequestHead) {
     for (name, value) in &head.headers {
         let value = value.to_str().unwrap_or_default();
-        if SECRET_HEADERS.contains(&name.as_str()) {
+        if is_secret_header(name.as_str()) {
             keep(scan, value.rsplit(' ').next().unwrap_or_default());
         } else if COOKIE_HEADERS.contains(&name.as_str()) {
             for pair in value.split(';') {
@@ -31,7 +31,17 @@ pub(super) fn collect(scan: &mut Scan<'_>, head: &RequestHead) {
     }
 }
 
-fn keep(scan: &mut Scan<'_>, secret: &str) {
+fn is_multipart(kind: &[u8]) -> bool {
+    kind.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/"))
+}
+
+/// Whether a header, in small letters, holds a credential.
+fn is_secret_header(name: &str) -> bool {
+    SECRET_HEADERS.contains(&name) || SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
+/// Keeps a credential in mind.
+pub(super) fn keep(scan: &mut Scan<'_>, secret: &str) {
     let digits = secret.bytes().any(|byte| byte.is_ascii_digit());
     let letters = secret.bytes().any(|byte| byte.is_ascii_alphabetic());
     let telling = secret.len() >= TELLING * 2 || (secret.len() >= TELLING && digits && letters);
@@ -83,7 +93,7 @@ fn header(scan: &Scan<'_>, name: &str, value: &[u8], length: Option<usize>) -> O
     match (small.as_str(), length) {
         ("content-encoding", Some(_)) => return None,
         // Bodies of several parts are cut at the boundary that stands here.
-        ("content-type", _) => return Some(value.to_owned()),
+        ("content-type", _) if is_multipart(value) => return Some(value.to_owned()),
         ("content-length", Some(length)) => return Some(length.to_string().into_bytes()),
         _ => {}
     }
@@ -93,7 +103,7 @@ fn header(scan: &Scan<'_>, name: &str, value: &[u8], length: Option<usize>) -> O
         scan.count(Kind::Text, "", "replaced");
         return Some(masked);
     };
-    let made = if SECRET_HEADERS.contains(&small.as_str()) {
+    let made = if is_secret_header(&small) {
         credentials(scan, text)
     } else if COOKIE_HEADERS.contains(&small.as_str()) {
         cookies(scan, text, small == "set-cookie")

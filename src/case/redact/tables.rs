@@ -18,6 +18,10 @@ pub(super) const SECRET_HEADERS: [&str; 14] = [
     "x-signature",
 ];
 
+/// How names of headers end, besides those, whose values are credentials: everybody has an `x-…-key` of their own.
+pub(super) const SECRET_ENDINGS: [&str; 7] =
+    ["-key", "apikey", "-token", "-secret", "-password", "-auth", "authorization"];
+
 /// Headers that hold cookies.
 pub(super) const COOKIE_HEADERS: [&str; 2] = ["cookie", "set-cookie"];
 

@@ -348,3 +348,19 @@ proptest! {
         prop_assert_eq!(lengths(shown["content"].as_str().unwrap()), lengths(&made));
     }
 }
+
+#[test]
+fn headers_that_are_called_keys_are_keys() {
+    let text =
+        redacted("# A.\n> client\nGET /a HTTP/1.1\nhelicone-auth: hunter2a\nx-litellm-api-key: my-own-secret-word\n");
+    assert!(!text.contains("hunter2a") && !text.contains("my-own-secret-word"), "{text}");
+}
+
+#[test]
+fn the_gates_own_keys_do_not_come_back_in_an_echo() {
+    let mut case =
+        case("# A.\n> client\nGET /a HTTP/1.1\n\n< upstream sea\nHTTP/1.1 200 OK\nx-echo: quite-my-own-key\n\nhi\n");
+    Redaction::new(KEY, Text::Kept).knowing(vec!["quite-my-own-key".to_owned()]).case(&mut case);
+    let text = write(&case);
+    assert!(!text.contains("quite-my-own-key"), "{text}");
+}

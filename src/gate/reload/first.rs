@@ -7,10 +7,10 @@ use super::{Adjust, Serving};
 use crate::bundle::shelf::{Shelf, Shelved};
 use crate::bundle::{self, Bundle};
 use crate::fault::Fault;
-use crate::generation::Candidate;
+use crate::generation::{Candidate, SETTINGS_FILE};
 use crate::review::acceptance::{self, REVIEWS, Standing};
 use crate::review::write;
-use crate::settings::GoLive;
+use crate::settings::{self, GoLive};
 
 /// What a gate starts with.
 pub struct First {
@@ -38,10 +38,15 @@ pub fn first(dir: &Path, adjust: &Adjust) -> Result<First, Vec<Fault>> {
         }
         Ok(disk) => disk,
     };
-    if candidate.settings.go_live == GoLive::OnSave && !last_reviewed {
-        return Ok(First { candidate, serving: Serving { bundle, accepted_by: None, over: None, shelf } });
-    }
     let passed_over = shelf.pointer().is_some_and(|pointer| pointer.over == Some(bundle.hash));
+    if candidate.settings.go_live == GoLive::OnSave && !last_reviewed {
+        // Without a review nothing keeps what is on disk from serving when what someone went back to cannot.
+        let back = last.filter(|last| passed_over && Candidate::from_bundle(&last.bundle, adjust).is_ok());
+        return match back {
+            Some(last) => kept(shelf, &last, adjust),
+            None => Ok(First { candidate, serving: Serving { bundle, accepted_by: None, over: None, shelf } }),
+        };
+    }
     let standing = acceptance::standing(dir, &bundle.hash);
     match (&standing, &last) {
         (_, Some(last)) if passed_over => kept(shelf, last, adjust),
@@ -71,9 +76,19 @@ fn kept(shelf: Shelf, last: &Shelved, adjust: &Adjust) -> Result<First, Vec<Faul
     Ok(First { candidate, serving: Serving { bundle, accepted_by: last.accepted_by.clone(), over, shelf } })
 }
 
-/// Whether changes of this generation are reviewed.
+/// Whether changes of this generation are reviewed. That it cannot serve any more, since a secret of it is gone or a
+/// policy of it has faults by now, must not switch the review off: only its settings are asked.
 fn is_reviewed(last: &Shelved, adjust: &Adjust) -> bool {
-    Candidate::from_bundle(&last.bundle, adjust).is_ok_and(|last| last.settings.go_live == GoLive::Reviewed)
+    let Bundle { settings_text, root, .. } = &*last.bundle;
+    let read = settings::parse_in(settings_text, SETTINGS_FILE, root, &|_| Ok("none".to_owned()));
+    match read.and_then(|mut settings| adjust(&mut settings).map(|()| settings)) {
+        Ok(settings) => settings.go_live == GoLive::Reviewed,
+        Err(_) => {
+            let table: Option<toml::Table> = toml::from_str(settings_text).ok();
+            let said = table.as_ref().and_then(|table| table.get("go_live")).and_then(toml::Value::as_str);
+            said == Some(GoLive::Reviewed.as_str())
+        }
+    }
 }
 
 /// The one that went live last of those that someone accepted.
