@@ -1,7 +1,7 @@
 //! `tidegate record`: the last exchanges of a running gate become cases with snapshots, or lines for `replay`.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::ask::{get, post, told};
 use super::{RecordArgs, fail, print};
 use crate::case::review::{CASES, SNAPSHOTS};
-use crate::case::snapshot::{self, Front};
+use crate::replay::files::Files;
 
 /// Lists, or saves.
 pub fn run(args: &RecordArgs) -> ExitCode {
@@ -73,9 +73,12 @@ fn save(args: &RecordArgs, said: &Value) -> Result<String, String> {
             Some(name) if cases.len() == 1 => name.clone(),
             _ => case["name"].as_str().unwrap_or("recorded/case").to_owned(),
         };
-        write(&root, &name, case)?;
+        let text_of = |field: &str| case[field].as_str().unwrap_or_default();
+        let (case_text, about, snapshot) = (text_of("case"), text_of("about"), text_of("snapshot"));
+        let files = Files { name: &name, case: case_text, about, snapshot };
+        files.write(&root).map_err(|error| error.to_string())?;
         let _ = writeln!(text, "saved     {CASES}/{name}.http\n          {SNAPSHOTS}/{name}.snap");
-        let _ = writeln!(text, "          {}", case["about"].as_str().unwrap_or_default());
+        let _ = writeln!(text, "          {}", about);
         let counts = case["redacted"].as_object().into_iter().flatten();
         let counts: Vec<String> = counts.map(|(kind, count)| format!("{count} {kind}")).collect();
         if !counts.is_empty() {
@@ -87,23 +90,6 @@ fn save(args: &RecordArgs, said: &Value) -> Result<String, String> {
         }
     }
     Ok(text)
-}
-
-/// Writes a case and its snapshot. What is there already is not written over.
-fn write(root: &Path, name: &str, case: &Value) -> Result<(), String> {
-    let path = root.join(CASES).join(format!("{name}.http"));
-    let shown = path.display();
-    let failed = |error: std::io::Error| format!("{shown} cannot be written: {error}");
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let mut file = std::fs::File::create_new(&path).map_err(failed)?;
-    std::io::Write::write_all(&mut file, case["case"].as_str().unwrap_or_default().as_bytes()).map_err(failed)?;
-    let source = Some(format!("{CASES}/{name}.http"));
-    let description = case["about"].as_str().map(str::to_owned);
-    let front = Front { source: source.clone(), description, input_file: source };
-    let snapshot = case["snapshot"].as_str().unwrap_or_default();
-    snapshot::write(&root.join(SNAPSHOTS).join(format!("{name}.snap")), &front, snapshot).map_err(failed)
 }
 
 /// A line for each exchange, the newest first.

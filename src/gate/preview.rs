@@ -35,7 +35,8 @@ pub const PREVIEW: &str = "x-tidegate-preview";
 /// How many lanes there may be.
 pub const MOST: usize = 4;
 
-/// A lane's cache and keep are so many times smaller than the live ones, so that all lanes together stay below them.
+/// A lane's cache, keep and last exchanges take so many times less than the live ones, so that all lanes together stay
+/// below them.
 const PART: usize = 2 * MOST;
 
 /// All lanes of a gate.
@@ -121,6 +122,11 @@ impl<D: Dial> Lanes<D> {
         gone
     }
 
+    /// The gates of all lanes.
+    pub fn gates(&self) -> Vec<Arc<Gate<D>>> {
+        self.lanes.read().iter().map(|lane| Arc::clone(&lane.gate)).collect()
+    }
+
     /// The lanes, for status.
     pub fn show(&self) -> Vec<Value> {
         self.lanes.read().iter().map(|lane| lane.show()).collect()
@@ -178,7 +184,7 @@ impl Lane<Dialer> {
             keep: Keep::new(settings.limits.thoughts / PART),
             state,
             clock: live.clock,
-            tapes: Ring::default(),
+            tapes: Ring::part(PART),
             metrics,
             held: live.held.clone(),
             sink,

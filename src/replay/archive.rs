@@ -21,8 +21,10 @@ const MOST: usize = 4;
 pub struct Archive {
     /// What flags and environment change in settings.
     adjust: Arc<Adjust>,
-    /// The last players that were used, the newest last.
+    /// The last players that were used, the newest last: of bundles as this machine serves them.
     players: Mutex<Vec<Arc<Player>>>,
+    /// Likewise, of bundles as cases are played on them.
+    pinning: Mutex<Vec<Arc<Player>>>,
     /// What stand-ins come from, so that all cases of this gate have the same for the same.
     key: [u8; 32],
 }
@@ -32,7 +34,7 @@ pub struct Archive {
 impl Archive {
     /// An archive of a gate whose settings are changed by `adjust`.
     pub fn new(adjust: Arc<Adjust>) -> Self {
-        Self { adjust, players: Mutex::default(), key: std::array::from_fn(|_| fastrand::u8(..)) }
+        Self { adjust, players: Mutex::default(), pinning: Mutex::default(), key: std::array::from_fn(|_| fastrand::u8(..)) }
     }
 
     /// Explains an exchange, and says what another bundle would do if one is given. It computes for a while.
@@ -58,28 +60,30 @@ impl Archive {
     }
 
     /// Makes a case of an exchange, pinned by another bundle than the one that served it.
-    pub fn save_for(&self, taken: &Taken, by: &Bundle, redaction: &Redaction) -> Result<Saved, Vec<Fault>> {
-        save::save(taken, &Player::new(by), Some(redaction))
+    pub fn save_for(&self, taken: &Taken, by: &Arc<Bundle>, redaction: &Redaction) -> Result<Saved, Vec<Fault>> {
+        save::save(taken, &kept(&self.pinning, by, || Player::new(by)), Some(redaction))
     }
 
     /// Makes a case of an exchange, pinned by the bundle that served it.
     pub fn save(&self, taken: &Taken, redaction: Option<&Redaction>) -> Result<Saved, Vec<Fault>> {
-        save::save(taken, &Player::new(&taken.bundle), redaction)
+        let bundle = &taken.bundle;
+        save::save(taken, &kept(&self.pinning, bundle, || Player::new(bundle)), redaction)
     }
 
-    /// The player of a bundle.
+    /// The player of a bundle as this machine serves it.
     fn player(&self, bundle: &Arc<Bundle>) -> Arc<Player> {
-        let mut players = self.players.lock();
-        if let Some(at) = players.iter().position(|player| player.bundle().hash == bundle.hash) {
-            let player = players.remove(at);
-            players.push(Arc::clone(&player));
-            return player;
-        }
-        if players.len() >= MOST {
-            players.remove(0);
-        }
-        let player = Arc::new(Player::as_served(Arc::clone(bundle), Arc::clone(&self.adjust)));
-        players.push(Arc::clone(&player));
-        player
+        kept(&self.players, bundle, || Player::as_served(Arc::clone(bundle), Arc::clone(&self.adjust)))
     }
+}
+
+/// The player of a bundle, made when it is not among those that are kept; the one not used for longest makes room.
+fn kept(players: &Mutex<Vec<Arc<Player>>>, bundle: &Bundle, make: impl FnOnce() -> Player) -> Arc<Player> {
+    let mut players = players.lock();
+    let known = players.iter().position(|player| player.bundle().hash == bundle.hash);
+    let player = known.map_or_else(|| Arc::new(make()), |at| players.remove(at));
+    if players.len() >= MOST {
+        players.remove(0);
+    }
+    players.push(Arc::clone(&player));
+    player
 }

@@ -1,18 +1,13 @@
 //! Saves what made a canary go back: each exchange that offended becomes a case, pinned by the generation that serves,
 //! so that the next review of the other one shows what it did wrong.
 
-use std::fs;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::archive::Archive;
-use super::save::Saved;
 use crate::bundle::Bundle;
 use crate::case::redact::Text;
-use crate::case::review::{CASES, SNAPSHOTS};
-use crate::case::snapshot::{self, Front};
+use crate::case::review::CASES;
 use crate::gate::Gate;
 use crate::tape::Taken;
 use crate::upstream::dial::Dialer;
@@ -32,10 +27,10 @@ pub async fn follow(gate: Arc<Gate<Dialer>>, archive: Arc<Archive>) {
         if waiting.is_empty() {
             continue;
         }
-        let (there, late): (Vec<_>, Vec<_>) = waiting.drain(..).partition(|(id, _)| gate.tapes.find(id).is_some());
+        let (there, late): (Vec<_>, Vec<_>) = waiting.drain(..).partition(|(id, _)| gate.tapes.get(id).is_some());
         let later = late.into_iter().map(|(id, looks)| (id, looks + 1));
         waiting.extend(later.filter(|(_, looks)| *looks < PATIENCE));
-        let taken: Vec<Arc<Taken>> = there.iter().filter_map(|(id, _)| gate.tapes.find(id)).collect();
+        let taken: Vec<Arc<Taken>> = there.iter().filter_map(|(id, _)| gate.tapes.get(id)).collect();
         let (archive, live) = (Arc::clone(&archive), gate.live.load_full());
         let _ = tokio::task::spawn_blocking(move || {
             if let Some(bundle) = &live.bundle {
@@ -53,24 +48,11 @@ fn save(archive: &Archive, taken: &Taken, live: &Arc<Bundle>) {
     let id = &taken.facts.id;
     let made = archive.save_for(taken, live, &archive.redaction(Text::Replaced));
     let written = match made {
-        Ok(saved) => write(&live.root, &saved).map(|()| saved.name).map_err(|error| error.to_string()),
+        Ok(saved) => saved.files().write(&live.root).map(|()| saved.name).map_err(|error| error.to_string()),
         Err(faults) => Err(faults.first().map_or_else(String::new, ToString::to_string)),
     };
     match written {
         Ok(name) => tracing::warn!(id, case = %format!("{CASES}/{name}.http"), "saved what made the canary go back"),
         Err(why) => tracing::warn!(id, why, "what made the canary go back could not be saved"),
     }
-}
-
-/// Writes a case and its snapshot into a bundle. A case of that name that is there already stays.
-pub fn write(root: &Path, saved: &Saved) -> io::Result<()> {
-    let case = root.join(CASES).join(format!("{}.http", saved.name));
-    if let Some(folder) = case.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut file = fs::File::create_new(&case)?;
-    io::Write::write_all(&mut file, saved.text.as_bytes())?;
-    let source = Some(format!("{CASES}/{}.http", saved.name));
-    let front = Front { source: source.clone(), description: Some(saved.about.clone()), input_file: source };
-    snapshot::write(&root.join(SNAPSHOTS).join(format!("{}.snap", saved.name)), &front, &saved.snapshot)
 }

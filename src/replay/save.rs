@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::aspects::{Aspect, Aspects};
+use super::files::Files;
 use crate::cache::Entry;
 use crate::case::redact::{Redaction, Report};
 use crate::case::script::ANY;
@@ -15,7 +16,8 @@ use crate::tape::{Facts, Taken};
 
 /// A case that can be written to a file.
 pub struct Saved {
-    /// Its name below the folder of cases, such as `recorded/claude-code-messages-7f3a91`.
+    /// Its name below the folder of cases, such as `recorded/claude-code-messages-7f3a91`: by whom, what, and the
+    /// beginning of the id, or of a hash of an id that the gate did not make.
     pub name: String,
     /// The case.
     pub case: Case,
@@ -31,12 +33,21 @@ pub struct Saved {
     pub differences: Vec<String>,
 }
 
+// === impl Saved ===
+
+impl Saved {
+    /// What is written of it into a bundle.
+    pub fn files(&self) -> Files<'_> {
+        Files { name: &self.name, case: &self.text, about: &self.about, snapshot: &self.snapshot }
+    }
+}
+
 /// Makes a case of an exchange. `on` plays the bundle that it is to be pinned by. It computes for a while.
 pub fn save(taken: &Taken, on: &Player, redaction: Option<&Redaction>) -> Result<Saved, Vec<Fault>> {
     let whole = whole(taken);
     let mut case = pruned(whole.clone(), on)?;
     let redacted = redaction.map(|redaction| redaction.case(&mut case));
-    let name = name(&taken.facts);
+    let name = name(&taken.facts, &case);
     let file = format!("cases/{name}.http");
     let text = write::write(&case);
     // What is pinned is what the file says, with its times in whole milliseconds.
@@ -123,12 +134,18 @@ fn differences(before: &Played, after: &Played) -> Vec<String> {
 }
 
 /// A name that says who called what: `recorded/pycharm-chat-completions-7f3a91`.
-fn name(facts: &Facts) -> String {
-    let path = facts.target.split(['?', '#']).next().unwrap_or_default();
+fn name(facts: &Facts, case: &Case) -> String {
+    // The target of the case, which may be redacted.
+    let target = case.calls.first().map(|call| String::from_utf8_lossy(call.head.raw_path()).into_owned());
+    let target = target.unwrap_or_default();
+    let path = target.split(['?', '#']).next().unwrap_or_default();
     let mut steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
     steps.retain(|step| !matches!(*step, "v1" | "v1beta" | "api" | "openai"));
     let who = facts.identity.client.as_deref().unwrap_or("client");
-    let id = facts.id.get(..6).unwrap_or(&facts.id);
+    // The gate's own ids begin by chance; clients number theirs.
+    let own = facts.id.len() == 32 && facts.id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = if own { facts.id.clone() } else { blake3::hash(facts.id.as_bytes()).to_hex().to_string() };
+    let id = id.get(..6).unwrap_or(&id);
     let plain = |text: &str| {
         let chars = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
         let text: String = chars.collect();

@@ -16,6 +16,12 @@ use crate::message::ResponseHead;
 /// What a read counts beside its texts.
 const READ_COST: usize = 64;
 
+/// What a head counts beside its fields.
+const HEAD_COST: usize = 256;
+
+/// What a field of a head counts beside its value: its name, its spelling, its places in the map.
+const FIELD_COST: usize = 96;
+
 /// Everything that came to an exchange from outside.
 #[derive(Debug, Default)]
 pub struct Recorded {
@@ -94,10 +100,17 @@ impl Recorded {
 
     /// Notes an answer from outside.
     pub(super) fn read(&mut self, what: String, value: Value) {
-        // Texts of state are short; their own limits bound them, and this bounds how many there are.
-        if self.fits(READ_COST + what.len()) {
+        if self.fits(READ_COST + what.len() + size(&value)) {
             self.reads.push(Read { what, value });
         }
+    }
+
+    /// Forgets what was told to a generation: its reads, its calls, what it found stored. The room that they took is not
+    /// given back.
+    pub(super) fn forget(&mut self) {
+        self.reads.clear();
+        self.wires.clear();
+        self.stored = None;
     }
 
     /// Notes a piece of the client's body.
@@ -130,14 +143,18 @@ impl Recorded {
         }
     }
 
-    /// How many bytes it holds: what it was given room for, and a little for each thing noted.
+    /// How many bytes it holds, roughly: bodies, heads, reads, and the stored answer, which the cache may have given up.
     pub fn weight(&self) -> usize {
         let pieces =
             |pieces: &[Piece]| pieces.iter().map(|piece| piece.bytes.len() + size_of::<Piece>()).sum::<usize>();
-        let heads = |taped: &Taped| taped.heads.iter().map(|head| head.headers.len() * 64 + 256).sum::<usize>();
+        let heads = |taped: &Taped| taped.heads.iter().map(|head| HEAD_COST + fields(&head.headers)).sum::<usize>();
         let wires = self.wires.iter().map(|taped| pieces(&taped.body) + heads(taped) + size_of::<Taped>());
-        let reads = self.reads.iter().map(|read| READ_COST + read.what.len());
-        pieces(&self.body) + wires.sum::<usize>() + reads.sum::<usize>()
+        let reads = self.reads.iter().map(|read| READ_COST + read.what.len() + size(&read.value));
+        let arrived = self.arrived.as_ref().map_or(0, |arrived| {
+            HEAD_COST + arrived.head.raw_path().len() + fields(&arrived.head.headers)
+        });
+        let stored = self.stored.as_ref().map_or(0, |(question, entry)| question.len() + entry.size);
+        pieces(&self.body) + wires.sum::<usize>() + reads.sum::<usize>() + arrived + stored
     }
 
     fn fits(&mut self, bytes: usize) -> bool {
@@ -179,6 +196,22 @@ impl Digest {
     pub fn finish(&self) -> u64 {
         self.0.finish()
     }
+}
+
+/// The bytes of fields, roughly.
+fn fields(headers: &HeaderMap) -> usize {
+    headers.values().map(|value| FIELD_COST + value.len()).sum()
+}
+
+/// The bytes of a value, roughly.
+fn size(value: &Value) -> usize {
+    let inner = match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(size).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + size(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + inner
 }
 
 /// Notes a piece with its own copy of the bytes: what comes off a wire is a part of a larger block of memory.

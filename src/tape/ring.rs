@@ -10,9 +10,11 @@ use super::{Taken, Tape};
 use crate::settings::Record;
 
 /// The last exchanges, in memory only.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ring {
     kept: Mutex<Kept>,
+    /// What part of what the settings allow it takes: one of so many.
+    part: usize,
     /// Exchanges seen, to choose one of so many.
     seen: AtomicU64,
 }
@@ -27,7 +29,18 @@ struct Kept {
 
 // === impl Ring ===
 
+impl Default for Ring {
+    fn default() -> Self {
+        Self::part(1)
+    }
+}
+
 impl Ring {
+    /// A ring that takes one of so many parts of the memory that the settings allow.
+    pub fn part(part: usize) -> Self {
+        Self { kept: Mutex::default(), part: part.max(1), seen: AtomicU64::new(0) }
+    }
+
     /// A tape for an exchange that begins now: recording, when the settings want this one kept.
     pub fn tape(&self, settings: &Record) -> Tape {
         let every = u64::from(settings.every.get());
@@ -46,7 +59,7 @@ impl Ring {
             kept.bytes += taken.weight;
             kept.taken.push_back(taken);
             kept.number += 1;
-            while kept.taken.len() > settings.exchanges as usize || kept.bytes > settings.memory {
+            while kept.taken.len() > settings.exchanges as usize || kept.bytes > settings.memory / self.part {
                 let Some(oldest) = kept.taken.pop_front() else { break };
                 kept.bytes -= oldest.weight;
                 dropped.push(oldest);
@@ -59,12 +72,18 @@ impl Ring {
         self.kept.lock().taken.iter().rev().cloned().collect()
     }
 
-    /// An exchange by its id, or by the beginning of one that only one has.
-    pub fn find(&self, id: &str) -> Option<Arc<Taken>> {
+    /// The exchange with this id, the newest if it came again; else all whose ids begin like this.
+    pub fn find(&self, id: &str) -> Vec<Arc<Taken>> {
         let kept = self.kept.lock();
-        let whole = kept.taken.iter().rev().find(|taken| taken.facts.id == id);
-        let mut begun = kept.taken.iter().filter(|taken| !id.is_empty() && taken.facts.id.starts_with(id));
-        whole.or_else(|| begun.next().filter(|_| begun.next().is_none())).cloned()
+        if let Some(whole) = kept.taken.iter().rev().find(|taken| taken.facts.id == id) {
+            return vec![Arc::clone(whole)];
+        }
+        kept.taken.iter().filter(|taken| !id.is_empty() && taken.facts.id.starts_with(id)).cloned().collect()
+    }
+
+    /// The exchange with exactly this id.
+    pub fn get(&self, id: &str) -> Option<Arc<Taken>> {
+        self.kept.lock().taken.iter().rev().find(|taken| taken.facts.id == id).cloned()
     }
 
     /// The number of the newest exchange: how many were ever kept.

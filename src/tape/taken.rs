@@ -93,7 +93,7 @@ pub fn took(x: &Exchange) -> Option<Taken> {
         return None;
     }
     let facts = Facts::of(x, arrived.at, recorded.answer.finish());
-    let weight = recorded.weight() + size_of::<Taken>();
+    let weight = recorded.weight() + facts.weight() + size_of::<Taken>();
     let elapsed = arrived.elapsed;
     let (case, stored) = case(&facts, recorded)?;
     Some(Taken { facts, bundle, case, elapsed, stored, weight })
@@ -191,6 +191,14 @@ impl Facts {
             error: x.sent.error.as_ref().map(ToString::to_string),
             answer,
         }
+    }
+
+    /// How many bytes it holds beside itself, roughly.
+    fn weight(&self) -> usize {
+        let decisions = self.decisions.iter().map(|step| size_of::<Decision>() + step.place.0.len());
+        let attempts = self.attempts.len() * size_of::<AttemptRecord>();
+        let texts = self.id.len() + self.target.len() + self.generation.len();
+        decisions.sum::<usize>() + attempts + texts
     }
 
     /// The exchange in a sentence, for the top of a case.

@@ -28,6 +28,7 @@ mod limits;
 mod limits_policy;
 mod log;
 mod preview;
+mod record;
 mod reload;
 mod reviewed;
 mod shutdown;
