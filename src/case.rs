@@ -41,6 +41,8 @@ mod mask;
 
 mod render;
 
+pub(crate) mod wires;
+
 pub mod snapshot;
 
 pub mod review;

@@ -20,6 +20,9 @@ const SECRET_PARAMETERS: [&str; 5] = ["key", "api_key", "api-key", "token", "acc
 /// Shorter secrets are hidden in headers only: in a text they could be part of any word.
 const SHORTEST: usize = 6;
 
+/// What stands where a text was cut.
+const CUT: char = '…';
+
 /// What must not be shown.
 pub(crate) struct Mask {
     /// Values, longest first, each with where it comes from.
@@ -42,10 +45,24 @@ impl Mask {
                 }
             }
         }
+        let mut mask = Self { secrets };
+        mask.order();
+        mask
+    }
+
+    /// Hides more, whoever they are of.
+    pub(crate) fn hide(&mut self, secrets: impl IntoIterator<Item = String>) {
+        // A scheme such as `Bearer` before a credential is no part of it.
+        let bare = |secret: String| secret.rsplit(' ').next().unwrap_or_default().to_owned();
+        self.secrets.extend(secrets.into_iter().map(|secret| (bare(secret), "the exchange's".to_owned())));
+        self.order();
+    }
+
+    fn order(&mut self) {
+        let secrets = &mut self.secrets;
         secrets.retain(|(value, _)| !value.is_empty());
         secrets.sort_by(|(a, from_a), (b, from_b)| b.len().cmp(&a.len()).then_with(|| (a, from_a).cmp(&(b, from_b))));
         secrets.dedup_by(|(a, _), (b, _)| a == b);
-        Self { secrets }
     }
 
     /// A header's value as it may be shown.
@@ -75,6 +92,29 @@ impl Mask {
         for (secret, _) in self.secrets.iter().filter(|(secret, _)| secret.len() >= SHORTEST) {
             if shown.contains(secret.as_str()) {
                 shown = shown.replace(secret.as_str(), "***");
+            }
+        }
+        if shown.contains(CUT) { self.without_beginnings(&shown) } else { shown }
+    }
+
+    /// A text without the beginnings of secrets at which it was cut.
+    fn without_beginnings(&self, text: &str) -> String {
+        let mut shown = String::with_capacity(text.len());
+        for part in text.split_inclusive(CUT) {
+            let whole = part.strip_suffix(CUT).unwrap_or(part);
+            let begun = |secret: &str| {
+                let lengths = (SHORTEST..secret.len()).rev().filter(|length| secret.is_char_boundary(*length));
+                let mut lengths = lengths.filter(|length| whole.ends_with(secret.get(..*length).unwrap_or(secret)));
+                lengths.next()
+            };
+            let cut = if part.len() > whole.len() { self.secrets.iter().find_map(|(secret, _)| begun(secret)) } else { None };
+            match cut {
+                Some(length) => {
+                    shown.push_str(whole.get(..whole.len() - length).unwrap_or_default());
+                    shown.push_str("***");
+                    shown.push(CUT);
+                }
+                None => shown.push_str(part),
             }
         }
         shown

@@ -39,10 +39,15 @@ impl Archive {
 
     /// Explains an exchange, and says what another bundle would do if one is given. It computes for a while.
     pub fn explain(&self, taken: &Taken, other: Option<&Arc<Bundle>>) -> Result<Explanation, Vec<Fault>> {
-        let played = self.player(&taken.bundle).replay(taken, Watch::Edits)?;
-        let explanation = Explanation::new(taken, played);
+        let secrets = self.redaction(Text::Kept).credentials(&save::whole(taken));
+        let play = |bundle| {
+            let mut played = self.player(bundle).replay(taken, Watch::Edits)?;
+            played.mask.hide(secrets.clone());
+            Ok::<_, Vec<Fault>>(played)
+        };
+        let explanation = Explanation::new(taken, play(&taken.bundle)?);
         let Some(other) = other else { return Ok(explanation) };
-        let played = self.player(other).replay(taken, Watch::Edits)?;
+        let played = play(other)?;
         Ok(explanation.with(&other.hash.to_string(), &played))
     }
 

@@ -27,8 +27,8 @@ impl Files<'_> {
     pub fn write(&self, root: &Path) -> io::Result<()> {
         let case = root.join(CASES).join(format!("{}.http", self.name));
         let snapshot = root.join(SNAPSHOTS).join(format!("{}.snap", self.name));
-        if snapshot.exists() {
-            return Err(failed(&snapshot, &ErrorKind::AlreadyExists.into()));
+        if let Some(there) = [&case, &snapshot].into_iter().find(|path| path.exists()) {
+            return Err(failed(there, &ErrorKind::AlreadyExists.into()));
         }
         write_new(&case, self.case).map_err(|error| failed(&case, &error))?;
         let source = Some(format!("{CASES}/{}.http", self.name));
@@ -67,12 +67,12 @@ mod tests {
         assert_eq!(fs::read_to_string(&case).unwrap(), "# A.\n");
         assert!(fs::read_to_string(&snapshot).unwrap().ends_with("> client\n"));
         let error = FILES.write(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("snapshots/recorded/a.snap"), "{error}");
-        fs::remove_file(&snapshot).unwrap();
-        let other = Files { case: "# B.\n", ..FILES };
-        assert!(other.write(folder.path()).unwrap_err().to_string().contains("cases/recorded/a.http"));
-        assert_eq!(fs::read_to_string(&case).unwrap(), "# A.\n");
-        assert!(!snapshot.exists());
+        assert!(error.contains("cases/recorded/a.http"), "{error}");
+        fs::remove_file(&case).unwrap();
+        let other = Files { case: "# B.\n", snapshot: "> other\n", ..FILES };
+        assert!(other.write(folder.path()).unwrap_err().to_string().contains("snapshots/recorded/a.snap"));
+        assert!(fs::read_to_string(&snapshot).unwrap().ends_with("> client\n"));
+        assert!(!case.exists());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod support;
 
 mod abuse;
 mod admin;
+mod again;
 mod binary;
 mod cache;
 mod canary;

@@ -99,7 +99,7 @@ fn the_last_of_a_client_becomes_a_case_that_passes_at_once() {
     assert!(text.starts_with("# Recorded from PyCharm/2025.2: POST /v1/chat/completions, answered 200"), "{text}");
     let snapshot = gate.file("snapshots/recorded").join(name.replace(".http", ".snap"));
     assert!(fs::read_to_string(snapshot).unwrap().contains("= to the client"));
-    assert!(passes(&gate).contains("1 case"), "{}", passes(&gate));
+    assert!(passes(&gate).contains("1 passed, 0 failed"), "{}", passes(&gate));
 }
 
 #[test]
