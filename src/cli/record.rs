@@ -27,6 +27,9 @@ pub fn run(args: &RecordArgs) -> ExitCode {
     if args.jsonl {
         for case in said["cases"].as_array().into_iter().flatten() {
             print(case["recording"].as_str().unwrap_or_default());
+            for careful in careful(case) {
+                eprintln!("tidegate: {}: {careful}", case["id"].as_str().unwrap_or_default());
+            }
         }
         return ExitCode::SUCCESS;
     }
@@ -84,12 +87,20 @@ fn save(args: &RecordArgs, said: &Value) -> Result<String, String> {
         if !counts.is_empty() {
             let _ = writeln!(text, "redacted  {}", counts.join(", "));
         }
-        for difference in case["differences"].as_array().into_iter().flatten() {
-            let difference = difference.as_str().unwrap_or_default();
-            let _ = writeln!(text, "careful   redacted, it plays otherwise: {difference}; see --keep-text");
+        for careful in careful(case) {
+            let _ = writeln!(text, "careful   {careful}");
         }
     }
     Ok(text)
+}
+
+/// In what a case is not what happened: a policy decided by something that was replaced.
+fn careful(case: &Value) -> impl Iterator<Item = String> {
+    let differences = case["differences"].as_array().into_iter().flatten();
+    differences.map(|difference| {
+        let difference = difference.as_str().unwrap_or_default();
+        format!("redacted, it plays otherwise: {difference}; --keep-text or --as-is keep what it was decided by")
+    })
 }
 
 /// A line for each exchange, the newest first.

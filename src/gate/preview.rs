@@ -32,6 +32,9 @@ use crate::upstream::dial::Dialer;
 /// The header that carries a token. It is read here and never forwarded.
 pub const PREVIEW: &str = "x-tidegate-preview";
 
+/// What stands behind the generation in answers of previews.
+const MARK: &str = "; preview";
+
 /// How many lanes there may be.
 pub const MOST: usize = 4;
 
@@ -195,9 +198,14 @@ impl Lane<Dialer> {
     }
 }
 
+/// Whether the answers of a generation say that they are a preview.
+pub fn is_marked(generation: &Generation) -> bool {
+    generation.label.ends_with(MARK)
+}
+
 /// A generation whose answers always say that they are a preview.
-fn marked(mut generation: Generation) -> Generation {
-    generation.label = format!("{}; preview", generation.hash);
+pub fn marked(mut generation: Generation) -> Generation {
+    generation.label = format!("{}{MARK}", generation.hash);
     generation.forwarding.generation = true;
     generation
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::aspects::{Aspect, Aspects};
+use super::aspects::{self, Aspect, Aspects};
 use super::files::Files;
 use crate::cache::Entry;
 use crate::case::redact::{Redaction, Report};
@@ -123,14 +123,23 @@ fn pruned(mut case: Case, player: &Player) -> Result<Case, Vec<Fault>> {
     Ok(case)
 }
 
-/// In what two plays differ that redaction must not touch: where it goes, what serves, how it ends.
+/// In what two plays differ that redaction must not touch: where it goes, what serves, how it ends. How long the answer
+/// is may differ, where its coding was undone.
 fn differences(before: &Played, after: &Played) -> Vec<String> {
-    let (before, after) = (Aspects::of(before), Aspects::of(after));
-    let aspects = [Aspect::Route, Aspect::Attempts, Aspect::Answer];
-    let told = |aspects: &Aspects, aspect| aspects.part(aspect).map(|part| part.told.clone()).unwrap_or_default();
-    let pairs = aspects.map(|aspect| (aspect, told(&before, aspect), told(&after, aspect)));
-    let differing = pairs.into_iter().filter(|(_, before, after)| before != after);
-    differing.map(|(aspect, before, after)| format!("{}: {before} → {after}", aspect.as_str())).collect()
+    let told = |played: &Played| {
+        let aspects = Aspects::of(played);
+        let part = |aspect| aspects.part(aspect).map(|part| part.told.clone()).unwrap_or_default();
+        let verdicts = played.calls.iter().map(|call| call.cache.verdict.as_str()).collect::<Vec<_>>().join(", ");
+        [
+            ("route", part(Aspect::Route)),
+            ("cache", verdicts),
+            ("attempts", part(Aspect::Attempts)),
+            ("answer", played.calls.iter().map(aspects::ended).collect::<Vec<_>>().join("; ")),
+        ]
+    };
+    let pairs = told(before).into_iter().zip(told(after));
+    let differing = pairs.filter(|((_, before), (_, after))| before != after);
+    differing.map(|((what, before), (_, after))| format!("{what}: {before} → {after}")).collect()
 }
 
 /// A name that says who called what: `recorded/pycharm-chat-completions-7f3a91`.

@@ -12,6 +12,7 @@ use crate::dialect::Dialect;
 use crate::error::Kind;
 use crate::exchange::decision::{Identity, Plan};
 use crate::exchange::{AttemptRecord, CacheVerdict, Exchange, Peer, Reason};
+use crate::gate::preview::{self, PREVIEW};
 use crate::message::RequestHead;
 use crate::policy::Decision;
 
@@ -37,6 +38,8 @@ pub struct Taken {
     pub facts: Facts,
     /// The bundle that served it.
     pub bundle: Arc<Bundle>,
+    /// Whether it was a preview, whose answers say so.
+    pub preview: bool,
     /// What came to it from outside.
     pub case: Case,
     /// When it began, on the gate's own clock.
@@ -96,13 +99,16 @@ pub fn took(x: &Exchange) -> Option<Taken> {
     let weight = recorded.weight() + facts.weight() + size_of::<Taken>();
     let elapsed = arrived.elapsed;
     let (case, stored) = case(&facts, recorded)?;
-    Some(Taken { facts, bundle, case, elapsed, stored, weight })
+    let preview = preview::is_marked(&x.generation);
+    Some(Taken { facts, bundle, preview, case, elapsed, stored, weight })
 }
 
 /// A case of what was recorded, and the stored answer that no case can hold.
 fn case(facts: &Facts, mut recorded: Recorded) -> Option<(Case, Option<Stored>)> {
     let arrived = recorded.arrived.take()?;
     let mut head = arrived.head;
+    // It says which generation is to answer, to this gate and for an hour: it is none of the request's.
+    head.remove_header(PREVIEW);
     if let Some(host) = arrived.host.filter(|_| !head.headers.contains_key("host")) {
         head.insert_header("Host", host).ok()?;
     }
