@@ -41,6 +41,8 @@ pub(crate) mod mask;
 
 mod render;
 
+pub(crate) mod wires;
+
 pub mod snapshot;
 
 pub mod review;
@@ -138,7 +140,7 @@ pub struct Call {
 }
 
 /// How much of an answer a client takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Takes {
     /// Whether it takes the head.
     pub head: bool,

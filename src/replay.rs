@@ -3,13 +3,16 @@
 //! 1. [`aspects`] says what a play came to, in parts that can be compared.
 //! 2. [`truth`] holds a play against what happened: an explanation is shown only with its verdict.
 //! 3. [`explain`] tells an exchange step by step; [`table`] counts what changes over many.
-//! 4. [`archive`] does so for what a gate has on tape, [`shadow`] without being asked; [`save`] makes cases of it.
+//! 4. [`archive`] does so for what a gate has on tape, [`shadow`] without being asked.
+//! 5. [`save`] makes cases of it, [`files`] writes them down, [`offended`] does both when a canary went back.
 
 pub mod archive;
 
 pub mod aspects;
 
 pub mod explain;
+
+pub mod files;
 
 pub mod offended;
 

@@ -22,6 +22,7 @@ pub use taken::{Arrived, Facts, Taken, took};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
@@ -47,7 +48,11 @@ pub type Stored = (String, Arc<Entry>);
 
 /// An exchange's tape. Off, it costs a look at a pointer wherever something would be noted.
 #[derive(Clone, Debug, Default)]
-pub struct Tape(Option<Arc<Reel>>);
+pub struct Tape {
+    reel: Option<Arc<Reel>>,
+    /// Which of the generations that had this exchange holds it: what an earlier one is told is no longer noted.
+    turn: u32,
+}
 
 #[derive(Debug)]
 struct Reel {
@@ -56,6 +61,8 @@ struct Reel {
     side: Side,
     /// Whether what hooks change is to be told.
     watch: Watch,
+    /// The turn of the generation that has the exchange now.
+    turn: AtomicU32,
 }
 
 /// Whether what each hook changes is found out, which costs a copy of the message a hook.
@@ -90,20 +97,23 @@ struct Told {
 impl Tape {
     /// A tape that takes up to `room`.
     fn recording(room: Room) -> Self {
-        let side = Side::Recording(Box::new(Mutex::new(Recorded::new(room))));
-        Self(Some(Arc::new(Reel { started: Instant::now(), side, watch: Watch::Nothing })))
+        Self::on(Side::Recording(Box::new(Mutex::new(Recorded::new(room)))))
     }
 
     /// A tape that answers with `reads`, and with nothing else than `stored` from the cache when `bound`.
     pub fn playing(reads: Vec<Read>, stored: Option<Stored>, bound: bool) -> Self {
-        let side = Side::Playing(Mutex::new(Told { reads: reads.into(), stored, bound }));
-        Self(Some(Arc::new(Reel { started: Instant::now(), side, watch: Watch::Nothing })))
+        Self::on(Side::Playing(Mutex::new(Told { reads: reads.into(), stored, bound })))
+    }
+
+    fn on(side: Side) -> Self {
+        let reel = Reel { started: Instant::now(), side, watch: Watch::Nothing, turn: AtomicU32::new(0) };
+        Self { reel: Some(Arc::new(reel)), turn: 0 }
     }
 
     /// The same tape, with what hooks change found out or not. To be asked before the tape is shared.
     #[must_use]
     pub fn watched(mut self, watch: Watch) -> Self {
-        if let Some(reel) = self.0.as_mut().and_then(Arc::get_mut) {
+        if let Some(reel) = self.reel.as_mut().and_then(Arc::get_mut) {
             reel.watch = watch;
         }
         self
@@ -111,22 +121,24 @@ impl Tape {
 
     /// Whether what hooks change is to be found out.
     pub fn watches(&self) -> bool {
-        matches!(self.0.as_deref(), Some(Reel { watch: Watch::Edits, .. }))
+        matches!(self.reel.as_deref(), Some(Reel { watch: Watch::Edits, .. }))
     }
 
     /// Whether it writes down what happens.
     pub fn records(&self) -> bool {
-        matches!(self.0.as_deref(), Some(Reel { side: Side::Recording(_), .. }))
+        matches!(self.reel.as_deref(), Some(Reel { side: Side::Recording(_), .. }))
     }
 
     /// Asks for something outside the exchange: a recording tape notes the answer, a playing one gives the answer that
     /// was noted, after `take` had its effect all the same.
     pub fn ask<T: Serialize + DeserializeOwned>(&self, what: impl FnOnce() -> String, take: impl FnOnce() -> T) -> T {
-        let Some(reel) = self.0.as_deref() else { return take() };
+        let Some(reel) = self.reel.as_deref() else { return take() };
         let taken = take();
         match &reel.side {
             Side::Recording(recorded) => {
-                if let Ok(value) = serde_json::to_value(&taken) {
+                if self.is_current(reel)
+                    && let Ok(value) = serde_json::to_value(&taken)
+                {
                     recorded.lock().read(what(), value);
                 }
                 taken
@@ -137,7 +149,7 @@ impl Tape {
 
     /// Notes something that happened, when it is recorded.
     pub fn note<T: Serialize>(&self, what: impl FnOnce() -> String, value: &T) {
-        if let Some((_, recorded)) = self.recorded()
+        if let Some((_, recorded)) = self.told_to()
             && let Ok(value) = serde_json::to_value(value)
         {
             recorded.lock().read(what(), value);
@@ -146,7 +158,7 @@ impl Tape {
 
     /// What is told of something that happened, when it is played.
     pub fn told<T: DeserializeOwned>(&self, what: impl FnOnce() -> String) -> Option<T> {
-        match &self.0.as_deref()?.side {
+        match &self.reel.as_deref()?.side {
             Side::Playing(told) => told.lock().next(&what()),
             Side::Recording(_) => None,
         }
@@ -154,7 +166,7 @@ impl Tape {
 
     /// Whether everything that it tells comes from a recording: what takes longer now than then is no failure.
     pub fn is_bound(&self) -> bool {
-        match self.0.as_deref() {
+        match self.reel.as_deref() {
             Some(Reel { side: Side::Playing(told), .. }) => told.lock().bound,
             _ => false,
         }
@@ -166,14 +178,14 @@ impl Tape {
         key: impl FnOnce() -> String,
         take: impl FnOnce() -> Option<Arc<Entry>>,
     ) -> Option<Arc<Entry>> {
-        match self.0.as_deref() {
+        match self.reel.as_deref() {
             Some(Reel { side: Side::Playing(told), .. }) if told.lock().bound => {
                 let key = key();
                 told.lock().stored.take_if(|(recorded, _)| *recorded == key).map(|(_, entry)| entry)
             }
             _ => {
                 let found = take();
-                if let (Some(entry), Some((_, recorded))) = (&found, self.recorded()) {
+                if let (Some(entry), Some((_, recorded))) = (&found, self.told_to()) {
                     recorded.lock().stored = Some((key(), Arc::clone(entry)));
                 }
                 found
@@ -186,11 +198,16 @@ impl Tape {
         self.ask(|| "clock".to_owned(), || clock.wall())
     }
 
-    /// Forgets what was told so far: it was told to another generation.
-    pub fn forget(&self) {
-        if let Some((_, recorded)) = self.recorded() {
-            recorded.lock().reads.clear();
+    /// The tape for the generation that takes the exchange over: what the one before was told is forgotten, and what it
+    /// is told yet, in work of its own for afterwards, is not noted.
+    #[must_use]
+    pub fn handed_over(&self) -> Self {
+        let mut next = self.clone();
+        if let (Some(reel), Some((_, recorded))) = (self.reel.as_deref(), self.recorded()) {
+            next.turn = reel.turn.fetch_add(1, Ordering::Relaxed) + 1;
+            recorded.lock().forget();
         }
+        next
     }
 
     /// What was written down so far; nothing is, after it.
@@ -198,9 +215,19 @@ impl Tape {
         self.recorded().map(|(_, recorded)| std::mem::take(&mut *recorded.lock()))
     }
 
+    /// Whether this exchange is still that of the generation whose tape this is.
+    fn is_current(&self, reel: &Reel) -> bool {
+        self.turn == reel.turn.load(Ordering::Relaxed)
+    }
+
+    /// The recording, for what is told to the generation that has the exchange.
+    fn told_to(&self) -> Option<(Instant, &Mutex<Recorded>)> {
+        self.recorded().filter(|_| self.reel.as_deref().is_some_and(|reel| self.is_current(reel)))
+    }
+
     /// The recording, and when it began.
     fn recorded(&self) -> Option<(Instant, &Mutex<Recorded>)> {
-        match self.0.as_deref()? {
+        match self.reel.as_deref()? {
             Reel { started, side: Side::Recording(recorded), .. } => Some((*started, recorded)),
             Reel { .. } => None,
         }

@@ -13,10 +13,12 @@ use crate::case::redact::Text;
 use crate::edge::local::Asked;
 use crate::exchange::finish::{millis, without_query};
 use crate::fault::Fault;
+use crate::gate::Gate;
 use crate::gate::reload::Denied;
 use crate::replay::archive::Archive;
 use crate::replay::save::Saved;
 use crate::tape::{Facts, Taken};
+use crate::upstream::dial::Dialer;
 
 /// Which exchanges are meant.
 #[derive(Debug, Default, Deserialize)]
@@ -48,8 +50,8 @@ struct Question {
 
 /// A line for each exchange that is kept, the newest first.
 pub(super) fn list(admin: &Admin) -> Said {
-    let (kept, bytes) = admin.gate.tapes.size();
-    let latest = admin.gate.tapes.latest();
+    let (kept, bytes) = admin.kept();
+    let latest = admin.latest();
     let shown: Vec<Value> = latest.iter().map(|taken| line(&taken.facts)).collect();
     Said::json(&json!({"kept": kept, "bytes": bytes, "exchanges": shown}))
 }
@@ -103,7 +105,7 @@ fn chosen(admin: &Admin, wish: &Wish) -> Result<Vec<Arc<Taken>>, Denied> {
     if let Some(id) = &wish.id {
         return Ok(vec![found(admin, id)?]);
     }
-    let latest = admin.gate.tapes.latest();
+    let latest = admin.latest();
     let meant = latest.into_iter().filter(|taken| wish.means(&taken.facts)).take(wish.last.unwrap_or(1));
     let mut chosen: Vec<_> = meant.collect();
     chosen.reverse();
@@ -115,13 +117,18 @@ fn chosen(admin: &Admin, wish: &Wish) -> Result<Vec<Arc<Taken>>, Denied> {
 }
 
 fn found(admin: &Admin, id: &str) -> Result<Arc<Taken>, Denied> {
-    admin.gate.tapes.find(id).or_else(|| admin.gate.lanes.taped(id)).ok_or_else(|| {
-        let (kept, _) = admin.gate.tapes.size();
-        let why = format!(
-            "no exchange `{id}` among the last {kept} that are kept (`[record]` in the settings says how many)"
-        );
-        Denied::new(404, why)
-    })
+    let mut found: Vec<Arc<Taken>> = admin.rings().iter().flat_map(|gate| gate.tapes.find(id)).collect();
+    let whole = found.iter().position(|taken| taken.facts.id == id);
+    let (kept, _) = admin.kept();
+    let why = match (whole, found.len()) {
+        (Some(at), _) => return Ok(found.swap_remove(at)),
+        (None, 1) => return Ok(found.swap_remove(0)),
+        (None, 0) => {
+            format!("no exchange `{id}` among the last {kept} that are kept (`[record]` in the settings says how many)")
+        }
+        (None, many) => format!("`{id}` begins the ids of {many} exchanges: give more of the one that is meant"),
+    };
+    Err(Denied::new(404, why))
 }
 
 fn archive(admin: &Admin) -> Result<Arc<Archive>, Denied> {
@@ -177,6 +184,30 @@ fn case(taken: &Taken, saved: Saved) -> Value {
         "differences": saved.differences,
         "recording": written.then(|| String::from_utf8_lossy(&line).into_owned()),
     })
+}
+
+// === impl Admin ===
+
+impl Admin {
+    /// The gates whose exchanges are kept: the one that serves, and the previews beside it.
+    fn rings(&self) -> Vec<Arc<Gate<Dialer>>> {
+        let mut gates = vec![Arc::clone(&self.gate)];
+        gates.extend(self.gate.lanes.gates());
+        gates
+    }
+
+    /// How many exchanges are kept, and their bytes.
+    fn kept(&self) -> (usize, usize) {
+        let sizes = self.rings().into_iter().map(|gate| gate.tapes.size());
+        sizes.fold((0, 0), |(kept, bytes), (more, size)| (kept + more, bytes + size))
+    }
+
+    /// The exchanges that are kept, the newest first.
+    fn latest(&self) -> Vec<Arc<Taken>> {
+        let mut all: Vec<Arc<Taken>> = self.rings().iter().flat_map(|gate| gate.tapes.latest()).collect();
+        all.sort_by_key(|taken| std::cmp::Reverse(taken.facts.at + taken.facts.took));
+        all
+    }
 }
 
 // === impl Wish ===

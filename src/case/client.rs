@@ -13,6 +13,10 @@ use crate::exchange::receive;
 use crate::exchange::wire::Client;
 use crate::message::ResponseHead;
 
+/// How much longer a client stays that is to take something first. Timers count whole milliseconds, so that what took two
+/// parts of one takes two of them here.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// The client's side of one call.
 pub(super) struct ScriptedClient {
     /// When the call began.
@@ -62,9 +66,15 @@ impl ScriptedClient {
         }
     }
 
+    /// When the client leaves, as far as is known now.
+    fn leaves(&self) -> Option<Instant> {
+        let takes_more = self.takes.is_some_and(|takes| self.took < takes);
+        self.leaves.map(|leaves| if takes_more { leaves + GRACE } else { leaves })
+    }
+
     /// Errors once the client has left.
     fn here(&self) -> Result<(), Error> {
-        match self.leaves {
+        match self.leaves() {
             Some(leaves) if leaves <= Instant::now() => Err(receive::gone()),
             _ => Ok(()),
         }
@@ -87,7 +97,7 @@ impl Client for ScriptedClient {
         let due = *self.due.get_or_insert_with(|| Instant::now() + pause);
         tokio::select! {
             biased;
-            () = Self::leaving(self.leaves) => return Err(receive::gone()),
+            () = Self::leaving(self.leaves()) => return Err(receive::gone()),
             () = tokio::time::sleep_until(due) => {} // paced: the case says how slowly the client sends
         }
         self.due = None;
@@ -99,7 +109,7 @@ impl Client for ScriptedClient {
     }
 
     async fn gone(&mut self) {
-        Self::leaving(self.leaves).await;
+        Self::leaving(self.leaves()).await;
     }
 
     async fn send_continue(&mut self) -> Result<(), Error> {

@@ -20,7 +20,7 @@ const SECRET_PARAMETERS: [&str; 5] = ["key", "api_key", "api-key", "token", "acc
 /// Shorter secrets are hidden in headers only: in a text they could be part of any word.
 const SHORTEST: usize = 6;
 
-/// Where a long value was cut.
+/// What stands where a text was cut.
 const CUT: char = '…';
 
 /// What must not be shown.
@@ -45,10 +45,24 @@ impl Mask {
                 }
             }
         }
+        let mut mask = Self { secrets };
+        mask.order();
+        mask
+    }
+
+    /// Hides more, whoever they are of.
+    pub(crate) fn hide(&mut self, secrets: impl IntoIterator<Item = String>) {
+        // A scheme such as `Bearer` before a credential is no part of it.
+        let bare = |secret: String| secret.rsplit(' ').next().unwrap_or_default().to_owned();
+        self.secrets.extend(secrets.into_iter().map(|secret| (bare(secret), "the exchange's".to_owned())));
+        self.order();
+    }
+
+    fn order(&mut self) {
+        let secrets = &mut self.secrets;
         secrets.retain(|(value, _)| !value.is_empty());
         secrets.sort_by(|(a, from_a), (b, from_b)| b.len().cmp(&a.len()).then_with(|| (a, from_a).cmp(&(b, from_b))));
         secrets.dedup_by(|(a, _), (b, _)| a == b);
-        Self { secrets }
     }
 
     /// A header's value as it may be shown.
@@ -80,32 +94,32 @@ impl Mask {
                 shown = shown.replace(secret.as_str(), "***");
             }
         }
-        shown
+        if shown.contains(CUT) { self.without_beginnings(&shown) } else { shown }
     }
 
-    /// A text whose long values end in `…`, as it may be shown: the beginning of a secret is hidden like the whole.
-    pub(crate) fn cut(&self, text: &str) -> String {
-        let whole = self.text(text);
-        let mut parts = whole.split(CUT).peekable();
-        let mut shown = String::with_capacity(whole.len());
-        while let Some(part) = parts.next() {
-            if parts.peek().is_none() {
-                shown.push_str(part);
-                break;
+    /// A text without the beginnings of secrets at which it was cut.
+    fn without_beginnings(&self, text: &str) -> String {
+        let mut shown = String::with_capacity(text.len());
+        for part in text.split_inclusive(CUT) {
+            let whole = part.strip_suffix(CUT).unwrap_or(part);
+            let begun = |secret: &str| {
+                let lengths = (SHORTEST..secret.len()).rev().filter(|length| secret.is_char_boundary(*length));
+                let mut lengths = lengths.filter(|length| whole.ends_with(secret.get(..*length).unwrap_or(secret)));
+                lengths.next()
+            };
+            let cut =
+                if part.len() > whole.len() { self.secrets.iter().find_map(|(secret, _)| begun(secret)) } else { None };
+            match cut {
+                Some(length) => {
+                    shown.push_str(whole.get(..whole.len() - length).unwrap_or_default());
+                    shown.push_str("***");
+                    shown.push(CUT);
+                }
+                None => shown.push_str(part),
             }
-            let begun = self.secrets.iter().map(|(secret, _)| begun(part, secret)).max().unwrap_or_default();
-            shown.push_str(part.get(..part.len() - begun).unwrap_or_default());
-            shown.push_str(if begun > 0 { "***" } else { "" });
-            shown.push(CUT);
         }
         shown
     }
-}
-
-/// How many bytes at the end of a text are the beginning of a secret.
-fn begun(text: &str, secret: &str) -> usize {
-    let starts = (SHORTEST..secret.len()).rev().filter_map(|length| secret.get(..length));
-    starts.filter(|start| text.ends_with(start)).map(str::len).next().unwrap_or_default()
 }
 
 fn is_secret(name: &str) -> bool {

@@ -24,7 +24,7 @@ use crate::exchange::decision::{Identity, Plan};
 use crate::exchange::{self, AttemptRecord, CacheState, End, Exchange, Peer, Reason, Sent, finish};
 use crate::fault::Fault;
 use crate::gate::memory::Held;
-use crate::gate::preview::Lanes;
+use crate::gate::preview::{self, Lanes};
 use crate::gate::services::{GateServices, Sink};
 use crate::gate::{Gate, Random, State};
 use crate::generation::Candidate;
@@ -109,6 +109,8 @@ pub(super) struct Scene {
     pub(super) tape: Tape,
     /// How long the gate's clock has been running.
     pub(super) before: Duration,
+    /// Whether the generation is a preview.
+    pub(super) preview: bool,
 }
 
 /// Plays a case on a bundle that is ready for it, on a runtime and a clock of its own.
@@ -128,9 +130,9 @@ async fn play_here(
     scene: Scene,
 ) -> Result<(Played, Gate<ScriptedDial>), Vec<Fault>> {
     let notes = Arc::new(Notes::default());
-    let Scene { tape, before } = scene;
+    let Scene { tape, before, preview } = scene;
     let clock = Clock::resuming(case.setup.clock, before);
-    let gate = gate(candidate, case, clock, Arc::clone(&notes))?;
+    let gate = gate(candidate, case, clock, Arc::clone(&notes), preview)?;
     let mut calls = Vec::with_capacity(case.calls.len());
     for call in &case.calls {
         tokio::time::sleep(call.after).await; // paced: the case says how long the client waits
@@ -141,7 +143,13 @@ async fn play_here(
 }
 
 /// A gate for one case.
-fn gate(candidate: Candidate, case: &Case, clock: Clock, notes: Arc<Notes>) -> Result<Gate<ScriptedDial>, Vec<Fault>> {
+fn gate(
+    candidate: Candidate,
+    case: &Case,
+    clock: Clock,
+    notes: Arc<Notes>,
+    preview: bool,
+) -> Result<Gate<ScriptedDial>, Vec<Fault>> {
     let dial = ScriptedDial::new(case.answers.clone());
     let state = State {
         store: Arc::new(Store::new(clock, StoreLimits::default())),
@@ -160,6 +168,7 @@ fn gate(candidate: Candidate, case: &Case, clock: Clock, notes: Arc<Notes>) -> R
     });
     let thoughts = candidate.settings.limits.thoughts;
     let generation = candidate.build(1, services, 1, clock.wall())?;
+    let generation = if preview { preview::marked(generation) } else { generation };
     Ok(Gate {
         live: ArcSwap::from_pointee(generation),
         dial,

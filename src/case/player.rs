@@ -96,14 +96,18 @@ impl Player {
 
     /// Plays a case. Errors when the bundle, with what the case sets, has faults.
     pub fn play(&self, case: &Case) -> Result<Played, Vec<Fault>> {
-        let scene = Scene { tape: Tape::playing(case.setup.reads.clone(), None, false), before: Duration::ZERO };
+        let scene = Scene {
+            tape: Tape::playing(case.setup.reads.clone(), None, false),
+            before: Duration::ZERO,
+            preview: false,
+        };
         self.perform(case, scene)
     }
 
     /// Plays an exchange again that was taken off its tape.
     pub fn replay(&self, taken: &Taken, watch: Watch) -> Result<Played, Vec<Fault>> {
         let tape = Tape::playing(taken.case.setup.reads.clone(), taken.stored.clone(), true).watched(watch);
-        self.perform(&taken.case, Scene { tape, before: taken.elapsed })
+        self.perform(&taken.case, Scene { tape, before: taken.elapsed, preview: taken.preview })
     }
 
     fn perform(&self, case: &Case, scene: Scene) -> Result<Played, Vec<Fault>> {

@@ -115,6 +115,16 @@ impl Redaction {
 
     /// Redacts a case in place.
     pub fn case(&self, case: &mut Case) -> Report {
+        self.replaced(case).0
+    }
+
+    /// The credentials of a case: what must not be shown of it, even where all else may.
+    pub fn credentials(&self, case: &Case) -> BTreeSet<String> {
+        self.replaced(&mut case.clone()).1
+    }
+
+    /// Redacts a case; tells what was replaced, and the credentials themselves.
+    fn replaced(&self, case: &mut Case) -> (Report, BTreeSet<String>) {
         let mut scan = Scan {
             mint: &self.mint,
             text: self.text,
@@ -122,6 +132,7 @@ impl Redaction {
             names: BTreeSet::new(),
             seen: RefCell::default(),
             made: RefCell::default(),
+            credentials: RefCell::default(),
             counts: RefCell::default(),
         };
         for secret in &self.known {
@@ -146,7 +157,7 @@ impl Redaction {
         for read in &mut case.setup.reads {
             redact_read(&scan, read);
         }
-        Report { counts: scan.counts.into_inner() }
+        (Report { counts: scan.counts.into_inner() }, scan.credentials.into_inner())
     }
 }
 

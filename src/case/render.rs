@@ -13,9 +13,9 @@ use super::client::Got;
 use super::mask::Mask;
 use super::play::{Played, PlayedCall};
 use super::script::Wire;
-use super::{Answer, Mishap};
+use super::{Answer, Mishap, wires};
 use crate::exchange::AttemptRecord;
-use crate::message::{RequestHead, ResponseHead};
+use crate::message::ResponseHead;
 
 /// A snapshot as it is being written.
 pub(super) struct Page<'m> {
@@ -46,33 +46,31 @@ fn write_call(page: &mut Page<'_>, call: &PlayedCall) {
     let target = page.mask.target(&String::from_utf8_lossy(head.raw_path()));
     page.line(&format!("> client{after}: {} {target}", head.method));
     decisions::before(page, call);
-    let mut wires: Vec<&Wire> = call.wires.iter().collect();
+    let owners = wires::attempts(call);
+    let wires: Vec<(Option<usize>, &Wire)> = owners.iter().copied().zip(&call.wires).collect();
+    let mut told = 0;
     for (index, attempt) in call.attempts.iter().enumerate() {
-        let own = wires.iter().position(|wire| carries(wire, attempt, &call.id));
-        let before = own.unwrap_or(0);
-        for wire in wires.drain(..before) {
-            write_own_call(page, wire);
+        if let Some(last) = owners.iter().rposition(|owner| *owner == Some(index)) {
+            write_own_calls(page, wires.get(told..last).unwrap_or_default());
+            told = last + 1;
         }
-        let wire = own.map(|_| wires.remove(0));
-        write_attempt(page, call, index, attempt, wire);
+        let own: Vec<&Wire> = wires.iter().filter(|(owner, _)| *owner == Some(index)).map(|(_, wire)| *wire).collect();
+        write_attempt(page, call, index, attempt, &own);
     }
-    for wire in wires {
-        write_own_call(page, wire);
-    }
+    write_own_calls(page, wires.get(told..).unwrap_or_default());
     write_got(page, &call.got);
     decisions::after(page, call);
 }
 
-/// Whether a wire is an attempt's: the gate's own requests carry the exchange's id, those of policies do not.
-fn carries(wire: &Wire, attempt: &AttemptRecord, id: &str) -> bool {
-    let ours = |head: &RequestHead| head.headers.values().any(|value| value.as_bytes() == id.as_bytes());
-    wire.upstream == attempt.upstream && wire.endpoint == attempt.endpoint && wire.head.as_ref().is_none_or(ours)
-}
-
-/// An attempt: what was sent, what came of it, and what was decided then.
-fn write_attempt(page: &mut Page<'_>, call: &PlayedCall, index: usize, attempt: &AttemptRecord, wire: Option<&Wire>) {
+/// An attempt: what was sent, what came of it, and what was decided then. What was sent on kept connections that were
+/// closed came again as the last of `wires`.
+fn write_attempt(page: &mut Page<'_>, call: &PlayedCall, index: usize, attempt: &AttemptRecord, wires: &[&Wire]) {
     let dialect = attempt.dialect.map_or_else(String::new, |dialect| format!(" in {}", dialect.as_str()));
     page.line(&format!("< upstream {}/{}{dialect}", attempt.upstream, attempt.endpoint));
+    let wire = wires.last().copied();
+    if wires.len() > 1 {
+        page.indented("(sent again: the kept connection was closed)");
+    }
     match wire {
         Some(wire) => write_wire(page, wire),
         None => page.indented("(nothing was sent)"),
@@ -92,11 +90,13 @@ fn write_attempt(page: &mut Page<'_>, call: &PlayedCall, index: usize, attempt: 
     page.line(&format!("= {outcome}{took}{scripted}{}", decisions::turn(call, index)));
 }
 
-/// A request that a policy made itself.
-fn write_own_call(page: &mut Page<'_>, wire: &Wire) {
-    let scripted = if wire.line.is_some() { "" } else { " (the case has no answer for it)" };
-    page.line(&format!("< upstream {}/{}, called by a policy{scripted}", wire.upstream, wire.endpoint));
-    write_wire(page, wire);
+/// Those of some requests that policies made themselves.
+fn write_own_calls(page: &mut Page<'_>, wires: &[(Option<usize>, &Wire)]) {
+    for (_, wire) in wires.iter().filter(|(owner, _)| owner.is_none()) {
+        let scripted = if wire.line.is_some() { "" } else { " (the case has no answer for it)" };
+        page.line(&format!("< upstream {}/{}, called by a policy{scripted}", wire.upstream, wire.endpoint));
+        write_wire(page, wire);
+    }
 }
 
 /// What an upstream was sent, exactly.

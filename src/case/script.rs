@@ -45,6 +45,8 @@ pub struct Wire {
     pub line: Option<usize>,
     /// What goes wrong with the answer.
     pub fault: Option<Mishap>,
+    /// Whether the connection had been used before.
+    pub reused: bool,
     /// The request head, unless there was no connection to send it on.
     pub head: Option<RequestHead>,
     /// The request body.
@@ -147,6 +149,7 @@ impl Script {
             endpoint: endpoint.to_owned(),
             line: answer.as_ref().map(|answer| answer.line),
             fault: answer.as_ref().and_then(|answer| answer.fault),
+            reused: answer.as_ref().is_some_and(|answer| answer.reused),
             head: None,
             body: Vec::new(),
             complete: false,

@@ -1,7 +1,7 @@
 //! `tidegate record`: the last exchanges of a running gate become cases with snapshots, or lines for `replay`.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::ask::{get, plain, post, told};
 use super::{RecordArgs, fail, print};
 use crate::case::review::{CASES, SNAPSHOTS};
-use crate::replay::save::Files;
+use crate::replay::files::Files;
 
 /// Lists, or saves.
 pub fn run(args: &RecordArgs) -> ExitCode {
@@ -27,6 +27,9 @@ pub fn run(args: &RecordArgs) -> ExitCode {
     if args.jsonl {
         for case in said["cases"].as_array().into_iter().flatten() {
             print(case["recording"].as_str().unwrap_or_default());
+            for careful in careful(case) {
+                eprintln!("tidegate: {}: {careful}", case["id"].as_str().unwrap_or_default());
+            }
         }
         return ExitCode::SUCCESS;
     }
@@ -73,31 +76,34 @@ fn save(args: &RecordArgs, said: &Value) -> Result<(String, Vec<String>), String
             Some(name) if cases.len() == 1 => name.clone(),
             _ => case["name"].as_str().unwrap_or("recorded/case").to_owned(),
         };
-        if let Err(why) = write(&root, &name, case) {
-            failed.push(why);
+        let text_of = |field: &str| case[field].as_str().unwrap_or_default();
+        let (case_text, about, snapshot) = (text_of("case"), text_of("about"), text_of("snapshot"));
+        let files = Files { name: &name, case: case_text, about, snapshot };
+        if let Err(why) = files.write(&root) {
+            failed.push(why.to_string());
             continue;
         }
         let _ = writeln!(text, "saved     {CASES}/{name}.http\n          {SNAPSHOTS}/{name}.snap");
-        let _ = writeln!(text, "          {}", case["about"].as_str().unwrap_or_default());
+        let _ = writeln!(text, "          {}", about);
         let counts = case["redacted"].as_object().into_iter().flatten();
         let counts: Vec<String> = counts.map(|(kind, count)| format!("{count} {kind}")).collect();
         if !counts.is_empty() {
             let _ = writeln!(text, "redacted  {}", counts.join(", "));
         }
-        for difference in case["differences"].as_array().into_iter().flatten() {
-            let difference = difference.as_str().unwrap_or_default();
-            let _ = writeln!(text, "careful   redacted, it plays otherwise: {difference}; see --keep-text");
+        for careful in careful(case) {
+            let _ = writeln!(text, "careful   {careful}");
         }
     }
     Ok((text, failed))
 }
 
-/// Writes a case and its snapshot. What is there already is not written over.
-fn write(root: &Path, name: &str, case: &Value) -> Result<(), String> {
-    let text = |field: &str| case[field].as_str().unwrap_or_default();
-    let files = Files { name, case: text("case"), about: case["about"].as_str(), snapshot: text("snapshot") };
-    let shown = root.join(CASES).join(format!("{name}.http"));
-    files.write(root).map_err(|error| format!("{} cannot be written: {error}", shown.display()))
+/// In what a case is not what happened: a policy decided by something that was replaced.
+fn careful(case: &Value) -> impl Iterator<Item = String> {
+    let differences = case["differences"].as_array().into_iter().flatten();
+    differences.map(|difference| {
+        let difference = difference.as_str().unwrap_or_default();
+        format!("redacted, it plays otherwise: {difference}; --keep-text or --as-is keep what it was decided by")
+    })
 }
 
 /// A line for each exchange, the newest first.

@@ -19,6 +19,7 @@ use crate::exchange::{AttemptRecord, End, Exchange, Reason, fail, heads, receive
 use crate::gate::Gate;
 use crate::message::{Body, Owned, Request, RequestHead, ResponseHead};
 use crate::policy::{AttemptFacts, Hook};
+use crate::tape::Tape;
 use crate::upstream::dial::{Dialer, PingoraConnection};
 use crate::upstream::{Endpoint, Upstream, balance};
 
@@ -31,6 +32,8 @@ struct Target {
 
 /// Serves the exchange to its end. Never fails: whatever goes wrong becomes a response, or a broken connection.
 pub(super) async fn serve(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange) -> End {
+    // What passes from here on is no exchange that could be played again.
+    x.tape = Tape::default();
     let result = match target(x) {
         Ok(target) => live(gate, session, x, target).await,
         Err(error) => Err(error),

@@ -115,6 +115,8 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
 /// Puts an exchange of which nothing but the identity was decided onto another generation, as if it had begun there.
 /// What was read of its body stays.
 pub fn move_to(x: &mut Exchange, generation: Arc<Generation>) {
+    // What the other generation was told is none of this one's.
+    x.tape = x.tape.handed_over();
     let facts = Facts {
         id: x.id.clone(),
         client_ip: x.client_ip,
@@ -126,8 +128,6 @@ pub fn move_to(x: &mut Exchange, generation: Arc<Generation>) {
         request: Shared::clone(&x.request),
         tape: x.tape.clone(),
     };
-    // What the other generation was told is none of this one's.
-    x.tape.forget();
     let run = generation.policies.begin(x.run.worker(), facts);
     let left = mem::replace(&mut x.run, run);
     if left.has_work_left() {

@@ -19,7 +19,8 @@ pub fn settle<D: Dial>(gate: &Gate<D>, mut x: Exchange) {
     gate.canary.finished(&x);
     gate.sink.finished(&x);
     if let Some(taken) = tape::took(&x) {
-        gate.tapes.keep(Arc::new(taken), &x.generation.settings.record);
+        // A canary's own settings must not empty what the live ones keep.
+        gate.tapes.keep(Arc::new(taken), &gate.live.load().settings.record);
     }
     let observed = x.generation.policies.has(Hook::OnLog);
     if observed || x.run.has_work_left() {

@@ -26,16 +26,20 @@ use crate::fault::Fault;
 use crate::generation::{Candidate, Generation};
 use crate::metrics::Metrics;
 use crate::state::{Limiter, Store};
-use crate::tape::{Ring, Taken};
+use crate::tape::Ring;
 use crate::upstream::dial::Dialer;
 
 /// The header that carries a token. It is read here and never forwarded.
 pub const PREVIEW: &str = "x-tidegate-preview";
 
+/// What stands behind the generation in answers of previews.
+const MARK: &str = "; preview";
+
 /// How many lanes there may be.
 pub const MOST: usize = 4;
 
-/// A lane's cache, keep and tapes are so many times smaller than the live ones, so that all lanes together stay below them.
+/// A lane's cache, keep and last exchanges take so many times less than the live ones, so that all lanes together stay
+/// below them.
 const PART: usize = 2 * MOST;
 
 /// All lanes of a gate.
@@ -103,11 +107,6 @@ impl<D: Dial> Lanes<D> {
         self.lanes.read().iter().find(|lane| lane.hash == *hash).cloned()
     }
 
-    /// A taped exchange of one of the lanes, by its id or the beginning of it.
-    pub fn taped(&self, id: &str) -> Option<Arc<Taken>> {
-        self.lanes.read().iter().find_map(|lane| lane.gate.tapes.find(id))
-    }
-
     /// Adds a lane; false when there are too many.
     pub fn add(&self, lane: Lane<D>) -> bool {
         let mut lanes = self.lanes.write();
@@ -124,6 +123,11 @@ impl<D: Dial> Lanes<D> {
         let (gone, stay) = std::mem::take(&mut *lanes).into_iter().partition(|lane| goes(lane));
         *lanes = stay;
         gone
+    }
+
+    /// The gates of all lanes.
+    pub fn gates(&self) -> Vec<Arc<Gate<D>>> {
+        self.lanes.read().iter().map(|lane| Arc::clone(&lane.gate)).collect()
     }
 
     /// The lanes, for status.
@@ -195,9 +199,14 @@ impl Lane<Dialer> {
     }
 }
 
+/// Whether the answers of a generation say that they are a preview.
+pub fn is_marked(generation: &Generation) -> bool {
+    generation.label.ends_with(MARK)
+}
+
 /// A generation whose answers always say that they are a preview.
-fn marked(mut generation: Generation) -> Generation {
-    generation.label = format!("{}; preview", generation.hash);
+pub fn marked(mut generation: Generation) -> Generation {
+    generation.label = format!("{}{MARK}", generation.hash);
     generation.forwarding.generation = true;
     generation
 }

@@ -117,6 +117,11 @@ impl Doc {
         Ok(keys)
     }
 
+    /// The text that it was made from.
+    pub fn source(&self) -> Bytes {
+        self.texts.first().cloned().unwrap_or_default()
+    }
+
     /// Whether any edit changed a byte.
     pub fn edited(&self) -> bool {
         self.edited

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
 
-use crate::message::{Request, Response, Shared};
+use crate::message::{Body, Request, Response, Shared};
 
 /// The most changes of one hook that are told.
 const MOST: usize = 20;
@@ -30,6 +30,8 @@ pub(super) struct Picture {
     headers: Vec<(String, String)>,
     /// Nothing while it is on the wire.
     body: Option<Bytes>,
+    /// The body as it came, where that is known: it may have come only after the picture before this one.
+    came: Option<Bytes>,
 }
 
 // === impl Subject ===
@@ -42,14 +44,31 @@ impl Subject {
                 let request = request.lock();
                 let target = String::from_utf8_lossy(request.head.raw_path()).into_owned();
                 let start = format!("{} {target}", request.head.method);
-                Picture { start, headers: headers(&request.head.headers), body: request.body.bytes() }
+                Picture {
+                    start,
+                    headers: headers(&request.head.headers),
+                    body: request.body.bytes(),
+                    came: came(&request.body),
+                }
             }
             Self::Response(response) => {
                 let response = response.lock();
                 let start = response.head.status.as_u16().to_string();
-                Picture { start, headers: headers(&response.head.headers), body: response.body.bytes() }
+                Picture {
+                    start,
+                    headers: headers(&response.head.headers),
+                    body: response.body.bytes(),
+                    came: came(&response.body),
+                }
             }
         }
+    }
+}
+
+fn came(body: &Body) -> Option<Bytes> {
+    match body {
+        Body::Json(doc) => Some(doc.source()),
+        _ => None,
     }
 }
 
@@ -68,7 +87,7 @@ impl Picture {
             changes.push(format!("{} → {}", self.start, after.start));
         }
         header_changes(&self.headers, &after.headers, &mut changes);
-        if let (Some(before), Some(after)) = (&self.body, &after.body)
+        if let (Some(before), Some(after)) = (self.body.as_ref().or(after.came.as_ref()), &after.body)
             && before != after
         {
             body_changes(before, after, &mut changes);
@@ -156,7 +175,12 @@ mod tests {
 
     fn picture(headers: &[(&str, &str)], body: &str) -> Picture {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Picture { start: "POST /v1".to_owned(), headers, body: Some(Bytes::copy_from_slice(body.as_bytes())) }
+        Picture {
+            start: "POST /v1".to_owned(),
+            headers,
+            body: Some(Bytes::copy_from_slice(body.as_bytes())),
+            came: None,
+        }
     }
 
     #[test]
@@ -180,6 +204,14 @@ mod tests {
                 "body /n added: 1"
             ]
         );
+    }
+
+    #[test]
+    fn a_body_that_came_while_the_hook_waited_is_held_against_what_came() {
+        let before = Picture { body: None, ..picture(&[], "") };
+        let after = Picture { came: Some(Bytes::from_static(b"{\"a\":1}")), ..picture(&[], r#"{"a":2}"#) };
+        assert_eq!(before.changes(&after), ["body /a: 1 → 2"]);
+        assert!(before.changes(&picture(&[], "text")).is_empty(), "nobody knows what it was");
     }
 
     #[test]

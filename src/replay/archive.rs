@@ -21,8 +21,10 @@ const MOST: usize = 4;
 pub struct Archive {
     /// What flags and environment change in settings.
     adjust: Arc<Adjust>,
-    /// The last players that were used, the newest last.
+    /// The last players that were used, the newest last: of bundles as this machine serves them.
     players: Mutex<Vec<Arc<Player>>>,
+    /// Likewise, of bundles as cases are played on them.
+    pinning: Mutex<Vec<Arc<Player>>>,
     /// What stand-ins come from, so that all cases of this gate have the same for the same.
     key: [u8; 32],
 }
@@ -32,15 +34,25 @@ pub struct Archive {
 impl Archive {
     /// An archive of a gate whose settings are changed by `adjust`.
     pub fn new(adjust: Arc<Adjust>) -> Self {
-        Self { adjust, players: Mutex::default(), key: std::array::from_fn(|_| fastrand::u8(..)) }
+        Self {
+            adjust,
+            players: Mutex::default(),
+            pinning: Mutex::default(),
+            key: std::array::from_fn(|_| fastrand::u8(..)),
+        }
     }
 
     /// Explains an exchange, and says what another bundle would do if one is given. It computes for a while.
     pub fn explain(&self, taken: &Taken, other: Option<&Arc<Bundle>>) -> Result<Explanation, Vec<Fault>> {
-        let played = self.player(&taken.bundle).replay(taken, Watch::Edits)?;
-        let explanation = Explanation::new(taken, played);
+        let secrets = self.redaction(Text::Kept).credentials(&save::whole(taken));
+        let play = |bundle| {
+            let mut played = self.player(bundle).replay(taken, Watch::Edits)?;
+            played.mask.hide(secrets.clone());
+            Ok::<_, Vec<Fault>>(played)
+        };
+        let explanation = Explanation::new(taken, play(&taken.bundle)?);
         let Some(other) = other else { return Ok(explanation) };
-        let played = self.player(other).replay(taken, Watch::Edits)?;
+        let played = play(other)?;
         Ok(explanation.with(&other.hash.to_string(), &played))
     }
 
@@ -58,14 +70,16 @@ impl Archive {
     }
 
     /// Makes a case of an exchange, pinned by another bundle than the one that served it.
-    pub fn save_for(&self, taken: &Taken, by: &Bundle, redaction: &Redaction) -> Result<Saved, Vec<Fault>> {
-        save::save(taken, &Player::new(by), Some(&self.knowing(taken, redaction)))
+    pub fn save_for(&self, taken: &Taken, by: &Arc<Bundle>, redaction: &Redaction) -> Result<Saved, Vec<Fault>> {
+        let redaction = self.knowing(taken, redaction);
+        save::save(taken, &kept(&self.pinning, by, || Player::new(by)), Some(&redaction))
     }
 
     /// Makes a case of an exchange, pinned by the bundle that served it.
     pub fn save(&self, taken: &Taken, redaction: Option<&Redaction>) -> Result<Saved, Vec<Fault>> {
         let redaction = redaction.map(|redaction| self.knowing(taken, redaction));
-        save::save(taken, &Player::new(&taken.bundle), redaction.as_ref())
+        let bundle = &taken.bundle;
+        save::save(taken, &kept(&self.pinning, bundle, || Player::new(bundle)), redaction.as_ref())
     }
 
     /// A redaction that knows the secrets of the bundle that served.
@@ -73,19 +87,20 @@ impl Archive {
         redaction.clone().knowing(self.player(&taken.bundle).secrets(&taken.case))
     }
 
-    /// The player of a bundle.
+    /// The player of a bundle as this machine serves it.
     fn player(&self, bundle: &Arc<Bundle>) -> Arc<Player> {
-        let mut players = self.players.lock();
-        if let Some(at) = players.iter().position(|player| player.bundle().hash == bundle.hash) {
-            let player = players.remove(at);
-            players.push(Arc::clone(&player));
-            return player;
-        }
-        if players.len() >= MOST {
-            players.remove(0);
-        }
-        let player = Arc::new(Player::as_served(Arc::clone(bundle), Arc::clone(&self.adjust)));
-        players.push(Arc::clone(&player));
-        player
+        kept(&self.players, bundle, || Player::as_served(Arc::clone(bundle), Arc::clone(&self.adjust)))
     }
+}
+
+/// The player of a bundle, made when it is not among those that are kept; the one not used for longest makes room.
+fn kept(players: &Mutex<Vec<Arc<Player>>>, bundle: &Bundle, make: impl FnOnce() -> Player) -> Arc<Player> {
+    let mut players = players.lock();
+    let known = players.iter().position(|player| player.bundle().hash == bundle.hash);
+    let player = known.map_or_else(|| Arc::new(make()), |at| players.remove(at));
+    if players.len() >= MOST {
+        players.remove(0);
+    }
+    players.push(Arc::clone(&player));
+    player
 }

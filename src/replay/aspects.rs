@@ -212,10 +212,21 @@ fn attempts(call: &PlayedCall) -> String {
 
 fn answer(call: &PlayedCall) -> Part {
     let (digest, status, bytes) = got(&call.got);
-    let status = status.map_or_else(|| "nothing".to_owned(), |status| status.to_string());
-    let reason = call.sent.reason.map_or("done", crate::exchange::Reason::as_str);
-    let told = format!("{status}, {bytes} bytes, {reason}");
+    let told = format!("{}, {bytes} bytes, {}", status_of(status), reason(call));
     Part { told, hash: blake3::hash(&digest.finish().to_le_bytes()), known: answered(call) }
+}
+
+/// How a call ended for its client, but for how much it got: `200, done`.
+pub(super) fn ended(call: &PlayedCall) -> String {
+    format!("{}, {}", status_of(got(&call.got).1), reason(call))
+}
+
+fn status_of(status: Option<u16>) -> String {
+    status.map_or_else(|| "nothing".to_owned(), |status| status.to_string())
+}
+
+fn reason(call: &PlayedCall) -> &'static str {
+    call.sent.reason.map_or("done", crate::exchange::Reason::as_str)
 }
 
 /// What the client got: as one number, its status, its bytes of body.

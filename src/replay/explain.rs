@@ -9,14 +9,16 @@ use serde_json::{Value, json};
 
 use super::aspects::{Aspects, route};
 use super::truth;
-use crate::case::mask::Mask;
-use crate::case::{Played, PlayedCall, render};
+use crate::case::{Played, PlayedCall, render, wires};
 use crate::exchange::AttemptRecord;
 use crate::policy::Decision;
 use crate::tape::{Facts, Taken};
 
 /// The most edits of one attempt that are told.
 const MOST: usize = 20;
+
+/// How much of a body that changed is shown, in bytes.
+const GLANCE: usize = 60;
 
 /// A past exchange, played again.
 pub struct Explanation {
@@ -53,8 +55,9 @@ impl Explanation {
     #[must_use]
     pub fn with(mut self, generation: &str, played: &Played) -> Self {
         let (old, new) = (Aspects::of(&self.played), Aspects::of(played));
+        let mask = |text: &str| self.played.mask.text(text);
         let changes = old.changes(&new).into_iter();
-        let changes = changes.map(|change| (change.aspect.as_str().to_owned(), change.old, change.new));
+        let changes = changes.map(|change| (change.aspect.as_str().to_owned(), mask(&change.old), mask(&change.new)));
         self.other = Some(Other {
             generation: generation.to_owned(),
             changes: changes.collect(),
@@ -94,13 +97,18 @@ impl Explanation {
             "attempts": facts.attempts.iter().enumerate().map(|(at, attempt)| self.attempt_json(at, attempt)).collect::<Vec<_>>(),
             "snapshot": render(&self.played),
             "true": self.differences.is_empty(),
-            "differences": self.differences,
+            "differences": self.masked(&self.differences),
             "other": self.other.as_ref().map(Other::to_json),
         })
     }
 
+    /// Texts as they may be shown.
+    fn masked(&self, texts: &[String]) -> Vec<String> {
+        texts.iter().map(|text| self.played.mask.text(text)).collect()
+    }
+
     fn hook_json(&self, at: usize, step: &Decision) -> Value {
-        let edits: Vec<String> = step.edits.iter().map(|edit| self.played.mask.cut(edit)).collect();
+        let edits = self.masked(&step.edits);
         json!({
             "hook": step.hook, "policy": step.policy, "place": step.place.0, "micros": self.micros(at, step),
             "answered": step.answered, "failed": step.failed, "edits": edits,
@@ -157,8 +165,8 @@ impl Explanation {
         };
         let line = format!("{:<11} {:<28} {:>6} µs  {outcome}", step.hook, step.place.0, self.micros(at, step));
         let _ = writeln!(text, "{}", line.trim_end());
-        for edit in &step.edits {
-            let _ = writeln!(text, "            {}", self.played.mask.cut(edit));
+        for edit in self.masked(&step.edits) {
+            let _ = writeln!(text, "            {edit}");
         }
     }
 
@@ -170,8 +178,8 @@ impl Explanation {
 
     fn attempt(&self, text: &mut String, at: usize, attempt: &AttemptRecord) {
         let outcome = match (&attempt.error, attempt.status) {
-            (Some(error), Some(status)) => format!("{status}, then {error}"),
-            (Some(error), None) => error.to_string(),
+            (Some(error), Some(status)) => format!("{status}, then {}", self.played.mask.text(&error.to_string())),
+            (Some(error), None) => self.played.mask.text(&error.to_string()),
             (None, Some(status)) => status.to_string(),
             (None, None) => "nothing".to_owned(),
         };
@@ -195,8 +203,10 @@ impl Explanation {
     /// What an attempt was sent that the client had not said, and the other way round.
     fn sent(&self, at: usize) -> Vec<String> {
         let Some(call) = self.played.calls.first() else { return Vec::new() };
-        let wires = call.wires.iter().filter(|wire| !wire.upstream.is_empty());
-        let Some((wire, head)) = wires.filter_map(|wire| Some((wire, wire.head.as_ref()?))).nth(at) else {
+        let owners = wires::attempts(call);
+        let mut own = owners.iter().zip(&call.wires).filter(|(owner, _)| **owner == Some(at));
+        // The last one is what came through: those before were sent on kept connections that were closed.
+        let Some((wire, head)) = own.next_back().and_then(|(_, wire)| Some((wire, wire.head.as_ref()?))) else {
             return Vec::new();
         };
         let mut changes = Vec::new();
@@ -208,7 +218,7 @@ impl Explanation {
         self.header_changes(&from.headers, &to.headers, &mut changes);
         let body: Vec<u8> = call.call.body.iter().flat_map(|piece| piece.bytes.iter().copied()).collect();
         if body != wire.body {
-            changes.push(body_change(&self.played.mask, &body, &wire.body));
+            changes.push(self.body_change(&body, &wire.body));
         }
         if changes.len() > MOST {
             let more = changes.len() - MOST;
@@ -238,6 +248,21 @@ impl Explanation {
         }
     }
 
+    /// How a body that was sent differs from the one that came. Secrets are hidden before anything is cut.
+    fn body_change(&self, from: &[u8], to: &[u8]) -> String {
+        let (start, end) = common(from, to);
+        let masked = |body: &[u8]| self.played.mask.text(&String::from_utf8_lossy(body));
+        let (old, new) = (masked(from), masked(to));
+        let (shown_start, shown_end) = common(old.as_bytes(), new.as_bytes());
+        format!(
+            "body at byte {start}: {} → {} ({} bytes → {} bytes, the first {start} and the last {end} unchanged)",
+            middle(&old, shown_start, shown_end),
+            middle(&new, shown_start, shown_end),
+            from.len(),
+            to.len()
+        )
+    }
+
     fn verdict(&self, text: &mut String) {
         let _ = writeln!(text, "\nended     {}", self.facts.reason.as_str());
         if let Some(error) = &self.facts.error {
@@ -247,41 +272,28 @@ impl Explanation {
             let _ = writeln!(text, "played again on the same generation: the same");
         } else {
             let _ = writeln!(text, "played again on the same generation, it differs: take the above with care");
-            for difference in &self.differences {
-                let _ = writeln!(text, "          {}", self.played.mask.text(difference));
+            for difference in self.masked(&self.differences) {
+                let _ = writeln!(text, "          {difference}");
             }
         }
     }
 }
 
-/// How a body that was sent differs from the one that came. What is shown is found in what may be shown: two keys that
-/// begin alike would else show how they end.
-fn body_change(mask: &Mask, from: &[u8], to: &[u8]) -> String {
-    let (same, end) = around(from, to);
-    let [old, new] = [from, to].map(|body| mask.text(&String::from_utf8_lossy(body)));
-    let (before, after) = around(old.as_bytes(), new.as_bytes());
-    let middle = |text: &str| {
-        let start = text.floor_char_boundary(before);
-        let changed = text.get(start..text.ceil_char_boundary(text.len() - after)).unwrap_or_default();
-        let cut = changed.floor_char_boundary(60);
-        let more = if cut < changed.len() { "…" } else { "" };
-        format!("`{}{more}`", changed.get(..cut).unwrap_or_default())
-    };
-    format!(
-        "body at byte {same}: {} → {} ({} bytes → {} bytes, the first {same} and the last {end} unchanged)",
-        middle(&old),
-        middle(&new),
-        from.len(),
-        to.len()
-    )
+/// How many bytes are the same at the beginning and at the end.
+fn common(from: &[u8], to: &[u8]) -> (usize, usize) {
+    let start = from.iter().zip(to).take_while(|(a, b)| a == b).count();
+    let rest = from.len().min(to.len()) - start;
+    let end = from.iter().rev().zip(to.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
+    (start, end)
 }
 
-/// How many bytes at the beginning and at the end of two texts are the same.
-fn around(from: &[u8], to: &[u8]) -> (usize, usize) {
-    let same = from.iter().zip(to).take_while(|(a, b)| a == b).count();
-    let rest = from.len().min(to.len()) - same;
-    let end = from.iter().rev().zip(to.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
-    (same, end)
+/// What is neither of the beginning nor of the end, cut to a glance.
+fn middle(text: &str, start: usize, end: usize) -> String {
+    let changed = text.as_bytes().get(start..text.len() - end).unwrap_or_default();
+    let changed = String::from_utf8_lossy(changed);
+    let cut = changed.floor_char_boundary(GLANCE);
+    let more = if cut < changed.len() { "…" } else { "" };
+    format!("`{}{more}`", changed.get(..cut).unwrap_or_default())
 }
 
 // === impl Other ===

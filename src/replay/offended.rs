@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::archive::Archive;
-use super::save::Files;
 use crate::bundle::Bundle;
 use crate::case::redact::Text;
 use crate::case::review::CASES;
@@ -28,7 +27,7 @@ pub async fn follow(gate: Arc<Gate<Dialer>>, archive: Arc<Archive>) {
         if waiting.is_empty() {
             continue;
         }
-        let (there, late): (Vec<_>, Vec<_>) = waiting.drain(..).partition(|(id, _)| gate.tapes.find(id).is_some());
+        let (there, late): (Vec<_>, Vec<_>) = waiting.drain(..).partition(|(id, _)| gate.tapes.get(id).is_some());
         let later = late.into_iter().map(|(id, looks)| (id, looks + 1));
         let (wait, lost): (Vec<_>, Vec<_>) = later.partition(|(_, looks)| *looks < PATIENCE);
         for (id, _) in lost {
@@ -36,7 +35,7 @@ pub async fn follow(gate: Arc<Gate<Dialer>>, archive: Arc<Archive>) {
             tracing::warn!(id, why, "what made the canary go back could not be saved");
         }
         waiting.extend(wait);
-        let taken: Vec<Arc<Taken>> = there.iter().filter_map(|(id, _)| gate.tapes.find(id)).collect();
+        let taken: Vec<Arc<Taken>> = there.iter().filter_map(|(id, _)| gate.tapes.get(id)).collect();
         let (archive, live) = (Arc::clone(&archive), gate.live.load_full());
         let _ = tokio::task::spawn_blocking(move || {
             if let Some(bundle) = &live.bundle {
@@ -54,11 +53,7 @@ fn save(archive: &Archive, taken: &Taken, live: &Arc<Bundle>) {
     let id = &taken.facts.id;
     let made = archive.save_for(taken, live, &archive.redaction(Text::Replaced));
     let written = match made {
-        Ok(saved) => {
-            let about = Some(saved.about.as_str());
-            let files = Files { name: &saved.name, case: &saved.text, about, snapshot: &saved.snapshot };
-            files.write(&live.root).map(|()| saved.name).map_err(|error| error.to_string())
-        }
+        Ok(saved) => saved.files().write(&live.root).map(|()| saved.name).map_err(|error| error.to_string()),
         Err(faults) => Err(faults.first().map_or_else(String::new, ToString::to_string)),
     };
     match written {

@@ -1,18 +1,14 @@
 //! Makes a case of an exchange that is on tape: redacted, as small as it can be and still play the same, and pinned by
 //! what the gate does with it now.
 
-use std::fs;
-use std::io::{self, Write as _};
-use std::path::{Component, Path};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::aspects::{Aspect, Aspects};
+use super::aspects::{self, Aspect, Aspects};
+use super::files::Files;
 use crate::cache::Entry;
 use crate::case::redact::{Redaction, Report};
-use crate::case::review::{CASES, SNAPSHOTS};
 use crate::case::script::ANY;
-use crate::case::snapshot::{self, Front};
 use crate::case::{Answer, Case, Piece, Played, Player, read, render, write};
 use crate::fault::Fault;
 use crate::message::ResponseHead;
@@ -20,7 +16,8 @@ use crate::tape::{Facts, Taken};
 
 /// A case that can be written to a file.
 pub struct Saved {
-    /// Its name below the folder of cases, such as `recorded/claude-code-messages-7f3a91`.
+    /// Its name below the folder of cases, such as `recorded/claude-code-messages-7f3a91`: by whom, what, and the
+    /// beginning of the id, or of a hash of an id that the gate did not make.
     pub name: String,
     /// The case.
     pub case: Case,
@@ -36,16 +33,13 @@ pub struct Saved {
     pub differences: Vec<String>,
 }
 
-/// The files of a case that was recorded.
-pub struct Files<'a> {
-    /// Its name below the folder of cases.
-    pub name: &'a str,
-    /// Its text.
-    pub case: &'a str,
-    /// What it shows.
-    pub about: Option<&'a str>,
-    /// The text of its snapshot.
-    pub snapshot: &'a str,
+// === impl Saved ===
+
+impl Saved {
+    /// What is written of it into a bundle.
+    pub fn files(&self) -> Files<'_> {
+        Files { name: &self.name, case: &self.text, about: &self.about, snapshot: &self.snapshot }
+    }
 }
 
 /// Makes a case of an exchange. `on` plays the bundle that it is to be pinned by. It computes for a while.
@@ -129,14 +123,23 @@ fn pruned(mut case: Case, player: &Player) -> Result<Case, Vec<Fault>> {
     Ok(case)
 }
 
-/// In what two plays differ that redaction must not touch: where it goes, what serves, how it ends.
+/// In what two plays differ that redaction must not touch: where it goes, what serves, how it ends. How long the answer
+/// is may differ, where its coding was undone.
 fn differences(before: &Played, after: &Played) -> Vec<String> {
-    let (before, after) = (Aspects::of(before), Aspects::of(after));
-    let aspects = [Aspect::Route, Aspect::Attempts, Aspect::Answer];
-    let told = |aspects: &Aspects, aspect| aspects.part(aspect).map(|part| part.told.clone()).unwrap_or_default();
-    let pairs = aspects.map(|aspect| (aspect, told(&before, aspect), told(&after, aspect)));
-    let differing = pairs.into_iter().filter(|(_, before, after)| before != after);
-    differing.map(|(aspect, before, after)| format!("{}: {before} → {after}", aspect.as_str())).collect()
+    let told = |played: &Played| {
+        let aspects = Aspects::of(played);
+        let part = |aspect| aspects.part(aspect).map(|part| part.told.clone()).unwrap_or_default();
+        let verdicts = played.calls.iter().map(|call| call.cache.verdict.as_str()).collect::<Vec<_>>().join(", ");
+        [
+            ("route", part(Aspect::Route)),
+            ("cache", verdicts),
+            ("attempts", part(Aspect::Attempts)),
+            ("answer", played.calls.iter().map(aspects::ended).collect::<Vec<_>>().join("; ")),
+        ]
+    };
+    let pairs = told(before).into_iter().zip(told(after));
+    let differing = pairs.filter(|((_, before), (_, after))| before != after);
+    differing.map(|((what, before), (_, after))| format!("{what}: {before} → {after}")).collect()
 }
 
 /// A name that says who called what: `recorded/pycharm-chat-completions-7f3a91`. The path is the case's, in which
@@ -166,35 +169,6 @@ fn digits(id: &str) -> String {
     digits.get(..6).unwrap_or_default().to_owned()
 }
 
-// === impl Files ===
-
-impl Files<'_> {
-    /// Writes both into a bundle. A case of that name that is there already stays, and is an error; what could not be
-    /// written whole goes again, so that the bundle's other cases play on.
-    pub fn write(&self, root: &Path) -> io::Result<()> {
-        let inside = |part| matches!(part, Component::Normal(_));
-        if self.name.is_empty() || !Path::new(self.name).components().all(inside) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name leads out of the folder of cases"));
-        }
-        let source = format!("{CASES}/{}.http", self.name);
-        let case = root.join(&source);
-        if let Some(folder) = case.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let mut file = fs::File::create_new(&case)?;
-        let front = Front {
-            source: Some(source.clone()),
-            description: self.about.map(str::to_owned),
-            input_file: Some(source),
-        };
-        let snapshot = root.join(SNAPSHOTS).join(format!("{}.snap", self.name));
-        let written = file.write_all(self.case.as_bytes());
-        written.and_then(|()| snapshot::write(&snapshot, &front, self.snapshot)).inspect_err(|_| {
-            let _ = fs::remove_file(&case);
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,18 +178,5 @@ mod tests {
         assert_eq!(digits("7f3a91000000000000000000000000ff"), "7f3a91");
         assert_ne!(digits("req_011CSHoE1"), digits("req_011CSHoE2"));
         assert_eq!(digits("..").len(), 6);
-    }
-
-    #[test]
-    fn no_name_leads_out_of_the_folder_and_nothing_is_written_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, case: &str| Files { name, case, about: None, snapshot: "x" }.write(folder.path());
-        for name in ["", "../up", "a/../../up", "/tmp/up", "./a"] {
-            assert_eq!(write(name, "# A.\n").unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
-        }
-        write("recorded/a", "# A.\n").unwrap();
-        assert_eq!(write("recorded/a", "# B.\n").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read_to_string(folder.path().join("cases/recorded/a.http")).unwrap(), "# A.\n");
-        assert!(folder.path().join("snapshots/recorded/a.snap").exists());
     }
 }

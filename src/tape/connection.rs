@@ -30,7 +30,7 @@ pub async fn connect<D: Dial>(
     endpoint: &Arc<Endpoint>,
     fresh: bool,
 ) -> Result<TapedConnection<D::Connection>, Error> {
-    let wire = tape.recorded().map_or(0, |(_, recorded)| {
+    let wire = tape.told_to().map_or(0, |(_, recorded)| {
         let mut recorded = recorded.lock();
         recorded.wires.push(Taped::new(&upstream.name, &endpoint.name));
         recorded.wires.len() - 1
@@ -51,7 +51,7 @@ pub async fn connect<D: Dial>(
 
 /// Notes something of a connection.
 fn note(tape: &Tape, wire: usize, note: impl FnOnce(&mut Taped, Instant)) {
-    if let Some((_, recorded)) = tape.recorded()
+    if let Some((_, recorded)) = tape.told_to()
         && let Some(taped) = recorded.lock().wires.get_mut(wire)
     {
         note(taped, Instant::now());
@@ -123,7 +123,7 @@ impl<N: Connection> Connection for TapedConnection<N> {
         let piece = self.connection.read_body().await;
         match &piece {
             Ok(Some(piece)) => {
-                if let Some((_, recorded)) = self.tape.recorded() {
+                if let Some((_, recorded)) = self.tape.told_to() {
                     Recorded::piece(&mut recorded.lock(), self.wire, Instant::now(), piece);
                 }
                 if self.connection.response_done() {

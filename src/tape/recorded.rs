@@ -117,6 +117,14 @@ impl Recorded {
         }
     }
 
+    /// Forgets what was told to a generation: its reads, its calls, what it found stored. The room that they took is not
+    /// given back.
+    pub(super) fn forget(&mut self) {
+        self.reads.clear();
+        self.wires.clear();
+        self.stored = None;
+    }
+
     /// Notes a piece of the client's body.
     pub(super) fn client(&mut self, pause: Duration, bytes: &Bytes) {
         if self.fits(PIECE_COST + bytes.len()) {

@@ -64,12 +64,18 @@ impl Ring {
         self.kept.lock().taken.iter().rev().cloned().collect()
     }
 
-    /// An exchange by its id, or by the beginning of one that only one has.
-    pub fn find(&self, id: &str) -> Option<Arc<Taken>> {
+    /// The exchange with this id, the newest if it came again; else all whose ids begin like this.
+    pub fn find(&self, id: &str) -> Vec<Arc<Taken>> {
         let kept = self.kept.lock();
-        let whole = kept.taken.iter().rev().find(|taken| taken.facts.id == id);
-        let mut begun = kept.taken.iter().filter(|taken| !id.is_empty() && taken.facts.id.starts_with(id));
-        whole.or_else(|| begun.next().filter(|_| begun.next().is_none())).cloned()
+        if let Some(whole) = kept.taken.iter().rev().find(|taken| taken.facts.id == id) {
+            return vec![Arc::clone(whole)];
+        }
+        kept.taken.iter().filter(|taken| !id.is_empty() && taken.facts.id.starts_with(id)).cloned().collect()
+    }
+
+    /// The exchange with exactly this id.
+    pub fn get(&self, id: &str) -> Option<Arc<Taken>> {
+        self.kept.lock().taken.iter().rev().find(|taken| taken.facts.id == id).cloned()
     }
 
     /// The number of the newest exchange: how many were ever kept.

@@ -12,6 +12,7 @@ use crate::dialect::Dialect;
 use crate::error::Kind;
 use crate::exchange::decision::{Identity, Plan};
 use crate::exchange::{AttemptRecord, CacheVerdict, Exchange, Peer, Reason};
+use crate::gate::preview::{self, PREVIEW};
 use crate::message::RequestHead;
 use crate::policy::Decision;
 
@@ -37,6 +38,8 @@ pub struct Taken {
     pub facts: Facts,
     /// The bundle that served it.
     pub bundle: Arc<Bundle>,
+    /// Whether it was a preview, whose answers say so.
+    pub preview: bool,
     /// What came to it from outside.
     pub case: Case,
     /// When it began, on the gate's own clock.
@@ -93,16 +96,19 @@ pub fn took(x: &Exchange) -> Option<Taken> {
         return None;
     }
     let facts = Facts::of(x, arrived.at, recorded.answer.finish());
-    let weight = recorded.weight() + size_of::<Taken>();
+    let weight = recorded.weight() + facts.weight() + size_of::<Taken>();
     let elapsed = arrived.elapsed;
     let (case, stored) = case(&facts, recorded)?;
-    Some(Taken { facts, bundle, case, elapsed, stored, weight })
+    let preview = preview::is_marked(&x.generation);
+    Some(Taken { facts, bundle, preview, case, elapsed, stored, weight })
 }
 
 /// A case of what was recorded, and the stored answer that no case can hold.
 fn case(facts: &Facts, mut recorded: Recorded) -> Option<(Case, Option<Stored>)> {
     let arrived = recorded.arrived.take()?;
     let mut head = arrived.head;
+    // It says which generation is to answer, to this gate and for an hour: it is none of the request's.
+    head.remove_header(PREVIEW);
     if let Some(host) = arrived.host.filter(|_| !head.headers.contains_key("host")) {
         head.insert_header("Host", host).ok()?;
     }
@@ -191,6 +197,14 @@ impl Facts {
             error: x.sent.error.as_ref().map(ToString::to_string),
             answer,
         }
+    }
+
+    /// How many bytes it holds beside itself, roughly.
+    fn weight(&self) -> usize {
+        let decisions = self.decisions.iter().map(|step| size_of::<Decision>() + step.place.0.len());
+        let attempts = self.attempts.len() * size_of::<AttemptRecord>();
+        let texts = self.id.len() + self.target.len() + self.generation.len();
+        decisions.sum::<usize>() + attempts + texts
     }
 
     /// The exchange in a sentence, for the top of a case.

@@ -34,6 +34,8 @@ pub(super) struct Scan<'r> {
     pub(super) seen: RefCell<BTreeSet<String>>,
     /// Words and their stand-ins so far: texts say the same words again and again.
     pub(super) made: RefCell<HashMap<String, String>>,
+    /// Credentials that were replaced so far.
+    pub(super) credentials: RefCell<BTreeSet<String>>,
     /// What was replaced so far.
     pub(super) counts: RefCell<BTreeMap<Kind, usize>>,
 }
@@ -104,6 +106,9 @@ impl Scan<'_> {
     }
 
     pub(super) fn count(&self, kind: Kind, before: &str, after: &str) {
+        if matches!(kind, Kind::Secret | Kind::Cookie) {
+            self.credentials.borrow_mut().insert(before.to_owned());
+        }
         if before != after {
             *self.counts.borrow_mut().entry(kind).or_default() += 1;
         }
