@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn the_beginning_of_a_secret_is_hidden_where_it_was_cut() {
         let mask = Mask { secrets: vec![("sk-0123456789abcdef".to_owned(), "env:KEY".to_owned())] };
-        let shown = |text: &str| mask.cut(text);
+        let shown = |text: &str| mask.text(text);
         assert_eq!(
             shown("a: Bearer sk-0123456789… (26 bytes) → sk-0123… (9 bytes)"),
             "a: Bearer ***… (26 bytes) → ***… (9 bytes)"
