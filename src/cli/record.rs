@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use super::ask::{get, post, told};
+use super::ask::{counted, get, post, told};
 use super::{RecordArgs, fail, print};
 use crate::case::review::{CASES, SNAPSHOTS};
 use crate::case::snapshot::{self, Front};
@@ -77,7 +77,11 @@ fn save(args: &RecordArgs, said: &Value) -> Result<String, String> {
         let _ = writeln!(text, "saved     {CASES}/{name}.http\n          {SNAPSHOTS}/{name}.snap");
         let _ = writeln!(text, "          {}", case["about"].as_str().unwrap_or_default());
         let counts = case["redacted"].as_object().into_iter().flatten();
-        let counts: Vec<String> = counts.map(|(kind, count)| format!("{count} {kind}")).collect();
+        let counts: Vec<String> = counts
+            .map(|(kinds, count)| {
+                counted(count.as_u64().unwrap_or_default(), kinds.strip_suffix('s').unwrap_or(kinds), kinds)
+            })
+            .collect();
         if !counts.is_empty() {
             let _ = writeln!(text, "redacted  {}", counts.join(", "));
         }
@@ -97,7 +101,10 @@ fn write(root: &Path, name: &str, case: &Value) -> Result<(), String> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    let mut file = std::fs::File::create_new(&path).map_err(failed)?;
+    let mut file = std::fs::File::create_new(&path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => format!("{shown} is there already: --name saves it under another name"),
+        _ => failed(error),
+    })?;
     std::io::Write::write_all(&mut file, case["case"].as_str().unwrap_or_default().as_bytes()).map_err(failed)?;
     let source = Some(format!("{CASES}/{name}.http"));
     let description = case["about"].as_str().map(str::to_owned);
@@ -124,6 +131,7 @@ fn listed(said: &Value) -> String {
             text("path"),
         );
     }
-    let _ = writeln!(out, "{} exchanges kept, {} bytes", said["kept"], said["bytes"]);
+    let kept = counted(said["kept"].as_u64().unwrap_or_default(), "exchange", "exchanges");
+    let _ = writeln!(out, "{kept} kept, {} bytes: `tidegate record ID` saves one, `tidegate explain ID` tells it", said["bytes"]);
     out
 }

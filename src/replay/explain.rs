@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::aspects::{Aspects, route};
+use super::aspects::{Aspects, Change, route};
 use super::truth;
 use crate::case::{Played, PlayedCall, render};
 use crate::exchange::AttemptRecord;
@@ -33,8 +33,8 @@ pub struct Explanation {
 pub struct Other {
     /// Which.
     pub generation: String,
-    /// Which parts differ: what it is called, what it was, what it would be.
-    pub changes: Vec<(String, String, String)>,
+    /// Which parts differ.
+    pub changes: Vec<Change>,
     /// The difference of the two plays as text, line by line.
     pub difference: String,
 }
@@ -52,11 +52,9 @@ impl Explanation {
     #[must_use]
     pub fn with(mut self, generation: &str, played: &Played) -> Self {
         let (old, new) = (Aspects::of(&self.played), Aspects::of(played));
-        let changes = old.changes(&new).into_iter();
-        let changes = changes.map(|change| (change.aspect.as_str().to_owned(), change.old, change.new));
         self.other = Some(Other {
             generation: generation.to_owned(),
-            changes: changes.collect(),
+            changes: old.changes(&new),
             difference: crate::case::review::difference(&render(&self.played), &render(played)),
         });
         self
@@ -282,18 +280,16 @@ impl Other {
             return;
         }
         let _ = writeln!(text, "\nwith {}:", self.generation);
-        for (aspect, old, new) in &self.changes {
-            if old == new {
-                let _ = writeln!(text, "  {aspect:<15} other bytes ({new})");
-            } else {
-                let _ = writeln!(text, "  {aspect:<15} {old} → {new}");
-            }
+        for change in &self.changes {
+            let _ = writeln!(text, "  {:<15} {}", change.aspect.as_str(), change.told());
         }
         let _ = write!(text, "\n{}", self.difference);
     }
 
     fn to_json(&self) -> Value {
-        let changes = self.changes.iter().map(|(aspect, old, new)| json!({"aspect": aspect, "old": old, "new": new}));
+        let changes = self.changes.iter();
+        let changes =
+            changes.map(|change| json!({"aspect": change.aspect.as_str(), "old": change.old, "new": change.new}));
         json!({
             "generation": self.generation,
             "changes": changes.collect::<Vec<_>>(),
