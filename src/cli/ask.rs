@@ -41,7 +41,10 @@ pub fn told(args: &StatusArgs, answered: Answered, lines: impl Fn(&Value) -> Str
     let (status, body) = match answered {
         Ok(answered) => answered,
         Err(error) => {
-            fail(&format!("no gate answers on {}: {error}; --admin or TIDEGATE_ADMIN names another address", args.admin));
+            fail(&format!(
+                "no gate answers on {}: {error}; --admin or TIDEGATE_ADMIN names another address",
+                args.admin
+            ));
             return ExitCode::FAILURE;
         }
     };

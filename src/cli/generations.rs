@@ -46,7 +46,8 @@ pub fn preview(args: &PreviewArgs) -> ExitCode {
 fn listed(said: &Value) -> String {
     let mut out = String::new();
     for entry in said["generations"].as_array().into_iter().flatten() {
-        let live_at = if entry["live_at"].is_string() { format!(", live {}", moment(&entry["live_at"])) } else { String::new() };
+        let live_at =
+            if entry["live_at"].is_string() { format!(", live {}", moment(&entry["live_at"])) } else { String::new() };
         let by = entry["accepted_by"].as_str().map_or(String::new(), |by| format!(", accepted by {by}"));
         let disk = if entry["hash"] == said["on_disk"] { ", on disk" } else { "" };
         let (state, hash) = (text(&entry["state"]), text(&entry["hash"]));
@@ -70,7 +71,9 @@ fn listed(said: &Value) -> String {
 fn now_live(said: &Value) -> String {
     let live = text(&said["live"]);
     match (&said["canary"], &said["before"]) {
-        (Value::String(canary), _) => format!("canary    {canary} for {} %; live {live}\n", said["percent"]),
+        (Value::String(canary), _) => {
+            format!("canary    {canary} for {} %; live {live}\n", said["percent"].as_f64().unwrap_or_default())
+        }
         (_, Value::String(before)) => format!("live      {live} (before: {before})\n"),
         _ => format!("live      {live}\n"),
     }

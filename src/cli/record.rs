@@ -76,14 +76,8 @@ fn save(args: &RecordArgs, said: &Value) -> Result<String, String> {
         write(&root, &name, case)?;
         let _ = writeln!(text, "saved     {CASES}/{name}.http\n          {SNAPSHOTS}/{name}.snap");
         let _ = writeln!(text, "          {}", case["about"].as_str().unwrap_or_default());
-        let counts = case["redacted"].as_object().into_iter().flatten();
-        let counts: Vec<String> = counts
-            .map(|(kinds, count)| {
-                counted(count.as_u64().unwrap_or_default(), kinds.strip_suffix('s').unwrap_or(kinds), kinds)
-            })
-            .collect();
-        if !counts.is_empty() {
-            let _ = writeln!(text, "redacted  {}", counts.join(", "));
+        if let Some(redaction) = case["redaction"].as_str() {
+            let _ = writeln!(text, "redacted  {redaction}");
         }
         for difference in case["differences"].as_array().into_iter().flatten() {
             let difference = difference.as_str().unwrap_or_default();
@@ -132,6 +126,10 @@ fn listed(said: &Value) -> String {
         );
     }
     let kept = counted(said["kept"].as_u64().unwrap_or_default(), "exchange", "exchanges");
-    let _ = writeln!(out, "{kept} kept, {} bytes: `tidegate record ID` saves one, `tidegate explain ID` tells it", said["bytes"]);
+    let _ = writeln!(
+        out,
+        "{kept} kept, {} bytes: `tidegate record ID` saves one, `tidegate explain ID` tells it",
+        said["bytes"]
+    );
     out
 }

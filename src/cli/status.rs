@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::StatusArgs;
-use super::ask::{self, moment, told};
+use super::ask::{self, counted, moment, told};
 
 /// Asks the gate and says what it answered; exit code 1 when it could not be reached.
 pub fn run(args: &StatusArgs) -> ExitCode {
@@ -80,17 +80,27 @@ fn lines(status: &Value) -> String {
 fn canary(canary: &Value, out: &mut String) {
     let running = &canary["running"];
     if running.is_object() {
-        let side = |side: &str| format!("{} exchanges, {} failed", running[side]["exchanges"], running[side]["errors"]);
-        let (hash, percent, by) = (text(&running["hash"]), &running["percent"], text(&running["by"]));
+        let side = |side: &str| {
+            let exchanges = counted(running[side]["exchanges"].as_u64().unwrap_or_default(), "exchange", "exchanges");
+            format!("{exchanges}, {} failed", running[side]["errors"])
+        };
+        let (hash, percent, by) =
+            (text(&running["hash"]), running["percent"].as_f64().unwrap_or_default(), text(&running["by"]));
         let _ = writeln!(out, "canary    {hash} for {percent} % by {by}: {}; live: {}", side("canary"), side("live"));
         if let Some(over) = running["time_over"].as_str() {
             let _ = writeln!(out, "          its time is over: {over}");
         }
+        let _ = writeln!(out, "          tidegate promote {hash}, or tidegate promote --stop");
     }
     let last = &canary["last"];
     if last.is_object() {
-        let _ =
-            writeln!(out, "ended     canary {} {}: {}", text(&last["hash"]), moment(&last["ended"]), text(&last["why"]));
+        let _ = writeln!(
+            out,
+            "ended     canary {} {}: {}",
+            text(&last["hash"]),
+            moment(&last["ended"]),
+            text(&last["why"])
+        );
         for id in last["offended"].as_array().into_iter().flatten() {
             let _ = writeln!(out, "          {}", text(id));
         }
