@@ -225,7 +225,7 @@ pub struct CoverageArgs {
 pub struct RecordArgs {
     /// One exchange by its id (in the log, and in the header x-request-id), or the beginning of it.
     pub id: Option<String>,
-    /// So many of those that are meant, the newest; one unless given.
+    /// So many of those that are meant, the newest; one unless given, with `--list` all.
     #[arg(long, conflicts_with = "id")]
     pub last: Option<usize>,
     /// Only of clients whose name contains this, such as pycharm.

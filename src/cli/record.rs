@@ -14,7 +14,7 @@ use crate::case::snapshot::{self, Front};
 /// Lists, or saves.
 pub fn run(args: &RecordArgs) -> ExitCode {
     if args.list {
-        return told(&args.gate, get(args.gate.admin, "/-/exchanges"), listed);
+        return told(&args.gate, get(args.gate.admin, "/-/exchanges"), |said| listed(args, said));
     }
     let answered = post(args.gate.admin, "/-/record", &wish(args));
     let Ok((200, body)) = &answered else {
@@ -107,10 +107,30 @@ fn write(root: &Path, name: &str, case: &Value) -> Result<(), String> {
     snapshot::write(&root.join(SNAPSHOTS).join(format!("{name}.snap")), &front, snapshot).map_err(failed)
 }
 
-/// A line for each exchange, the newest first.
-fn listed(said: &Value) -> String {
+/// Whether an exchange is one of those that are asked for.
+fn is_meant(args: &RecordArgs, entry: &Value) -> bool {
+    let has = |wanted: &Option<String>, name: &str| {
+        let is = entry[name].as_str().unwrap_or_default().to_lowercase();
+        wanted.as_ref().is_none_or(|wanted| is.contains(&wanted.to_lowercase()))
+    };
+    let status = entry["status"].to_string();
+    let of_status = |wanted: &str| match wanted.strip_suffix("xx") {
+        Some(kind) => status.starts_with(kind),
+        None => status == wanted,
+    };
+    let id = entry["id"].as_str().unwrap_or_default();
+    has(&args.client, "client")
+        && has(&args.user, "user")
+        && has(&args.path, "path")
+        && args.status.as_deref().is_none_or(of_status)
+        && args.id.as_ref().is_none_or(|wanted| id.starts_with(wanted))
+}
+
+/// A line for each exchange that is asked for, the newest first.
+fn listed(args: &RecordArgs, said: &Value) -> String {
     let mut out = String::new();
-    for entry in said["exchanges"].as_array().into_iter().flatten() {
+    let all = said["exchanges"].as_array().into_iter().flatten();
+    for entry in all.filter(|entry| is_meant(args, entry)).take(args.last.unwrap_or(usize::MAX)) {
         let text = |name: &str| entry[name].as_str().unwrap_or("-").to_owned();
         let status = entry["status"].as_u64().map_or_else(|| text("reason"), |status| status.to_string());
         let id = text("id");
