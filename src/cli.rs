@@ -327,8 +327,8 @@ pub struct PromoteArgs {
     /// After how long `status` says that it is time to decide, such as 10m. It keeps its share all the same.
     #[arg(long = "for", requires = "percent")]
     pub time: Option<String>,
-    /// Give the share back when this holds, such as `policy_errors>0 or p99>+20%`. What counts: policy_errors, errors,
-    /// p50, p99, first; bounds are counts, times like 2s, shares like 1%, and changes against what is live like +20%.
+    /// Give the share back when this holds, such as `policy_errors>0 or p99>+20%`. It may ask for
+    /// `policy_errors`, `errors`, `p50`, `p99`, `first`, against a count, 1%, 2s, or a change from what is live: +20%.
     #[arg(long, requires = "percent")]
     pub abort: Option<String>,
     /// Give back the share of the generation that has one.

@@ -18,7 +18,7 @@ use running::{Running, free_address, until};
 use tempfile::TempDir;
 use terminal::Terminal;
 
-/// The headings under which `my-gate` is a reviewed bundle that serves, and PyCharm has asked something through it.
+/// The headings under which `my-gate` is a reviewed bundle that serves, and a client has asked something through it.
 const REVIEWED: [&str; 9] = [
     "# tidegate",
     "### Record a request",
@@ -31,7 +31,7 @@ const REVIEWED: [&str; 9] = [
     "### What cases prove",
 ];
 
-/// What PyCharm asks.
+/// What that client asks.
 const ASKED: &str = r#"curl -sN http://127.0.0.1:8800/v1/chat/completions -A 'OpenAIClientImpl/Java 4.0.0' \
     -H 'content-type: application/json' -H 'authorization: Bearer sk-of-nobody' \
     -d '{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"high tide"}]}'"#;
@@ -139,7 +139,7 @@ impl Reader {
         self.addresses.iter().fold(text.to_owned(), |text, (documented, free)| text.replace(documented, free))
     }
 
-    /// Has a reviewed bundle serve what PyCharm asks.
+    /// Has a reviewed bundle serve a client.
     fn set_the_scene(&mut self) {
         let bundle = self.folder.path().join("my-gate");
         self.copy(&repository().join("policies"), &bundle);

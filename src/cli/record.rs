@@ -153,3 +153,33 @@ fn listed(args: &RecordArgs, said: &Value) -> String {
     );
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use serde_json::json;
+
+    use super::super::{Cli, Command};
+    use super::listed;
+
+    /// What a list shows of two exchanges, with these words on the command line.
+    fn shown(words: &[&str]) -> String {
+        let cli = Cli::parse_from([&["tidegate", "record", "--list"], words].concat());
+        let Command::Record(args) = cli.command else { panic!("{words:?} is another command") };
+        let exchange = |id: &str, client: &str, status: u16| json!({"id": id, "client": client, "user": "ada", "path": "/v1/models", "method": "GET", "status": status, "ms": 1.5});
+        let all = [exchange("aa11", "pycharm", 200), exchange("bb22", "curl", 503)];
+        listed(&args, &json!({"exchanges": all, "kept": 2, "bytes": 900}))
+    }
+
+    #[test]
+    fn a_list_holds_those_that_are_asked_for() {
+        let holds = |words: &[&str]| (shown(words).contains("aa11"), shown(words).contains("bb22"));
+        assert_eq!(holds(&[]), (true, true));
+        assert_eq!(holds(&["--client", "PyCharm"]), (true, false));
+        assert_eq!(holds(&["--status", "5xx"]), (false, true));
+        assert_eq!(holds(&["--status", "200", "--user", "ada"]), (true, false));
+        assert_eq!(holds(&["--path", "/v1/chat"]), (false, false));
+        assert_eq!(holds(&["--last", "1"]), (true, false));
+        assert_eq!(holds(&["bb"]), (false, true));
+    }
+}

@@ -251,3 +251,15 @@ pub(super) fn got(got: &[Got]) -> (Digest, Option<u16>, usize) {
     }
     (digest, status, bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Aspect;
+
+    #[test]
+    fn what_only_bytes_tell_apart_is_counted_as_one_change() {
+        assert_eq!(Aspect::Route.change("openai", "anthropic"), "openai → anthropic");
+        assert_eq!(Aspect::CacheKey.change("hit", "hit"), "another key (hit)");
+        assert_eq!(Aspect::Upstream.change("1 request", "1 request"), "other bytes (1 request)");
+    }
+}
