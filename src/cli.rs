@@ -44,10 +44,14 @@ use crate::gate::canary::By;
 /// Exit code for mistakes in a bundle or on the command line.
 pub const EXIT_FAULTS: u8 = 2;
 
+/// What every command's exit code means.
+const EXIT_CODES: &str = "Exit codes: 0 all is well; 1 something differs, is not accepted, was refused, or no gate \
+    answers; 2 a mistake in the bundle or on the command line.";
+
 /// A programmable reverse proxy: Lua policies decide who is calling, where requests go, what is cached and what
 /// happens when an upstream fails.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -55,44 +59,47 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve a bundle, or everything to one upstream.
-    Serve(ServeArgs),
-    /// Check a bundle and say every fault at once; exit code 2 when there is one.
-    Check(BundleArgs),
-    /// Play a bundle's cases and compare with their snapshots; exit code 1 on a difference.
-    Test(TestArgs),
-    /// Show what a changed bundle does to its cases, and accept it; exit code 1 while something is not accepted.
-    Review(ReviewArgs),
-    /// Make cases of the last exchanges of a running gate, redacted, with the snapshots of what it does now.
-    Record(RecordArgs),
-    /// Tell every decision of a past exchange, with file and line; and what another generation would do with it.
-    Explain(ExplainArgs),
-    /// Play recorded exchanges on what is live and on what is to be, and count what changes.
-    Replay(ReplayArgs),
-    /// Say what a running gate serves now, since when, and what was rejected.
-    Status(StatusArgs),
-    /// List the bundles that a running gate keeps: what is live, staged, held or was rejected.
-    Generations(StatusArgs),
-    /// Go back to a generation, by default the one that was live before; it stays until the bundle is saved again.
-    Rollback(RollbackArgs),
-    /// Let a generation serve: everyone at once, or a share of the users at first.
-    Promote(PromoteArgs),
-    /// Print a token with which requests are answered by a generation that does not serve, in `x-tidegate-preview`.
-    Preview(PreviewArgs),
     /// Make a bundle of your own.
     New {
         /// The folder to make; it must not exist or be empty.
         dir: PathBuf,
     },
-    /// Print the types of the policy API for editors (luau-lsp).
-    Types,
+    /// Serve a bundle, or everything to one upstream.
+    Serve(ServeArgs),
+    /// Say what a running gate serves, since when, what waits for a review and what was rejected.
+    Status(StatusArgs),
+    /// Check a bundle and say every fault at once.
+    Check(BundleArgs),
+    /// Play a bundle's cases and compare with their snapshots.
+    Test(TestArgs),
+    /// Show what a changed bundle does to its cases, and accept it.
+    Review(ReviewArgs),
+    /// Save the last exchanges of a running gate as cases, redacted, with snapshots.
+    Record(RecordArgs),
+    /// Tell every decision of a past exchange, with file and line.
+    Explain(ExplainArgs),
+    /// Play recorded exchanges on what is live and on what is to be, and count what changes.
+    Replay(ReplayArgs),
+    /// List the bundles that a running gate keeps: live, staged, held, kept.
+    Generations(StatusArgs),
+    /// Print a token with which a generation that does not serve answers.
+    ///
+    /// Requests that carry it in the header `x-tidegate-preview` are answered by that generation, on the same address,
+    /// with a cache, limits and counters of its own.
+    Preview(PreviewArgs),
+    /// Let an accepted generation serve: everyone at once, or a share of the users at first.
+    Promote(PromoteArgs),
+    /// Go back to a generation that served before; it stays until the bundle is saved again.
+    Rollback(RollbackArgs),
     /// Print the reference of all settings.
     Settings,
+    /// Print the types of the policy API for editors (luau-lsp).
+    Types,
     /// Translate every feature between every two dialects, and say what survives.
     Matrix(MatrixArgs),
-    /// Run every hook for every dialect in every situation, and say where it ran; exit code 1 on a hole.
+    /// Run every hook for every dialect in every situation, and say where it ran.
     Coverage(CoverageArgs),
-    /// A deterministic upstream that speaks every dialect, with faults on request: for trying out and for tests.
+    /// Be an upstream that speaks every dialect, with faults on request: for trying out and for tests.
     Mock {
         /// The address to listen on.
         #[arg(long, default_value = "127.0.0.1:9100")]
@@ -218,7 +225,7 @@ pub struct CoverageArgs {
 pub struct RecordArgs {
     /// One exchange by its id (in the log, and in the header x-request-id), or the beginning of it.
     pub id: Option<String>,
-    /// So many of those that are meant, the newest; one unless given.
+    /// So many of those that are meant, the newest; one unless given, with `--list` all.
     #[arg(long, conflicts_with = "id")]
     pub last: Option<usize>,
     /// Only of clients whose name contains this, such as pycharm.
@@ -240,7 +247,7 @@ pub struct RecordArgs {
     #[arg(long, conflicts_with = "list")]
     pub jsonl: bool,
     /// The case's name, such as route/pycharm, in place of one made from client and path.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "last")]
     pub name: Option<String>,
     /// The bundle to write to, in place of the gate's own.
     #[arg(long)]
@@ -288,7 +295,7 @@ pub struct ReplayArgs {
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
     /// The gate's admin address.
-    #[arg(long, default_value = "127.0.0.1:8801")]
+    #[arg(long, env = "TIDEGATE_ADMIN", hide_env_values = true, default_value = "127.0.0.1:8801")]
     pub admin: SocketAddr,
     /// The whole answer as JSON.
     #[arg(long)]
@@ -300,7 +307,6 @@ pub struct StatusArgs {
 pub struct RollbackArgs {
     /// The first digits of its hash, at least 4; the one that was live before unless given.
     pub generation: Option<String>,
-    /// Which gate, and how to say what came of it.
     /// Which gate to ask.
     #[command(flatten)]
     pub gate: StatusArgs,
@@ -312,22 +318,22 @@ pub struct PromoteArgs {
     /// The first digits of its hash, at least 4.
     #[arg(required_unless_present = "stop", conflicts_with = "stop")]
     pub generation: Option<String>,
-    /// Serve so many hundredths of the users with it, always the same ones; everyone at once unless given.
+    /// Serve so many of a hundred users with it, always the same ones; everyone at once unless given.
     #[arg(long)]
     pub percent: Option<f64>,
     /// What makes a user: who is unknown is told by the address.
     #[arg(long, requires = "percent", value_parser = By::WORDS)]
     pub by: Option<String>,
-    /// After how long to say that it is time to decide, such as 10m. It keeps its share all the same.
+    /// After how long `status` says that it is time to decide, such as 10m. It keeps its share all the same.
     #[arg(long = "for", requires = "percent")]
     pub time: Option<String>,
-    /// Give the share back when this holds, such as `policy_errors>0 or p99>+20%`.
+    /// Give the share back when this holds, such as `policy_errors>0 or p99>+20%`. It may ask for
+    /// `policy_errors`, `errors`, `p50`, `p99`, `first`, against a count, 1%, 2s, or a change from what is live: +20%.
     #[arg(long, requires = "percent")]
     pub abort: Option<String>,
     /// Give back the share of the generation that has one.
     #[arg(long)]
     pub stop: bool,
-    /// Which gate, and how to say what came of it.
     /// Which gate to ask.
     #[command(flatten)]
     pub gate: StatusArgs,
@@ -341,7 +347,6 @@ pub struct PreviewArgs {
     /// How long the token lasts, such as 30m.
     #[arg(long = "for", default_value = "1h")]
     pub time: String,
-    /// Which gate, and how to say what came of it.
     /// Which gate to ask.
     #[command(flatten)]
     pub gate: StatusArgs,

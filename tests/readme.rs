@@ -5,6 +5,10 @@
 #[path = "support/running.rs"]
 mod running;
 
+#[allow(dead_code, reason = "a reader needs a part of it")]
+#[path = "review/terminal.rs"]
+mod terminal;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +16,28 @@ use std::process::Command;
 
 use running::{Running, free_address, until};
 use tempfile::TempDir;
+use terminal::Terminal;
+
+/// The headings under which `my-gate` is a reviewed bundle that serves, and a client has asked something through it.
+const REVIEWED: [&str; 9] = [
+    "# tidegate",
+    "### Record a request",
+    "### Cases",
+    "### Review",
+    "### Generations",
+    "### Try it before it serves",
+    "### Explain",
+    "### Replay",
+    "### What cases prove",
+];
+
+/// What that client asks.
+const ASKED: &str = r#"curl -sN http://127.0.0.1:8800/v1/chat/completions -A 'OpenAIClientImpl/Java 4.0.0' \
+    -H 'content-type: application/json' -H 'authorization: Bearer sk-of-nobody' \
+    -d '{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"high tide"}]}'"#;
+
+/// The policy that the README edits, as it is before.
+const HOUSE: &str = "--!strict\n-- The rules of this house: none yet.\nreturn policy { api = 1 }\n";
 
 /// The addresses that the README writes down. Each is replaced by a free one while it is run.
 const DOCUMENTED: [&str; 7] = [
@@ -28,7 +54,7 @@ const DOCUMENTED: [&str; 7] = [
 struct Block {
     /// The line of its fence.
     line: usize,
-    /// What stands behind the fence: `sh`, `text`, `lua`, `toml`.
+    /// What stands behind the fence: `sh`, `text`, `lua`, `toml`, `http`, `yaml`.
     kind: String,
     /// What is in it.
     text: String,
@@ -113,6 +139,42 @@ impl Reader {
         self.addresses.iter().fold(text.to_owned(), |text, (documented, free)| text.replace(documented, free))
     }
 
+    /// Has a reviewed bundle serve a client.
+    fn set_the_scene(&mut self) {
+        let bundle = self.folder.path().join("my-gate");
+        self.copy(&repository().join("policies"), &bundle);
+        let settings = fs::read_to_string(bundle.join("tidegate.toml")).unwrap();
+        let settings = settings.replace("go_live = \"on-save\"", "go_live = \"reviewed\"");
+        fs::write(bundle.join("tidegate.toml"), settings + "\n[[policies]]\nfile = \"house.lua\"\n").unwrap();
+        fs::write(bundle.join("house.lua"), HOUSE).unwrap();
+        self.start("tidegate mock --listen 127.0.0.1:9101 &");
+        self.start("tidegate mock --listen 127.0.0.1:9102 &");
+        let accepted = self.run("tidegate review my-gate --accept-all --name Ada");
+        assert!(accepted.contains("accepted generation"), "{accepted}");
+        self.start("tidegate serve my-gate &");
+        let answer = self.run(ASKED);
+        assert!(answer.contains("[DONE]"), "{answer}");
+        assert!(until(|| self.run("tidegate record --list").contains("pycharm")), "it is not recorded");
+    }
+
+    /// Leaves what a heading was about.
+    fn clear(&mut self) {
+        self.running.clear();
+        let _ = fs::remove_dir_all(self.folder.path().join("my-gate"));
+    }
+
+    /// A command of the binary's folder, for this reader's gate and in Ada's name.
+    fn command(&self, program: &str) -> Command {
+        let binaries = Path::new(env!("CARGO_BIN_EXE_tidegate")).parent().unwrap().to_owned();
+        let path: Vec<PathBuf> =
+            [binaries].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())).collect();
+        let mut command = Command::new(program);
+        command.current_dir(self.folder.path()).env("PATH", std::env::join_paths(path).unwrap());
+        command.env("TIDEGATE_ADMIN", &self.addresses["127.0.0.1:8801"]);
+        command.envs([("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "user.name"), ("GIT_CONFIG_VALUE_0", "Ada")]);
+        command
+    }
+
     /// Starts a command that the README puts into the background.
     fn start(&mut self, line: &str) {
         let line = self.replaced(line.strip_suffix(" &").unwrap());
@@ -133,26 +195,51 @@ impl Reader {
 
     /// Runs commands and returns what they print; they may fail only where they are tried again.
     fn run(&self, commands: &str) -> String {
-        let binaries = Path::new(env!("CARGO_BIN_EXE_tidegate")).parent().unwrap().to_owned();
-        let path: Vec<PathBuf> =
-            [binaries].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())).collect();
-        let mut bash = Command::new("bash");
-        bash.args(["-euo", "pipefail", "-c", &self.replaced(commands)]).current_dir(self.folder.path());
-        let done = bash.env("PATH", std::env::join_paths(path).unwrap()).output().unwrap();
+        let mut bash = self.command("bash");
+        let done = bash.args(["-euo", "pipefail", "-c", &self.replaced(commands)]).output().unwrap();
         String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr)
+    }
+
+    /// Reviews at a terminal of 80 columns, and accepts the one difference that is shown.
+    fn reviews(&self) -> String {
+        let mut review = self.command(env!("CARGO_BIN_EXE_tidegate"));
+        let mut terminal = Terminal::start(review.args(["review", "my-gate"]), 80);
+        terminal.press(1, 'a');
+        let code = terminal.ended();
+        assert_eq!(code, Some(0), "{}", terminal.printed());
+        terminal.printed()
     }
 
     /// Runs a block until it prints what the README says: a saved policy needs its moment.
     fn shows(&self, block: &Block, expected: &str) {
         let mut output = String::new();
-        let asks_only = block.text.starts_with("curl ");
+        let expected = self.replaced(expected);
+        let asks_only = block.text.starts_with("curl ") || block.text == "tidegate status\n";
         let held = until(|| {
-            output = self.run(&block.text);
-            let shown = expected.lines().all(|line| output.contains(line.trim()));
+            let reviews = block.text == "tidegate review my-gate\n";
+            output = if reviews { self.reviews() } else { self.run(&block.text) };
+            let shown = expected.lines().all(|line| has(&output, line));
             shown || !asks_only
         });
-        let missing: Vec<&str> = expected.lines().filter(|line| !output.contains(line.trim())).collect();
+        let missing: Vec<&str> = expected.lines().filter(|line| !has(&output, line)).collect();
         assert!(held && missing.is_empty(), "README.md:{}: {missing:?} is not in\n{output}", block.line);
+    }
+
+    /// Plays a case in a copy of the shipped bundle.
+    fn plays(&self, block: &Block) {
+        let case = self.folder.path().join("my-gate/cases/shown.http");
+        fs::create_dir_all(case.parent().unwrap()).unwrap();
+        fs::write(case, &block.text).unwrap();
+        let output = self.run("tidegate test my-gate shown --update");
+        assert!(output.contains("1 passed"), "README.md:{}: {output}", block.line);
+    }
+
+    /// Runs the commands of a pipeline on a bundle that was accepted.
+    fn passes(&self, block: &Block) {
+        for command in block.text.lines().filter_map(|line| line.trim().strip_prefix("- run: ")) {
+            let output = self.run(&format!("{command} && echo passed"));
+            assert!(output.contains("passed"), "README.md:{}: {command}: {output}", block.line);
+        }
     }
 
     /// Checks a bundle with this file among the shipped policies.
@@ -172,6 +259,18 @@ impl Reader {
     }
 }
 
+/// Whether an output holds a line of the README; `…` in it stands for what differs from run to run.
+fn has(output: &str, line: &str) -> bool {
+    let line = line.trim();
+    if !line.contains('…') {
+        return output.contains(line);
+    }
+    output.lines().any(|said| {
+        let rest = line.split('…').try_fold(said, |said, part| said.split_once(part.trim()).map(|(_, rest)| rest));
+        rest.is_some()
+    })
+}
+
 #[test]
 fn every_block_does_what_the_text_says() {
     let blocks = blocks();
@@ -179,8 +278,11 @@ fn every_block_does_what_the_text_says() {
     let mut heading = String::new();
     for (index, block) in blocks.iter().enumerate() {
         if block.heading != heading {
-            reader.running.clear();
+            reader.clear();
             heading.clone_from(&block.heading);
+            if REVIEWED.contains(&heading.as_str()) {
+                reader.set_the_scene();
+            }
         }
         let expected = blocks.get(index + 1).filter(|next| next.kind == "text" && next.heading == heading);
         match (block.kind.as_str(), block.file()) {
@@ -193,6 +295,8 @@ fn every_block_does_what_the_text_says() {
                 fs::write(reader.folder.path().join(file), &block.text).unwrap();
             }
             ("lua" | "toml", None) => reader.checks(block),
+            ("http", _) => reader.plays(block),
+            ("yaml", _) => reader.passes(block),
             ("text", _) => {}
             (kind, _) => panic!("README.md:{}: nobody runs a block of the kind `{kind}`", block.line),
         }

@@ -170,6 +170,7 @@ fn case(taken: &Taken, saved: Saved) -> Value {
         let counts = report.counts.iter().map(|(kind, count)| (kind.names().1.to_owned(), json!(count)));
         counts.collect::<serde_json::Map<_, _>>()
     });
+    let redaction = saved.redacted.as_ref().map(ToString::to_string);
     let recording =
         Recording { id: facts.id.clone(), at: facts.at, generation: facts.generation.clone(), case: saved.case };
     let mut line = Vec::new();
@@ -181,6 +182,7 @@ fn case(taken: &Taken, saved: Saved) -> Value {
         "case": saved.text,
         "snapshot": saved.snapshot,
         "redacted": counts,
+        "redaction": redaction,
         "differences": saved.differences,
         "recording": written.then(|| String::from_utf8_lossy(&line).into_owned()),
     })

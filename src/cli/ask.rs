@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{StatusArgs, fail, print};
@@ -40,7 +41,10 @@ pub fn told(args: &StatusArgs, answered: Answered, lines: impl Fn(&Value) -> Str
     let (status, body) = match answered {
         Ok(answered) => answered,
         Err(error) => {
-            fail(&format!("no gate answers on {}: {error}", args.admin));
+            fail(&format!(
+                "no gate answers on {}: {error}; --admin or TIDEGATE_ADMIN names another address",
+                args.admin
+            ));
             return ExitCode::FAILURE;
         }
     };
@@ -65,6 +69,22 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
 }
 
+/// A number with the word for what is counted: `1 case`, `2 cases`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// A time to the second, however the gate said it: as HTTP does, or with parts of a second.
+pub fn moment(time: &Value) -> String {
+    let time = time.as_str().unwrap_or("?");
+    let exact = match httpdate::parse_http_date(time) {
+        Ok(time) => Timestamp::try_from(time),
+        Err(_) => time.parse(),
+    };
+    let to_the_second = |time: Timestamp| Timestamp::from_second(time.as_second());
+    exact.and_then(to_the_second).map_or_else(|_| time.to_owned(), |time| time.to_string())
+}
+
 fn exchange(admin: SocketAddr, request: &str) -> Answered {
     let mut stream = TcpStream::connect_timeout(&admin, CONNECT)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -81,7 +101,22 @@ fn exchange(admin: SocketAddr, request: &str) -> Answered {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::json;
+
+    use super::{counted, moment, plain};
+
+    #[test]
+    fn a_time_is_told_in_one_way_to_the_second() {
+        assert_eq!(moment(&json!("Sat, 21 Nov 2026 18:43:21 GMT")), "2026-11-21T18:43:21Z");
+        assert_eq!(moment(&json!("2026-11-21T18:43:36.742411176Z")), "2026-11-21T18:43:36Z");
+        assert_eq!(moment(&json!("never")), "never");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(counted(1, "case", "cases"), "1 case");
+        assert_eq!(counted(0, "case", "cases"), "0 cases");
+    }
 
     #[test]
     fn no_text_of_others_commands_the_terminal() {

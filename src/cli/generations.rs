@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use super::ask::{get, post, told};
+use super::ask::{get, moment, post, told};
 use super::{PreviewArgs, PromoteArgs, RollbackArgs, StatusArgs};
 
 /// Lists what is kept.
@@ -46,15 +46,16 @@ pub fn preview(args: &PreviewArgs) -> ExitCode {
 fn listed(said: &Value) -> String {
     let mut out = String::new();
     for entry in said["generations"].as_array().into_iter().flatten() {
-        let live_at = entry["live_at"].as_str().map_or(String::new(), |at| format!(", live {}", short(at)));
+        let live_at =
+            if entry["live_at"].is_string() { format!(", live {}", moment(&entry["live_at"])) } else { String::new() };
         let by = entry["accepted_by"].as_str().map_or(String::new(), |by| format!(", accepted by {by}"));
         let disk = if entry["hash"] == said["on_disk"] { ", on disk" } else { "" };
         let (state, hash) = (text(&entry["state"]), text(&entry["hash"]));
-        let saved = short(entry["saved_at"].as_str().unwrap_or_default());
+        let saved = moment(&entry["saved_at"]);
         let _ = writeln!(out, "{state:<9} {hash}  saved {saved}{live_at}{by}{disk}");
     }
     if let Some(faults) = said["rejected"]["faults"].as_array() {
-        let at = text(&said["rejected"]["at"]);
+        let at = moment(&said["rejected"]["at"]);
         let _ = writeln!(out, "rejected  {at}");
         for fault in faults {
             let _ = writeln!(out, "          {}", text(fault));
@@ -70,17 +71,12 @@ fn listed(said: &Value) -> String {
 fn now_live(said: &Value) -> String {
     let live = text(&said["live"]);
     match (&said["canary"], &said["before"]) {
-        (Value::String(canary), _) => format!("canary    {canary} for {} %; live {live}\n", said["percent"]),
+        (Value::String(canary), _) => {
+            format!("canary    {canary} for {} %; live {live}\n", said["percent"].as_f64().unwrap_or_default())
+        }
         (_, Value::String(before)) => format!("live      {live} (before: {before})\n"),
         _ => format!("live      {live}\n"),
     }
-}
-
-/// A time to the second.
-fn short(time: &str) -> String {
-    let end = time.find('.').unwrap_or(time.len());
-    let seconds = time.get(..end).unwrap_or(time);
-    if end == time.len() { seconds.to_owned() } else { format!("{seconds}Z") }
 }
 
 fn text(value: &Value) -> String {

@@ -14,7 +14,8 @@ pub fn run(dir: &Path) -> ExitCode {
                 print(&format!("{}\n", file.display()));
             }
             print(&format!(
-                "\ntidegate serve {dir}   serves it\ntidegate check {dir}   checks it\n",
+                "\ntidegate serve {dir}    serves it\ntidegate check {dir}    says every fault in it\n\
+                 tidegate test {dir}     plays its cases\ntidegate review {dir}   shows what a change does, and accepts it\n",
                 dir = dir.display()
             ));
             ExitCode::SUCCESS

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use super::ask::{get, plain, post, told};
+use super::ask::{counted, get, plain, post, told};
 use super::{RecordArgs, fail, print};
 use crate::case::review::{CASES, SNAPSHOTS};
 use crate::replay::files::Files;
@@ -14,7 +14,7 @@ use crate::replay::files::Files;
 /// Lists, or saves.
 pub fn run(args: &RecordArgs) -> ExitCode {
     if args.list {
-        return told(&args.gate, get(args.gate.admin, "/-/exchanges"), listed);
+        return told(&args.gate, get(args.gate.admin, "/-/exchanges"), |said| listed(args, said));
     }
     let answered = post(args.gate.admin, "/-/record", &wish(args));
     let Ok((200, body)) = &answered else {
@@ -84,11 +84,9 @@ fn save(args: &RecordArgs, said: &Value) -> Result<(String, Vec<String>), String
             continue;
         }
         let _ = writeln!(text, "saved     {CASES}/{name}.http\n          {SNAPSHOTS}/{name}.snap");
-        let _ = writeln!(text, "          {}", about);
-        let counts = case["redacted"].as_object().into_iter().flatten();
-        let counts: Vec<String> = counts.map(|(kind, count)| format!("{count} {kind}")).collect();
-        if !counts.is_empty() {
-            let _ = writeln!(text, "redacted  {}", counts.join(", "));
+        let _ = writeln!(text, "          {}", plain(about));
+        if let Some(redaction) = case["redaction"].as_str() {
+            let _ = writeln!(text, "redacted  {redaction}");
         }
         for careful in careful(case) {
             let _ = writeln!(text, "careful   {careful}");
@@ -106,10 +104,30 @@ fn careful(case: &Value) -> impl Iterator<Item = String> {
     })
 }
 
-/// A line for each exchange, the newest first.
-fn listed(said: &Value) -> String {
+/// Whether an exchange is one of those that are asked for.
+fn is_meant(args: &RecordArgs, entry: &Value) -> bool {
+    let has = |wanted: &Option<String>, name: &str| {
+        let is = entry[name].as_str().unwrap_or_default().to_lowercase();
+        wanted.as_ref().is_none_or(|wanted| is.contains(&wanted.to_lowercase()))
+    };
+    let status = entry["status"].to_string();
+    let of_status = |wanted: &str| match wanted.strip_suffix("xx") {
+        Some(kind) => status.starts_with(kind),
+        None => status == wanted,
+    };
+    let id = entry["id"].as_str().unwrap_or_default();
+    has(&args.client, "client")
+        && has(&args.user, "user")
+        && has(&args.path, "path")
+        && args.status.as_deref().is_none_or(of_status)
+        && args.id.as_ref().is_none_or(|wanted| id.starts_with(wanted))
+}
+
+/// A line for each exchange that is asked for, the newest first.
+fn listed(args: &RecordArgs, said: &Value) -> String {
     let mut out = String::new();
-    for entry in said["exchanges"].as_array().into_iter().flatten() {
+    let all = said["exchanges"].as_array().into_iter().flatten();
+    for entry in all.filter(|entry| is_meant(args, entry)).take(args.last.unwrap_or(usize::MAX)) {
         let text = |name: &str| entry[name].as_str().unwrap_or("-").to_owned();
         let status = entry["status"].as_u64().map_or_else(|| text("reason"), |status| status.to_string());
         let id = text("id");
@@ -124,6 +142,41 @@ fn listed(said: &Value) -> String {
             text("path"),
         );
     }
-    let _ = writeln!(out, "{} exchanges kept, {} bytes", said["kept"], said["bytes"]);
+    let kept = counted(said["kept"].as_u64().unwrap_or_default(), "exchange", "exchanges");
+    let _ = writeln!(
+        out,
+        "{kept} kept, {} bytes: `tidegate record ID` saves one, `tidegate explain ID` tells it",
+        said["bytes"]
+    );
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use serde_json::json;
+
+    use super::super::{Cli, Command};
+    use super::listed;
+
+    /// What a list shows of two exchanges, with these words on the command line.
+    fn shown(words: &[&str]) -> String {
+        let cli = Cli::parse_from([&["tidegate", "record", "--list"], words].concat());
+        let Command::Record(args) = cli.command else { panic!("{words:?} is another command") };
+        let exchange = |id: &str, client: &str, status: u16| json!({"id": id, "client": client, "user": "ada", "path": "/v1/models", "method": "GET", "status": status, "ms": 1.5});
+        let all = [exchange("aa11", "pycharm", 200), exchange("bb22", "curl", 503)];
+        listed(&args, &json!({"exchanges": all, "kept": 2, "bytes": 900}))
+    }
+
+    #[test]
+    fn a_list_holds_those_that_are_asked_for() {
+        let holds = |words: &[&str]| (shown(words).contains("aa11"), shown(words).contains("bb22"));
+        assert_eq!(holds(&[]), (true, true));
+        assert_eq!(holds(&["--client", "PyCharm"]), (true, false));
+        assert_eq!(holds(&["--status", "5xx"]), (false, true));
+        assert_eq!(holds(&["--status", "200", "--user", "ada"]), (true, false));
+        assert_eq!(holds(&["--path", "/v1/chat"]), (false, false));
+        assert_eq!(holds(&["--last", "1"]), (true, false));
+        assert_eq!(holds(&["bb"]), (false, true));
+    }
 }

@@ -67,6 +67,9 @@ fn tell(args: &ReviewArgs, look: &Look) -> bool {
     let unreached = unreached(look);
     let report = Report::new(look, &unreached, |name| is_chosen(args, name));
     print(&if args.json { format!("{}\n", report.to_json()) } else { report.to_text() });
+    if !args.json && !report.is_well() {
+        print(&format!("to decide: tidegate review {}\n", args.bundle.display()));
+    }
     report.is_well()
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::StatusArgs;
-use super::ask::{self, told};
+use super::ask::{self, counted, moment, told};
 
 /// Asks the gate and says what it answered; exit code 1 when it could not be reached.
 pub fn run(args: &StatusArgs) -> ExitCode {
@@ -19,12 +19,11 @@ fn shadow(shadow: &Value, out: &mut String) {
         return;
     }
     let (compared, changed, missed) = (&shadow["compared"], &shadow["changed"], &shadow["missed"]);
-    let _ = writeln!(out, "shadow    of {compared} exchanges {changed} would change ({missed} were not looked at)");
+    let _ = writeln!(out, "shadow    of {compared} exchanges {changed} would change ({missed} were not looked at):");
     for aspect in shadow["aspects"].as_array().into_iter().flatten() {
         for change in aspect["changes"].as_array().into_iter().flatten() {
-            let (old, new) = (text(&change["old"]), text(&change["new"]));
-            let what = if old == new { format!("other bytes ({new})") } else { format!("{old} → {new}") };
-            let (count, such_as) = (&change["count"], text(&change["such_as"]));
+            let (count, what, such_as) = (&change["count"], text(&change["change"]), text(&change["such_as"]));
+            let such_as = such_as.get(..12).unwrap_or(&such_as);
             let _ = writeln!(out, "          {count} × {}: {what}, such as {such_as}", text(&aspect["aspect"]));
         }
     }
@@ -37,10 +36,10 @@ fn lines(status: &Value) -> String {
         "live      generation {} ({}) since {}\n",
         live["generation"],
         text(&live["hash"]),
-        text(&live["since"])
+        moment(&live["since"])
     );
     if let Some(rejected) = status.get("rejected") {
-        let _ = writeln!(out, "rejected  {}", text(&rejected["at"]));
+        let _ = writeln!(out, "rejected  {}", moment(&rejected["at"]));
         for fault in rejected["faults"].as_array().into_iter().flatten() {
             let _ = writeln!(out, "          {}", text(fault));
         }
@@ -51,18 +50,18 @@ fn lines(status: &Value) -> String {
             out,
             "{word:<10}{} since {}: {}",
             text(&staged["hash"]),
-            text(&staged["since"]),
+            moment(&staged["since"]),
             text(&staged["waits_for"])
         );
         let _ = writeln!(out, "          {}", text(&staged["run"]));
     }
     if let Some(passed) = status.get("passed_over") {
-        let _ = writeln!(out, "passed    {}: {}", text(&passed["hash"]), text(&passed["why"]));
+        let _ = writeln!(out, "on disk   {}: {}", digits(&passed["hash"]), text(&passed["why"]));
     }
     canary(&status["canary"], &mut out);
     shadow(&status["shadow"], &mut out);
     for preview in status["previews"].as_array().into_iter().flatten() {
-        let _ = writeln!(out, "preview   {} until {}", text(&preview["hash"]), text(&preview["until"]));
+        let _ = writeln!(out, "preview   {} until {}", text(&preview["hash"]), moment(&preview["until"]));
     }
     for trouble in status["shelf"].as_array().into_iter().flatten() {
         let _ = writeln!(out, "shelf     {}", text(trouble));
@@ -81,21 +80,37 @@ fn lines(status: &Value) -> String {
 fn canary(canary: &Value, out: &mut String) {
     let running = &canary["running"];
     if running.is_object() {
-        let side = |side: &str| format!("{} exchanges, {} failed", running[side]["exchanges"], running[side]["errors"]);
-        let (hash, percent, by) = (text(&running["hash"]), &running["percent"], text(&running["by"]));
+        let side = |side: &str| {
+            let exchanges = counted(running[side]["exchanges"].as_u64().unwrap_or_default(), "exchange", "exchanges");
+            format!("{exchanges}, {} failed", running[side]["errors"])
+        };
+        let (hash, percent, by) =
+            (text(&running["hash"]), running["percent"].as_f64().unwrap_or_default(), text(&running["by"]));
         let _ = writeln!(out, "canary    {hash} for {percent} % by {by}: {}; live: {}", side("canary"), side("live"));
         if let Some(over) = running["time_over"].as_str() {
             let _ = writeln!(out, "          its time is over: {over}");
         }
+        let _ = writeln!(out, "          tidegate promote {hash}, or tidegate promote --stop");
     }
     let last = &canary["last"];
     if last.is_object() {
-        let _ =
-            writeln!(out, "ended     canary {} {}: {}", text(&last["hash"]), text(&last["ended"]), text(&last["why"]));
+        let _ = writeln!(
+            out,
+            "ended     canary {} {}: {}",
+            text(&last["hash"]),
+            moment(&last["ended"]),
+            text(&last["why"])
+        );
         for id in last["offended"].as_array().into_iter().flatten() {
             let _ = writeln!(out, "          {}", text(id));
         }
     }
+}
+
+/// The digits of a hash that are shown.
+fn digits(hash: &Value) -> String {
+    let hash = text(hash);
+    hash.get(..12).unwrap_or(&hash).to_owned()
 }
 
 /// A text of the status.

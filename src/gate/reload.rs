@@ -283,7 +283,7 @@ impl Reloader {
             shown.insert("staged".into(), staged.show());
         }
         if let Some(over) = over.filter(|over| Some(*over) != self.gate.live.load().full()) {
-            let why = "someone went away from what is on disk; the next save counts again";
+            let why = "it does not serve, because someone went back; the next save counts again";
             shown.insert("passed_over".into(), json!({"hash": over, "why": why}));
         }
         let troubles: Vec<&str> =

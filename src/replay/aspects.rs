@@ -53,12 +53,30 @@ pub struct Change {
     pub new: String,
 }
 
+// === impl Change ===
+
+impl Change {
+    /// What changed, in a line.
+    pub fn told(&self) -> String {
+        self.aspect.change(&self.old, &self.new)
+    }
+}
+
 // === impl Aspect ===
 
 impl Aspect {
     /// All parts, in the order of an exchange.
     pub const ALL: [Self; 6] =
         [Self::Identity, Self::Route, Self::CacheKey, Self::Upstream, Self::Attempts, Self::Answer];
+
+    /// A change of this part in a line, from what it was and what it is.
+    pub fn change(self, old: &str, new: &str) -> String {
+        match self {
+            _ if old != new => format!("{old} → {new}"),
+            Self::CacheKey => format!("another key ({new})"),
+            _ => format!("other bytes ({new})"),
+        }
+    }
 
     /// The part in a word or two.
     pub fn as_str(self) -> &'static str {
@@ -159,20 +177,17 @@ pub fn route(plan: Option<&Plan>) -> String {
 
 fn cache(call: &PlayedCall) -> Part {
     let Some(key) = &call.cache.key else { return words("not cached".to_owned(), true) };
-    let question = key.question();
-    let short = question.get(..12).unwrap_or_default();
-    let verdict = match &call.cache.verdict {
+    let told = match &call.cache.verdict {
         CacheVerdict::Hit => "hit",
         _ => "not stored yet",
     };
-    let told = format!("{verdict}, key {short}");
-    Part { hash: blake3::hash(question.as_bytes()), told, known: true }
+    Part { hash: blake3::hash(key.question().as_bytes()), told: told.to_owned(), known: true }
 }
 
 /// What the first upstreams were sent, as far as what they answer is known: after that it could be anything.
 fn upstream(call: &PlayedCall) -> Part {
     let mut hasher = blake3::Hasher::new();
-    let (mut count, mut bytes) = (0_usize, 0);
+    let mut count = 0_usize;
     for wire in &call.wires {
         if let Some(head) = &wire.head {
             hasher.update(wire.upstream.as_bytes()).update(b"/").update(wire.endpoint.as_bytes());
@@ -182,14 +197,13 @@ fn upstream(call: &PlayedCall) -> Part {
             }
             hasher.update(&wire.body);
             count += 1;
-            bytes += wire.body.len();
         }
         if wire.line.is_none() {
             break;
         }
     }
     let requests = if count == 1 { "request" } else { "requests" };
-    Part { told: format!("{count} {requests}, {bytes} bytes of body"), hash: hasher.finalize(), known: true }
+    Part { told: format!("{count} {requests}"), hash: hasher.finalize(), known: true }
 }
 
 /// Whether every upstream that was asked has an answer that was recorded.
@@ -247,4 +261,16 @@ pub(super) fn got(got: &[Got]) -> (Digest, Option<u16>, usize) {
         }
     }
     (digest, status, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Aspect;
+
+    #[test]
+    fn what_only_bytes_tell_apart_is_counted_as_one_change() {
+        assert_eq!(Aspect::Route.change("openai", "anthropic"), "openai → anthropic");
+        assert_eq!(Aspect::CacheKey.change("hit", "hit"), "another key (hit)");
+        assert_eq!(Aspect::Upstream.change("1 request", "1 request"), "other bytes (1 request)");
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::aspects::{Aspects, route};
+use super::aspects::{Aspects, Change, route};
 use super::truth;
 use crate::case::{Played, PlayedCall, render, wires};
 use crate::exchange::AttemptRecord;
@@ -36,8 +36,8 @@ pub struct Explanation {
 pub struct Other {
     /// Which.
     pub generation: String,
-    /// Which parts differ: what it is called, what it was, what it would be.
-    pub changes: Vec<(String, String, String)>,
+    /// Which parts differ.
+    pub changes: Vec<Change>,
     /// The difference of the two plays as text, line by line.
     pub difference: String,
 }
@@ -57,7 +57,7 @@ impl Explanation {
         let (old, new) = (Aspects::of(&self.played), Aspects::of(played));
         let mask = |text: &str| self.played.mask.text(text);
         let changes = old.changes(&new).into_iter();
-        let changes = changes.map(|change| (change.aspect.as_str().to_owned(), mask(&change.old), mask(&change.new)));
+        let changes = changes.map(|change| Change { old: mask(&change.old), new: mask(&change.new), ..change });
         self.other = Some(Other {
             generation: generation.to_owned(),
             changes: changes.collect(),
@@ -305,18 +305,16 @@ impl Other {
             return;
         }
         let _ = writeln!(text, "\nwith {}:", self.generation);
-        for (aspect, old, new) in &self.changes {
-            if old == new {
-                let _ = writeln!(text, "  {aspect:<15} other bytes ({new})");
-            } else {
-                let _ = writeln!(text, "  {aspect:<15} {old} → {new}");
-            }
+        for change in &self.changes {
+            let _ = writeln!(text, "  {:<15} {}", change.aspect.as_str(), change.told());
         }
         let _ = write!(text, "\n{}", self.difference);
     }
 
     fn to_json(&self) -> Value {
-        let changes = self.changes.iter().map(|(aspect, old, new)| json!({"aspect": aspect, "old": old, "new": new}));
+        let changes = self.changes.iter();
+        let changes =
+            changes.map(|change| json!({"aspect": change.aspect.as_str(), "old": change.old, "new": change.new}));
         json!({
             "generation": self.generation,
             "changes": changes.collect::<Vec<_>>(),

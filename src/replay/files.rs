@@ -54,7 +54,12 @@ fn write_new(path: &PathBuf, text: &str) -> io::Result<()> {
 }
 
 fn failed(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{} cannot be written: {error}", path.display()))
+    let shown = path.display();
+    let why = match error.kind() {
+        ErrorKind::AlreadyExists => format!("{shown} is there already: --name saves it under another name"),
+        _ => format!("{shown} cannot be written: {error}"),
+    };
+    io::Error::new(error.kind(), why)
 }
 
 #[cfg(test)]

@@ -59,13 +59,14 @@ impl Table {
 
     /// For people.
     pub fn to_text(&self) -> String {
-        let mut text = format!("{} exchanges, {} changed\n", self.compared, self.changed);
+        let exchanges = if self.compared == 1 { "exchange" } else { "exchanges" };
+        let mut text = format!("{} {exchanges}, {} changed\n", self.compared, self.changed);
         for aspect in Aspect::ALL {
             let row = self.rows.get(&aspect);
             let count = row.map_or(0, |row| row.count);
-            let _ = writeln!(text, "  {:<15} {:>6}  {count}", aspect.as_str(), self.share(count));
+            let _ = writeln!(text, "  {:<15} {:>7}  {count}", aspect.as_str(), self.share(count));
             for (old, new, count, id) in row.map(Row::foremost).unwrap_or_default() {
-                let change = if old == new { format!("other bytes ({new})") } else { format!("{old} → {new}") };
+                let change = aspect.change(old, new);
                 let _ = writeln!(text, "      {count} × {change}\n        such as {id}");
             }
         }
@@ -80,9 +81,9 @@ impl Table {
         let rows = Aspect::ALL.iter().map(|aspect| {
             let row = self.rows.get(aspect);
             let changes = row.map(Row::foremost).unwrap_or_default();
-            let changes = changes
-                .into_iter()
-                .map(|(old, new, count, id)| json!({"old": old, "new": new, "count": count, "such_as": id}));
+            let changes = changes.into_iter().map(|(old, new, count, id)| {
+                json!({"change": aspect.change(old, new), "old": old, "new": new, "count": count, "such_as": id})
+            });
             json!({
                 "aspect": aspect.as_str(),
                 "count": row.map_or(0, |row| row.count),

@@ -99,7 +99,7 @@ impl<'l> Report<'l> {
     fn sum(&self) -> String {
         let look = self.look;
         let counts = [
-            (look.count(Kind::Differs), "differ"),
+            (look.count(Kind::Differs), if look.count(Kind::Differs) == 1 { "differs" } else { "differ" }),
             (look.count(Kind::New), "without a snapshot"),
             (look.count(Kind::Gone), "snapshots without a case"),
             (look.count(Kind::Faulty), "cannot be played"),
@@ -110,8 +110,9 @@ impl<'l> Report<'l> {
             parts.push("nothing differs".to_owned());
         }
         let cases = look.cases.len() - look.count(Kind::Gone);
+        let noun = if cases == 1 { "case" } else { "cases" };
         let standing = visible(&look.standing.to_string());
-        format!("{cases} cases: {}; generation {} {standing}", parts.join(", "), look.sight.bundle.hash)
+        format!("{cases} {noun}: {}; generation {} {standing}", parts.join(", "), look.sight.bundle.hash)
     }
 }
 
