@@ -84,6 +84,8 @@ pub enum Ended {
     Connecting,
     /// Nobody waited for more.
     Open,
+    /// More was waited for.
+    Waiting,
     /// At its clean end.
     Done,
     /// With an error of this kind.
