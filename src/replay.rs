@@ -23,3 +23,6 @@ pub mod shadow;
 pub mod table;
 
 pub mod truth;
+
+#[cfg(test)]
+mod tests;

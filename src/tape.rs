@@ -15,6 +15,9 @@ mod ring;
 
 mod taken;
 
+#[cfg(test)]
+mod tests;
+
 use recorded::Room;
 pub use recorded::{Digest, Ended, Recorded, Taped};
 pub use ring::Ring;

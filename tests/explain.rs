@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tidegate::admin::Board;
 use tidegate::bundle;
@@ -21,6 +22,10 @@ use tidegate::upstream::dial::Dialer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// The allocator of the binary: most of what a play does is small.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Random requests that are sent.
 const REQUESTS: usize = 10_000;
 
@@ -30,7 +35,9 @@ const CLIENTS: usize = 16;
 #[test]
 fn ten_thousand_random_exchanges_are_explained_as_they_were() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let begun = Instant::now();
     let (taken, adjust) = runtime.block_on(exchanges());
+    println!("{} exchanges after {:.1?}", taken.len(), begun.elapsed());
     runtime.shutdown_background();
     assert!(taken.len() >= REQUESTS, "{} exchanges were kept", taken.len());
     let players: Vec<Player> = vec![Player::as_served(Arc::clone(&taken[0].bundle), adjust)];
@@ -47,6 +54,7 @@ fn ten_thousand_random_exchanges_are_explained_as_they_were() {
         taken.len(),
         wrong[..wrong.len().min(5)].join("\n")
     );
+    println!("played again after {:.1?}", begun.elapsed());
     let spread = spread(&taken);
     println!("{}", spread.join("\n"));
     assert!(spread.len() > 12, "the exchanges are too much alike: {spread:?}");
@@ -89,12 +97,12 @@ async fn exchanges() -> (Vec<Arc<Taken>>, Arc<Adjust>) {
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None, false).await.unwrap();
     let address = listener.address().unwrap();
     tokio::spawn(Arc::clone(&server).accept(listener));
-    let clients: Vec<_> = (0..CLIENTS).map(|client| tokio::spawn(ask(address, client))).collect();
+    let clients: Vec<_> = (0..CLIENTS).map(|client| tokio::spawn(ask(address, upstream, client))).collect();
     for client in clients {
         client.await.unwrap();
     }
     while gate.tapes.size().0 < REQUESTS {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await; // paced: the last exchanges settle
+        tokio::time::sleep(Duration::from_millis(10)).await; // paced: the last exchanges settle
     }
     (gate.tapes.latest(), adjust)
 }
@@ -108,12 +116,19 @@ async fn upstream() -> SocketAddr {
 }
 
 /// One client's share of the requests, one after another, each on a connection of its own.
-async fn ask(address: SocketAddr, client: usize) {
+async fn ask(address: SocketAddr, upstream: SocketAddr, client: usize) {
     let mut random = fastrand::Rng::with_seed(client as u64);
     for _ in 0..REQUESTS / CLIENTS {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.write_all(request(&mut random).as_bytes()).await.unwrap();
+        let request = request(&mut random, upstream);
+        let cut = if random.u32(..8) == 0 { random.usize(..request.len()) } else { request.len() };
+        let (first, rest) = request.as_bytes().split_at(cut);
+        stream.write_all(first).await.unwrap();
+        if !rest.is_empty() {
+            tokio::time::sleep(Duration::from_millis(random.u64(..4))).await; // paced: a slow client
+            stream.write_all(rest).await.unwrap();
+        }
         let mut answer = Vec::new();
         if random.u32(..50) == 0 {
             let mut first = [0; 200];
@@ -124,28 +139,30 @@ async fn ask(address: SocketAddr, client: usize) {
     }
 }
 
-/// A request of any dialect, whole or streamed, that may ask its upstream to fail.
-fn request(random: &mut fastrand::Rng) -> String {
+/// A request for something: its method, its path and its body.
+fn wish(random: &mut fastrand::Rng) -> (&'static str, &'static str, String) {
     let words = ["tide", "ebb", "flow", "moon"];
     let said = words[random.usize(..4)];
     let stream = random.bool();
-    let (path, body) = match random.u32(..5) {
-        0 => (
-            "/v1/messages",
-            format!(
-                r#"{{"model":"m","max_tokens":64,"stream":{stream},"messages":[{{"role":"user","content":"{said}"}}]}}"#
-            ),
-        ),
-        1 => ("/v1/responses", format!(r#"{{"model":"m","stream":{stream},"input":"{said}"}}"#)),
-        2 => (
-            "/api/chat",
-            format!(r#"{{"model":"m","stream":{stream},"messages":[{{"role":"user","content":"{said}"}}]}}"#),
-        ),
-        _ => (
-            "/v1/chat/completions",
-            format!(r#"{{"model":"m","stream":{stream},"messages":[{{"role":"user","content":"{said}"}}]}}"#),
-        ),
-    };
+    let messages = format!(r#""messages":[{{"role":"user","content":"{said}"}}]"#);
+    let contents = format!(r#"{{"contents":[{{"role":"user","parts":[{{"text":"{said}"}}]}}]}}"#);
+    match random.u32(..16) {
+        0..=2 => ("POST", "/v1/messages", format!(r#"{{"model":"m","max_tokens":64,"stream":{stream},{messages}}}"#)),
+        3..=4 => ("POST", "/v1/responses", format!(r#"{{"model":"m","stream":{stream},"input":"{said}"}}"#)),
+        5..=6 => ("POST", "/api/chat", format!(r#"{{"model":"m","stream":{stream},{messages}}}"#)),
+        7 => ("POST", "/v1/messages/count_tokens", format!(r#"{{"model":"m",{messages}}}"#)),
+        8 => ("GET", "/v1/models", String::new()),
+        9 => ("POST", "/v1/embeddings", format!(r#"{{"model":"m","input":["{said}","{said}s"]}}"#)),
+        10 => ("POST", "/v1/completions", format!(r#"{{"model":"m","stream":{stream},"prompt":"{said}"}}"#)),
+        11 => ("POST", "/v1beta/models/m:generateContent", contents),
+        12 => ("POST", "/v1beta/models/m:streamGenerateContent?alt=sse", contents),
+        _ => ("POST", "/v1/chat/completions", format!(r#"{{"model":"m","stream":{stream},{messages}}}"#)),
+    }
+}
+
+/// A request of any dialect, whole or streamed, that may ask its upstream to fail.
+fn request(random: &mut fastrand::Rng, upstream: SocketAddr) -> String {
+    let (method, path, body) = wish(random);
     let mut headers = String::new();
     if random.u32(..4) > 0 {
         let _ = write!(headers, "x-user: user-{}\r\n", random.u32(..5));
@@ -156,13 +173,24 @@ fn request(random: &mut fastrand::Rng) -> String {
     if random.u32(..20) == 0 {
         headers += "x-ask: models\r\n";
     }
-    let faults =
-        ["status=503", "status=400", "error-event=2", "status=529; retry-after=0", "cut=3", "reset", "no-done"];
+    if random.u32(..20) == 0 {
+        let _ = write!(headers, "x-fetch: http://{upstream}\r\n");
+    }
+    let faults = [
+        "status=503",
+        "status=400",
+        "error-event=2",
+        "status=529; retry-after=0",
+        "cut=3",
+        "reset",
+        "no-done",
+        "pause=3ms",
+    ];
     if random.u32(..6) == 0 {
         let _ = write!(headers, "x-mock-fault: {}\r\n", faults[random.usize(..faults.len())]);
     }
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: gate.test\r\nContent-Type: application/json\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
+    if !body.is_empty() {
+        let _ = write!(headers, "Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    }
+    format!("{method} {path} HTTP/1.1\r\nHost: gate.test\r\nConnection: close\r\n{headers}\r\n{body}")
 }

@@ -68,7 +68,7 @@ impl<N> TapedConnection<N> {
     /// Notes a failure; a wait that the gate itself gave up is none of the connection's.
     fn failed(&self, error: &Error) {
         let ended = match error.kind() {
-            Kind::Timeout => Ended::Open,
+            Kind::Timeout => Ended::Waiting,
             kind => Ended::Failed(kind),
         };
         self.note(|taped, now| {
@@ -102,6 +102,7 @@ impl<N: Connection> Connection for TapedConnection<N> {
     }
 
     async fn read_head(&mut self) -> Result<ResponseHead, Error> {
+        self.note(|taped, _| taped.ended = Ended::Waiting);
         let head = self.connection.read_head().await;
         match &head {
             Ok(head) => self.note(|taped, now| {
@@ -110,6 +111,7 @@ impl<N: Connection> Connection for TapedConnection<N> {
                     taped.early = !self.asked;
                 }
                 taped.heads.push(head.clone());
+                taped.ended = Ended::Open;
             }),
             Err(error) => self.failed(error),
         }
@@ -120,15 +122,16 @@ impl<N: Connection> Connection for TapedConnection<N> {
     }
 
     async fn read_body(&mut self) -> Result<Option<Bytes>, Error> {
+        // Left so when nobody waits until it is here.
+        self.note(|taped, _| taped.ended = Ended::Waiting);
         let piece = self.connection.read_body().await;
         match &piece {
             Ok(Some(piece)) => {
                 if let Some((_, recorded)) = self.tape.told_to() {
                     Recorded::piece(&mut recorded.lock(), self.wire, Instant::now(), piece);
                 }
-                if self.connection.response_done() {
-                    self.note(|taped, _| taped.ended = Ended::Done);
-                }
+                let ended = if self.connection.response_done() { Ended::Done } else { Ended::Open };
+                self.note(|taped, _| taped.ended = ended);
             }
             Ok(None) => self.note(|taped, _| taped.ended = Ended::Done),
             Err(error) => self.failed(error),

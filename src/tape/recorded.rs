@@ -22,7 +22,7 @@ const READ_COST: usize = 64;
 const HEADER_COST: usize = 64;
 
 /// What a piece of a body counts beside its bytes: it has a block of memory of its own.
-const PIECE_COST: usize = size_of::<Piece>() + 16;
+pub(super) const PIECE_COST: usize = size_of::<Piece>() + 16;
 
 /// Everything that came to an exchange from outside.
 #[derive(Debug, Default)]
@@ -96,6 +96,8 @@ pub enum Ended {
     Connecting,
     /// Nobody waited for more.
     Open,
+    /// More was waited for.
+    Waiting,
     /// At its clean end.
     Done,
     /// With an error of this kind.

@@ -129,16 +129,17 @@ fn case(facts: &Facts, mut recorded: Recorded) -> Option<(Case, Option<Stored>)>
         reads: std::mem::take(&mut recorded.reads),
         ..Setup::default()
     };
-    let answers = recorded.wires.into_iter().map(answer).collect();
+    let gone = facts.reason == Reason::ClientGone;
+    let answers = recorded.wires.into_iter().map(|taped| answer(taped, gone)).collect();
     let case = Case { file: format!("{}.http", facts.id), about: facts.about(), setup, calls: vec![call], answers };
     Some((case, recorded.stored))
 }
 
-/// What a connection answered, as a case tells it.
-fn answer(taped: Taped) -> Answer {
+/// What a connection answered, as a case tells it; `gone`: to a client that left.
+fn answer(taped: Taped, gone: bool) -> Answer {
     Answer {
         line: 0,
-        fault: mishap(&taped),
+        fault: mishap(&taped, gone),
         upstream: taped.upstream,
         endpoint: Some(taped.endpoint),
         slow: taped.slow,
@@ -150,12 +151,14 @@ fn answer(taped: Taped) -> Answer {
     }
 }
 
-/// What went wrong on a connection, in the words of a case.
-fn mishap(taped: &Taped) -> Option<Mishap> {
+/// What went wrong on a connection, in the words of a case. An answer of which nobody wanted more ends well, as far as
+/// it came: what another generation would have read of it nobody knows.
+fn mishap(taped: &Taped, gone: bool) -> Option<Mishap> {
     match taped.ended {
         Ended::Done => None,
+        Ended::Open if !gone && !taped.heads.is_empty() => None,
         Ended::Connecting | Ended::Failed(Kind::Timeout) => Some(Mishap::Unreachable),
-        Ended::Open => Some(Mishap::Stall),
+        Ended::Open | Ended::Waiting => Some(Mishap::Stall),
         Ended::Failed(Kind::Tls) => Some(Mishap::Tls),
         Ended::Failed(Kind::Connect) => Some(Mishap::Refuse),
         Ended::Failed(Kind::Garbage) => Some(Mishap::Garbage),

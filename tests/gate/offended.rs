@@ -15,7 +15,8 @@ use crate::support::until;
 fn policy(failing: &str) -> String {
     format!(
         "return policy {{ api = 1,\n  identify = function(req) return {{ user = req.headers:get(\"x-user\") }} end,\n  \
-         on_request = function(req)\n    if req.path == \"/bad\" then {failing} end\n  end }}\n"
+         on_request = function(req, ctx)\n    ctx.vars.bad = req.path == \"/bad\"\n  end,\n  \
+         on_response = function(res, ctx)\n    if ctx.vars.bad then {failing} end\n  end }}\n"
     )
 }
 
@@ -30,7 +31,7 @@ fn the_request_that_offended_is_a_case_that_fails_in_review() {
     let mut talk = gate.talk();
     assert_eq!(talk.get("/fine", &[]).status, 200);
     let bad = [("X-Request-Id", "the-bad-one"), ("Authorization", "Bearer sk-proj-bad0bad0bad0bad0bad0bad0b")];
-    assert_eq!(talk.get("/bad", &bad).status, 500);
+    assert_eq!(talk.get("/bad", &bad).status, 502);
     assert_eq!(talk.get("/bad", &[]).status, 200, "the live one serves again");
     assert_eq!(gate.status()["canary"]["last"]["offended"], json!(["the-bad-one"]));
 
@@ -52,7 +53,7 @@ fn the_request_that_offended_is_a_case_that_fails_in_review() {
     let output = review(other.path().to_str().unwrap());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("recorded/client-bad-") && text.contains("500"), "{text}");
+    assert!(text.contains("recorded/client-bad-") && text.contains("+ended: policy_error"), "{text}");
 }
 
 #[test]
@@ -63,7 +64,7 @@ fn an_exchange_that_was_not_recorded_is_given_up() {
     gate.save_live("p.lua", &policy("return"));
     let wish = json!({"generation": hash, "percent": 100, "by": "ip", "abort": "policy_errors>0"});
     assert_eq!(gate.tell("/-/promote", &wish).status, 200);
-    assert_eq!(gate.talk().get("/bad", &[]).status, 500);
+    assert_eq!(gate.talk().get("/bad", &[]).status, 502);
     assert!(until(|| gate.status()["canary"]["last"].is_object()));
     assert!(cases(&gate).is_empty());
 }

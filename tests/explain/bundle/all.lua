@@ -1,6 +1,11 @@
 --!strict
 -- Decides by everything that a policy can ask for: state, limits, chance, time, other services.
 
+local p = params {
+  drop_every = param.integer(7, { min = 2, doc = "One of so many events is left out." }),
+  words = param.list({}, { doc = "What is said at the end of streams." }),
+}
+
 local function pick(list: { any }): any
   return list[1 + math.floor(math.random() * #list)]
 end
@@ -35,6 +40,21 @@ return policy {
       local res = upstream.call("chat", { path = "/v1/models" })
       ctx.vars.asked = res and res.status or 0
       req.headers:set("x-asked", tostring(ctx.vars.asked))
+    end
+    local fetch = req.headers:get("x-fetch")
+    if fetch then
+      local res, why = http.fetch(fetch .. "/bytes/" .. math.random(1, 40))
+      req.headers:set("x-fetched", if res then #res:text() .. " " .. res.status else why.code)
+    end
+    if string.sub(req.path, 1, 7) == "/v1beta" and regex.match(req.path, ":\\w+$") then
+      local found = regex.captures(req.path, "models/(?P<model>[^:/]+)")
+      ctx.shared.model = if found then found.model else "none"
+    end
+    if math.random() < 0.1 then
+      ctx:after_response(function()
+        store:incr("after", 1)
+        upstream.call("chat", { path = "/v1/models" })
+      end)
     end
   end,
 
@@ -76,6 +96,19 @@ return policy {
     ctx.vars.count = (ctx.vars.count or 0) + 1
     if ev.text and math.random() < 0.2 then
       ev.text = ev.text .. "~" .. ctx.vars.count
+    end
+    if ctx.vars.count % p.drop_every == 0 and ev.kind == "text" and math.random() < 0.5 then
+      return drop
+    end
+    if ctx.vars.count == 3 and store:get("last") then
+      return { { text = " [" .. tostring(store:get("last")) .. "] " }, ev }
+    end
+    return nil
+  end,
+
+  on_stream_end = function(finish, ctx)
+    if #p.words > 0 and math.random() < 0.1 then
+      return { { event = "note", data = finish.reason .. " " .. pick(p.words) .. " " .. tostring(ctx.shared.model) } }
     end
     return nil
   end,
