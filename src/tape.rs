@@ -139,7 +139,8 @@ impl Tape {
         match &reel.side {
             Side::Recording(recorded) => {
                 if self.is_current(reel)
-                    && let Ok(value) = serde_json::to_value(&taken) {
+                    && let Ok(value) = serde_json::to_value(&taken)
+                {
                     recorded.lock().read(what(), value);
                 }
                 taken

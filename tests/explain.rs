@@ -176,8 +176,16 @@ fn request(random: &mut fastrand::Rng, upstream: SocketAddr) -> String {
     if random.u32(..20) == 0 {
         let _ = write!(headers, "x-fetch: http://{upstream}\r\n");
     }
-    let faults =
-        ["status=503", "status=400", "error-event=2", "status=529; retry-after=0", "cut=3", "reset", "no-done", "pause=3ms"];
+    let faults = [
+        "status=503",
+        "status=400",
+        "error-event=2",
+        "status=529; retry-after=0",
+        "cut=3",
+        "reset",
+        "no-done",
+        "pause=3ms",
+    ];
     if random.u32(..6) == 0 {
         let _ = write!(headers, "x-mock-fault: {}\r\n", faults[random.usize(..faults.len())]);
     }

@@ -107,7 +107,8 @@ impl Mask {
                 let mut lengths = lengths.filter(|length| whole.ends_with(secret.get(..*length).unwrap_or(secret)));
                 lengths.next()
             };
-            let cut = if part.len() > whole.len() { self.secrets.iter().find_map(|(secret, _)| begun(secret)) } else { None };
+            let cut =
+                if part.len() > whole.len() { self.secrets.iter().find_map(|(secret, _)| begun(secret)) } else { None };
             match cut {
                 Some(length) => {
                     shown.push_str(whole.get(..whole.len() - length).unwrap_or_default());

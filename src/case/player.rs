@@ -96,7 +96,11 @@ impl Player {
 
     /// Plays a case. Errors when the bundle, with what the case sets, has faults.
     pub fn play(&self, case: &Case) -> Result<Played, Vec<Fault>> {
-        let scene = Scene { tape: Tape::playing(case.setup.reads.clone(), None, false), before: Duration::ZERO, preview: false };
+        let scene = Scene {
+            tape: Tape::playing(case.setup.reads.clone(), None, false),
+            before: Duration::ZERO,
+            preview: false,
+        };
         self.perform(case, scene)
     }
 

@@ -44,12 +44,22 @@ impl Subject {
                 let request = request.lock();
                 let target = String::from_utf8_lossy(request.head.raw_path()).into_owned();
                 let start = format!("{} {target}", request.head.method);
-                Picture { start, headers: headers(&request.head.headers), body: request.body.bytes(), came: came(&request.body) }
+                Picture {
+                    start,
+                    headers: headers(&request.head.headers),
+                    body: request.body.bytes(),
+                    came: came(&request.body),
+                }
             }
             Self::Response(response) => {
                 let response = response.lock();
                 let start = response.head.status.as_u16().to_string();
-                Picture { start, headers: headers(&response.head.headers), body: response.body.bytes(), came: came(&response.body) }
+                Picture {
+                    start,
+                    headers: headers(&response.head.headers),
+                    body: response.body.bytes(),
+                    came: came(&response.body),
+                }
             }
         }
     }
@@ -165,7 +175,12 @@ mod tests {
 
     fn picture(headers: &[(&str, &str)], body: &str) -> Picture {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Picture { start: "POST /v1".to_owned(), headers, body: Some(Bytes::copy_from_slice(body.as_bytes())), came: None }
+        Picture {
+            start: "POST /v1".to_owned(),
+            headers,
+            body: Some(Bytes::copy_from_slice(body.as_bytes())),
+            came: None,
+        }
     }
 
     #[test]

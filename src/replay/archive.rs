@@ -34,7 +34,12 @@ pub struct Archive {
 impl Archive {
     /// An archive of a gate whose settings are changed by `adjust`.
     pub fn new(adjust: Arc<Adjust>) -> Self {
-        Self { adjust, players: Mutex::default(), pinning: Mutex::default(), key: std::array::from_fn(|_| fastrand::u8(..)) }
+        Self {
+            adjust,
+            players: Mutex::default(),
+            pinning: Mutex::default(),
+            key: std::array::from_fn(|_| fastrand::u8(..)),
+        }
     }
 
     /// Explains an exchange, and says what another bundle would do if one is given. It computes for a while.

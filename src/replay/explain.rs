@@ -57,8 +57,7 @@ impl Explanation {
         let (old, new) = (Aspects::of(&self.played), Aspects::of(played));
         let mask = |text: &str| self.played.mask.text(text);
         let changes = old.changes(&new).into_iter();
-        let changes =
-            changes.map(|change| (change.aspect.as_str().to_owned(), mask(&change.old), mask(&change.new)));
+        let changes = changes.map(|change| (change.aspect.as_str().to_owned(), mask(&change.old), mask(&change.new)));
         self.other = Some(Other {
             generation: generation.to_owned(),
             changes: changes.collect(),

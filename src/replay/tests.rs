@@ -22,7 +22,8 @@ use crate::tape::{Facts, Read, Taken, Watch};
 const SETTINGS: &str = "[upstreams.sea]\ndefault = true\nurl = \"http://127.0.0.1:1\"\n[upstreams.lake]\n\
     url = \"http://127.0.0.1:2\"\n[[policies]]\nfile = \"p.lua\"\n";
 
-const ASKED: &str = "# A.\n> client\nPOST /a HTTP/1.1\nX-User: ann\n\nhello\n\n< upstream sea\nHTTP/1.1 200 OK\n\nwaves\n";
+const ASKED: &str =
+    "# A.\n> client\nPOST /a HTTP/1.1\nX-User: ann\n\nhello\n\n< upstream sea\nHTTP/1.1 200 OK\n\nwaves\n";
 
 fn bundle(lua: &str) -> Arc<Bundle> {
     let files = BTreeMap::from([("p.lua".to_owned(), lua.to_owned())]);
@@ -133,13 +134,20 @@ fn changes_are_counted_with_an_exchange_that_shows_each() {
     assert!(table.note("first", &old, &new) && table.note("second", &old, &new));
     table.failed("it has faults".to_owned());
     let text = table.to_text();
-    for line in
-        ["3 exchanges, 2 changed", "66.7 %  2", "2 × nobody → user ann", "such as first", "1 could not be played: it has"]
-    {
+    for line in [
+        "3 exchanges, 2 changed",
+        "66.7 %  2",
+        "2 × nobody → user ann",
+        "such as first",
+        "1 could not be played: it has",
+    ] {
         assert!(text.contains(line), "{text}");
     }
     let told = table.to_json();
-    assert_eq!(told["aspects"][0]["changes"][0], json!({"old": "nobody", "new": "user ann", "count": 2, "such_as": "first"}));
+    assert_eq!(
+        told["aspects"][0]["changes"][0],
+        json!({"old": "nobody", "new": "user ann", "count": 2, "such_as": "first"})
+    );
     assert_eq!((&told["compared"], &told["failed"]["it has faults"]), (&json!(3), &json!(1)));
 }
 
@@ -155,8 +163,12 @@ fn the_changes_that_came_most_often_are_shown() {
         }
     }
     let told = table.to_json();
-    let shown: Vec<u64> =
-        told["aspects"][0]["changes"].as_array().unwrap().iter().map(|change| change["count"].as_u64().unwrap()).collect();
+    let shown: Vec<u64> = told["aspects"][0]["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| change["count"].as_u64().unwrap())
+        .collect();
     assert_eq!(shown, [8, 7, 6, 5, 4]);
 }
 
@@ -184,8 +196,8 @@ fn a_case_keeps_the_reads_that_matter_and_no_others() {
     case.setup.reads = vec![
         read_of("seed", json!(7)),
         read_of("clock.now", json!(12.5)),
-        read_of("store.get policy:p quota", json!({"Ok": 40})),
-        read_of("took", json!({"secs": 0, "nanos": 5})),
+        read_of("store.get policy:p quota", json!(40)),
+        read_of("took", json!({"secs": 0, "nanos": 0})),
     ];
     let taken = taken(&bundle, &case);
     let player = Player::new(&bundle);

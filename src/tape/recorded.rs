@@ -152,9 +152,10 @@ impl Recorded {
         let heads = |taped: &Taped| taped.heads.iter().map(|head| HEAD_COST + fields(&head.headers)).sum::<usize>();
         let wires = self.wires.iter().map(|taped| pieces(&taped.body) + heads(taped) + size_of::<Taped>());
         let reads = self.reads.iter().map(|read| READ_COST + read.what.len() + size(&read.value));
-        let arrived = self.arrived.as_ref().map_or(0, |arrived| {
-            HEAD_COST + arrived.head.raw_path().len() + fields(&arrived.head.headers)
-        });
+        let arrived = self
+            .arrived
+            .as_ref()
+            .map_or(0, |arrived| HEAD_COST + arrived.head.raw_path().len() + fields(&arrived.head.headers));
         let stored = self.stored.as_ref().map_or(0, |(question, entry)| question.len() + entry.size);
         pieces(&self.body) + wires.sum::<usize>() + reads.sum::<usize>() + arrived + stored
     }

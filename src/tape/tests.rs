@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::bundle::Bundle;
 use crate::case::read;
-use crate::exchange::{CacheVerdict, Reason};
 use crate::exchange::decision::Identity;
+use crate::exchange::{CacheVerdict, Reason};
 use crate::settings::Record;
 
 fn recorded(tape: &Tape) -> Vec<(String, Value)> {
@@ -36,7 +36,8 @@ fn what_is_asked_is_noted_in_order_and_told_again() {
     }
     tape.note(|| "hook 2".to_owned(), &"timeout");
     let noted = recorded(&tape);
-    let expected = [("store.get a", json!(1)), ("draw", json!(2)), ("store.get a", json!(3)), ("hook 2", json!("timeout"))];
+    let expected =
+        [("store.get a", json!(1)), ("draw", json!(2)), ("store.get a", json!(3)), ("hook 2", json!("timeout"))];
     assert_eq!(noted, expected.map(|(what, value)| (what.to_owned(), value)));
 
     let reads = noted.into_iter().map(|(what, value)| Read { what, value }).collect();
@@ -172,7 +173,10 @@ fn an_exchange_is_found_by_its_id_or_all_by_its_beginning() {
         ring.keep(taken(id, 1), &settings);
     }
     let found = |id: &str| ring.find(id).iter().map(|taken| taken.facts.id.clone()).collect::<Vec<_>>();
-    assert_eq!((found("ab"), found("x"), found("a")), (vec!["ab".into()], vec!["xyz".into()], vec!["abc".into(), "abd".into(), "ab".into()]));
+    assert_eq!(
+        (found("ab"), found("x"), found("a")),
+        (vec!["ab".into()], vec!["xyz".into()], vec!["abc".into(), "abd".into(), "ab".into()])
+    );
     assert!(found("").is_empty() && found("q").is_empty() && ring.get("a").is_none() && ring.get("abd").is_some());
 }
 

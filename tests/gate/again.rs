@@ -309,11 +309,11 @@ fn an_exchange_of_a_preview_is_explained_and_shown_as_such() {
     assert!(!text.contains(&token), "the token opens a preview: it is in no recording");
 }
 
-
 #[test]
 fn an_answer_that_ends_with_its_connection_ends_so_again() {
-    let (_upstream, gate) =
-        before(|_, stream| last(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nuntil the end"));
+    let (_upstream, gate) = before(|_, stream| {
+        last(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nuntil the end")
+    });
     assert_eq!(gate.talk().get("/", &ID).text(), "until the end");
     same_again(&gate, "this-one");
 }

@@ -43,7 +43,10 @@ fn gate() -> (Service, Service, Bundled) {
     let busy = Service::saying(answer(503, &[], "busy"));
     let upstream = Service::start(|_, stream| say(stream, saying(&chat("hi"))));
     let settings = format!("[upstreams.busy]\nurl = \"{}\"\n", busy.url());
-    let settings = format!("{settings}[upstreams.up]\ndefault = true\nurl = \"{}\"\n[[policies]]\nfile = \"p.lua\"\n", upstream.url());
+    let settings = format!(
+        "{settings}[upstreams.up]\ndefault = true\nurl = \"{}\"\n[[policies]]\nfile = \"p.lua\"\n",
+        upstream.url()
+    );
     let gate = Bundled::serve(&[("tidegate.toml", &settings), ("p.lua", &policy("gpt-small"))]);
     let body = r#"{"model":"gpt","messages":[{"role":"user","content":"flow"}]}"#;
     let headers = [("X-Request-Id", "told-one"), ("X-User", "ann"), ("X-Debug", "1")];
@@ -92,9 +95,9 @@ fn each_hook_is_told_with_its_place_and_what_it_changed() {
 fn programs_are_told_the_same() {
     let (_busy, _upstream, gate) = gate();
     let told = explained(&gate, "told-one");
-    let hooks: Vec<&str> = told["hooks"].as_array().unwrap().iter().map(|hook| hook["hook"].as_str().unwrap()).collect();
-    let expected =
-        ["identify", "on_request", "route", "on_attempt", "failover", "on_attempt", "on_response"];
+    let hooks: Vec<&str> =
+        told["hooks"].as_array().unwrap().iter().map(|hook| hook["hook"].as_str().unwrap()).collect();
+    let expected = ["identify", "on_request", "route", "on_attempt", "failover", "on_attempt", "on_response"];
     assert_eq!(hooks, expected);
     assert_eq!((&told["true"], &told["status"], &told["reason"]), (&json!(true), &json!(200), &json!("done")));
     assert_eq!(told["plan"], "busy, then up as gpt-small");

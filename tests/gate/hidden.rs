@@ -29,7 +29,11 @@ fn gate() -> (Service, Bundled) {
         }
         let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nSet-Cookie: sid=";
         let streamed = String::from_utf8(chunked("text/event-stream", [chat_stream(&["take", SECRETS[4]])])).unwrap();
-        let streamed = streamed.replacen("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream", &format!("{head}{}", SECRETS[6]), 1);
+        let streamed = streamed.replacen(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream",
+            &format!("{head}{}", SECRETS[6]),
+            1,
+        );
         say(stream, streamed)
     });
     let lua = "return policy { api = 1,\n  identify = function(req) return { user = \"ann\" } end,\n  on_request = function(req)\n    \

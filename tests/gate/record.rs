@@ -169,7 +169,9 @@ fn a_case_gets_the_name_and_the_bundle_that_are_asked_for() {
     let other = tempfile::tempdir().unwrap();
     let into = other.path().to_str().unwrap();
     said(&ask(&gate, "record", &["ex-1", "--name", "route/mine", "--into", into]));
-    assert!(other.path().join("cases/route/mine.http").exists() && other.path().join("snapshots/route/mine.snap").exists());
+    assert!(
+        other.path().join("cases/route/mine.http").exists() && other.path().join("snapshots/route/mine.snap").exists()
+    );
     assert!(cases(&gate).is_empty());
     said(&ask(&gate, "record", &["--last", "5"]));
     assert_eq!(cases(&gate).len(), 5, "ids that begin alike have names of their own");

@@ -146,7 +146,8 @@ fn what_a_browser_exported_is_replayed() {
 fn a_file_that_is_not_there_is_told() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("tidegate.toml"), "[upstreams.up]\nurl = \"http://127.0.0.1:9\"\n").unwrap();
-    let output = replay(&folder.path().join("none.jsonl"), folder.path(), &["--candidate", folder.path().to_str().unwrap()]);
+    let output =
+        replay(&folder.path().join("none.jsonl"), folder.path(), &["--candidate", folder.path().to_str().unwrap()]);
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("none.jsonl cannot be read"));
     let output = replay(&folder.path().join("none.jsonl"), folder.path(), &[]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("no gate has served this bundle"));
