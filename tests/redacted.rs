@@ -72,8 +72,8 @@ fn recorded(line: &Value) -> Option<Case> {
 
 /// What must be the same: the hooks that ran, where it goes, what is tried, how it ends but for the words of errors, what
 /// was used and what was lost; and the route by itself.
-fn told(player: &Player, case: &Case) -> (Vec<String>, String) {
-    let played = player.play(case).unwrap();
+fn told(on: &Player, case: &Case) -> (Vec<String>, String) {
+    let played = on.play(case).unwrap();
     let route = Aspects::of(&played).part(Aspect::Route).unwrap().told.clone();
     let page = tidegate::case::render(&played);
     let starts = ["hooks:", "plan:", "= ", "ended:", "usage:", "loss:"];

@@ -81,7 +81,7 @@ fn save(args: &RecordArgs, said: &Value) -> Result<String, String> {
         let files = Files { name: &name, case: case_text, about, snapshot };
         files.write(&root).map_err(|error| error.to_string())?;
         let _ = writeln!(text, "saved     {CASES}/{name}.http\n          {SNAPSHOTS}/{name}.snap");
-        let _ = writeln!(text, "          {}", about);
+        let _ = writeln!(text, "          {about}");
         let counts = case["redacted"].as_object().into_iter().flatten();
         let counts: Vec<String> = counts.map(|(kind, count)| format!("{count} {kind}")).collect();
         if !counts.is_empty() {

@@ -94,7 +94,7 @@ fn a_changed_policy_is_told_by_its_share() {
 #[test]
 fn what_a_gate_served_last_is_compared_with_what_is_on_disk() {
     let (_upstream, gate, folder) = recorded(true);
-    let bundle = gate.file("").to_owned();
+    let bundle = gate.file("");
     let file = folder.path().join("all.jsonl");
     let text = String::from_utf8(replay(&file, &bundle, &[]).stdout).unwrap();
     assert!(text.contains("20 exchanges, 0 changed"), "{text}");
