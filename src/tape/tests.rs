@@ -87,7 +87,7 @@ fn a_tape_with_no_room_left_says_so_and_stops() {
     tape.ask(|| "short".to_owned(), || 2);
     let recorded = tape.finish().unwrap();
     assert!(recorded.overfull);
-    assert_eq!(recorded.reads.len(), 1, "nothing is noted once something is missing");
+    assert!(recorded.reads.is_empty(), "what is not whole is of no use");
     let mut recorded = Recorded::new(room(super::recorded::PIECE_COST + 10));
     recorded.client(Duration::ZERO, &Bytes::from_static(b"0123456789"));
     assert!(!recorded.overfull);
@@ -111,7 +111,9 @@ fn a_tape_that_is_handed_over_forgets_and_hears_nothing_of_before() {
 fn two_answers_have_one_number_only_when_they_are_the_same() {
     let number = |pieces: &[&str], broken: bool| {
         let mut digest = Digest::default();
-        pieces.iter().for_each(|piece| digest.piece(piece.as_bytes()));
+        for piece in pieces {
+            digest.piece(piece.as_bytes());
+        }
         if broken {
             digest.broken_off();
         }

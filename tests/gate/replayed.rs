@@ -94,7 +94,7 @@ fn a_changed_policy_is_told_by_its_share() {
 #[test]
 fn what_a_gate_served_last_is_compared_with_what_is_on_disk() {
     let (_upstream, gate, folder) = recorded(true);
-    let bundle = gate.file("").to_owned();
+    let bundle = gate.file("");
     let file = folder.path().join("all.jsonl");
     let text = String::from_utf8(replay(&file, &bundle, &[]).stdout).unwrap();
     assert!(text.contains("20 exchanges, 0 changed"), "{text}");
@@ -139,7 +139,7 @@ fn what_a_browser_exported_is_replayed() {
     fs::write(&file, har.to_string()).unwrap();
     let output = replay(&file, old.path(), &["--candidate", new.path().to_str().unwrap()]);
     let text = said(&output);
-    assert!(text.contains("4 exchanges, 2 changed") && text.contains("route           50.0 %  2"), "{text}");
+    assert!(text.contains("4 exchanges, 2 changed") && text.contains("route            50.0 %  2"), "{text}");
 }
 
 #[test]
