@@ -37,7 +37,9 @@ fn headers(list: &Value) -> String {
     let pairs = list.as_array().into_iter().flatten();
     let pairs = pairs.map(|pair| (pair[0].as_str().unwrap_or_default(), pair[1].as_str().unwrap_or_default().trim()));
     let stays = |name: &str, value: &str| !UNDONE.contains(&name.to_ascii_lowercase().as_str()) && value.is_ascii();
-    pairs.filter(|(name, value)| stays(name, value)).map(|(name, value)| format!("{name}: {value}\n")).collect()
+    let lines: Vec<String> =
+        pairs.filter(|(name, value)| stays(name, value)).map(|(name, value)| format!("{name}: {value}\n")).collect();
+    lines.concat()
 }
 
 /// A body as a case has it whatever it says.

@@ -18,7 +18,7 @@ pub fn settle<D: Dial>(gate: &Gate<D>, mut x: Exchange) {
     gate.metrics.exchange(&x);
     gate.canary.finished(&x);
     gate.sink.finished(&x);
-    if let Some(taken) = tape::took(&x) {
+    if let Some(taken) = tape::took(&mut x) {
         // A canary's own settings must not empty what the live ones keep.
         gate.tapes.keep(Arc::new(taken), &gate.live.load().settings.record);
     }

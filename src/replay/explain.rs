@@ -24,6 +24,8 @@ const GLANCE: usize = 60;
 pub struct Explanation {
     /// What happened.
     pub facts: Facts,
+    /// The hooks that ran then.
+    then: Vec<Decision>,
     /// The play.
     played: Played,
     /// In what the play differs from what happened.
@@ -48,7 +50,8 @@ impl Explanation {
     /// Explains an exchange by its play, on the generation that served it.
     pub fn new(taken: &Taken, played: Played) -> Self {
         let differences = truth::differences(&taken.facts, &played);
-        Self { facts: taken.facts.clone(), played, differences, other: None }
+        let then = taken.facts.trace.told();
+        Self { facts: taken.facts.clone(), then, played, differences, other: None }
     }
 
     /// Adds what another generation would do.
@@ -172,7 +175,7 @@ impl Explanation {
 
     /// How long a hook ran when it happened; the play's own time tells of the play.
     fn micros(&self, at: usize, step: &Decision) -> u64 {
-        let then = self.facts.decisions.get(at).filter(|then| then.hook == step.hook && then.place == step.place);
+        let then = self.then.get(at).filter(|then| then.hook == step.hook && then.place == step.place);
         then.map_or(step.micros, |then| then.micros)
     }
 

@@ -66,7 +66,7 @@ fn taken(bundle: &Arc<Bundle>, case: &Case) -> Taken {
         dialect: None,
         generation: bundle.hash.to_string(),
         identity: call.identity.clone(),
-        decisions: call.decisions.clone(),
+        trace: call.decisions.clone().into(),
         plan: call.plan.clone(),
         cache: call.cache.verdict.clone(),
         attempts: call.attempts.clone(),

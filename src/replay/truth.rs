@@ -16,7 +16,7 @@ pub fn differences(facts: &Facts, played: &Played) -> Vec<String> {
         }
     };
     check("identity", format!("{:?}", facts.identity), format!("{:?}", call.identity));
-    check("hooks", hooks(&facts.decisions), hooks(&call.decisions));
+    check("hooks", hooks(&facts.trace.told()), hooks(&call.decisions));
     check("plan", aspects::route(facts.plan.as_ref()), aspects::route(call.plan.as_ref()));
     check("cache", format!("{:?}", facts.cache), format!("{:?}", call.cache.verdict));
     check("attempts", attempts(&facts.attempts), attempts(&call.attempts));

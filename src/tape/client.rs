@@ -74,10 +74,11 @@ impl<C: Client> Client for TapedClient<'_, C> {
     }
 
     async fn send_head(&mut self, head: ResponseHead, end: bool) -> Result<(), Error> {
-        let noted = self.tape.records().then(|| head.clone());
+        let digest = self.tape.recorded().map(|(_, recorded)| recorded.lock().answer.with(&head));
+        let last = !head.status.is_informational();
         let sent = self.client.send_head(head, end).await;
-        if let (Ok(()), Some(head)) = (&sent, noted) {
-            self.note(|_, recorded| recorded.lock().head(&head));
+        if let (Ok(()), Some(digest)) = (&sent, digest) {
+            self.note(|_, recorded| recorded.lock().head(digest, last));
         }
         self.noted(sent)
     }

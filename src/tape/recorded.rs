@@ -135,9 +135,9 @@ impl Recorded {
     }
 
     /// Notes a head that the client took.
-    pub(super) fn head(&mut self, head: &ResponseHead) {
-        self.answer.head(head);
-        self.took.head |= !head.status.is_informational();
+    pub(super) fn head(&mut self, answer: Digest, last: bool) {
+        self.answer = answer;
+        self.took.head |= last;
     }
 
     /// Notes a piece of a body that the client took.
@@ -236,6 +236,14 @@ impl Digest {
                 self.0.write(part);
             }
         }
+    }
+
+    /// The same with a head counted in.
+    #[must_use]
+    pub fn with(&self, head: &ResponseHead) -> Self {
+        let mut with = self.clone();
+        with.head(head);
+        with
     }
 
     /// Counts a piece of a body in.

@@ -14,7 +14,7 @@ use crate::exchange::decision::{Identity, Plan};
 use crate::exchange::{AttemptRecord, CacheVerdict, Exchange, Peer, Reason};
 use crate::gate::preview::{self, PREVIEW};
 use crate::message::RequestHead;
-use crate::policy::Decision;
+use crate::policy::{Decision, Trace};
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ pub struct Facts {
     /// Who called.
     pub identity: Identity,
     /// Each hook that ran.
-    pub decisions: Vec<Decision>,
+    pub trace: Trace,
     /// Where it was to go.
     pub plan: Option<Plan>,
     /// What the cache did.
@@ -88,7 +88,7 @@ pub struct Facts {
 }
 
 /// Takes an exchange off its tape at its end. `None` when nothing was recorded, or not all of it.
-pub fn took(x: &Exchange) -> Option<Taken> {
+pub fn took(x: &mut Exchange) -> Option<Taken> {
     let recorded = x.tape.finish()?;
     let arrived = recorded.arrived.as_ref()?;
     let bundle = Arc::clone(x.generation.bundle.as_ref()?);
@@ -181,7 +181,7 @@ impl Tape {
 // === impl Facts ===
 
 impl Facts {
-    fn of(x: &Exchange, at: SystemTime, answer: u64) -> Self {
+    fn of(x: &mut Exchange, at: SystemTime, answer: u64) -> Self {
         Self {
             id: x.id.clone(),
             at,
@@ -191,7 +191,7 @@ impl Facts {
             dialect: x.dialect,
             generation: x.generation.hash.clone(),
             identity: x.identity.clone(),
-            decisions: x.run.trace(),
+            trace: x.run.take_trace(),
             plan: x.plan.clone(),
             cache: x.cache.verdict.clone(),
             attempts: x.attempts.clone(),
@@ -204,10 +204,9 @@ impl Facts {
 
     /// How many bytes it holds beside itself, roughly.
     fn weight(&self) -> usize {
-        let decisions = self.decisions.iter().map(|step| size_of::<Decision>() + step.place.0.len());
         let attempts = self.attempts.len() * size_of::<AttemptRecord>();
         let texts = self.id.len() + self.target.len() + self.generation.len();
-        decisions.sum::<usize>() + attempts + texts
+        self.trace.len() * size_of::<Decision>() + attempts + texts
     }
 
     /// The exchange in a sentence, for the top of a case.

@@ -14,6 +14,7 @@ use crate::bundle::Bundle;
 use crate::case::read;
 use crate::exchange::decision::Identity;
 use crate::exchange::{CacheVerdict, Reason};
+use crate::policy::Trace;
 use crate::settings::Record;
 
 fn recorded(tape: &Tape) -> Vec<(String, Value)> {
@@ -135,7 +136,7 @@ fn taken(id: &str, weight: usize) -> Arc<Taken> {
         dialect: None,
         generation: String::new(),
         identity: Identity::default(),
-        decisions: Vec::new(),
+        trace: Trace::default(),
         plan: None,
         cache: CacheVerdict::default(),
         attempts: Vec::new(),

@@ -72,12 +72,12 @@ fn a_changed_policy_is_told_by_its_share() {
     let text = said(&output);
     for line in [
         "20 exchanges, 5 changed",
-        "route           25.0 %  5",
+        "route            25.0 %  5",
         "5 × up as small → up as large",
         "such as r-00",
-        "cache key        0.0 %  0",
-        "upstream bytes  25.0 %  5",
-        "answer           0.0 %  0",
+        "cache key         0.0 %  0",
+        "upstream bytes   25.0 %  5",
+        "answer            0.0 %  0",
     ] {
         assert!(text.contains(line), "{line:?} is missing:\n{text}");
     }

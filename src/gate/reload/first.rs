@@ -81,14 +81,12 @@ fn kept(shelf: Shelf, last: &Shelved, adjust: &Adjust) -> Result<First, Vec<Faul
 fn is_reviewed(last: &Shelved, adjust: &Adjust) -> bool {
     let Bundle { settings_text, root, .. } = &*last.bundle;
     let read = settings::parse_in(settings_text, SETTINGS_FILE, root, &|_| Ok("none".to_owned()));
-    match read.and_then(|mut settings| adjust(&mut settings).map(|()| settings)) {
-        Ok(settings) => settings.go_live == GoLive::Reviewed,
-        Err(_) => {
-            let table: Option<toml::Table> = toml::from_str(settings_text).ok();
-            let said = table.as_ref().and_then(|table| table.get("go_live")).and_then(toml::Value::as_str);
-            said == Some(GoLive::Reviewed.as_str())
-        }
+    if let Ok(settings) = read.and_then(|mut settings| adjust(&mut settings).map(|()| settings)) {
+        return settings.go_live == GoLive::Reviewed;
     }
+    let table: Option<toml::Table> = toml::from_str(settings_text).ok();
+    let said = table.as_ref().and_then(|table| table.get("go_live")).and_then(toml::Value::as_str);
+    said == Some(GoLive::Reviewed.as_str())
 }
 
 /// The one that went live last of those that someone accepted.

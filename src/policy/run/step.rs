@@ -27,15 +27,18 @@ pub struct Decision {
 }
 
 /// The hooks that were called, as they are kept until someone asks.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Trace {
     /// In order; single events are left out.
     pub(super) steps: Vec<Step>,
     /// Who they are.
     names: Option<Names>,
+    /// Those that were told already.
+    told: Vec<Decision>,
 }
 
 /// A hook that was called, as it is kept until someone asks.
+#[derive(Clone)]
 pub(super) struct Step {
     /// Which.
     pub(super) hook: Hook,
@@ -56,13 +59,29 @@ pub(super) struct Step {
 impl Trace {
     /// An empty one, for the policies of a set.
     pub(super) fn new(set: &Arc<Inner>) -> Self {
-        Self { steps: Vec::new(), names: Some(set.names()) }
+        Self { steps: Vec::new(), names: Some(set.names()), told: Vec::new() }
     }
 
     /// Each hook in words.
     pub fn told(&self) -> Vec<Decision> {
-        let names = self.names.as_ref();
-        names.map(|names| self.steps.iter().map(|step| step.told(names)).collect()).unwrap_or_default()
+        let steps = self.names.iter().flat_map(|names| self.steps.iter().map(|step| step.told(names)));
+        self.told.iter().cloned().chain(steps).collect()
+    }
+
+    /// How many hooks were called.
+    pub fn len(&self) -> usize {
+        self.told.len() + self.steps.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<Vec<Decision>> for Trace {
+    fn from(told: Vec<Decision>) -> Self {
+        Self { told, ..Self::default() }
     }
 }
 
