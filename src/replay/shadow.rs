@@ -71,6 +71,11 @@ impl Shadow {
             return LOOK;
         };
         let Some((taken, number)) = self.next(ring, staged.hash) else { return LOOK };
+        if taken.bundle.hash == staged.hash {
+            // A canary served it: it is what it would do.
+            self.0.lock().last = number;
+            return Duration::ZERO;
+        }
         let began = Instant::now();
         let compared = archive.compare(&taken, staged);
         let used = began.elapsed();

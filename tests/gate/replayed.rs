@@ -16,17 +16,17 @@ use crate::support::service::{Service, chat, json as saying};
 fn policy(model: &str) -> String {
     format!(
         "return policy {{ api = 1,\n  identify = function(req) return {{ user = req.headers:get(\"x-user\") }} end,\n  \
-         route = function(req, ctx)\n    if ctx.user == \"ann\" then return {{ upstream = \"up\", model = \"{model}\" }} end\n  end }}\n"
+         route = function(req, ctx)\n    if ctx.user == \"annabellatide\" then return {{ upstream = \"up\", model = \"{model}\" }} end\n  end }}\n"
     )
 }
 
-/// A gate that has served twenty requests, five of them ann's, and a recording of them.
+/// A gate that has served twenty requests, five of them one user's, and a recording of them.
 fn recorded(shuffle: bool) -> (Service, Bundled, TempDir) {
     let upstream = Service::saying(saying(&chat("hi")));
     let gate = Bundled::policy(&upstream.url(), "", &policy("small"));
     let mut talk = gate.talk();
     for number in 0..20 {
-        let user = if number % 4 == 0 { "ann" } else { "ben" };
+        let user = if number % 4 == 0 { "annabellatide" } else { "ben" };
         let id = format!("r-{number:02}");
         talk.post(CHAT, &[("X-User", user), ("X-Request-Id", &id)], r#"{"model":"m","messages":[]}"#);
         kept(&gate, &id);
@@ -46,7 +46,7 @@ fn a_decision_by_what_is_replaced_is_told() {
     let output = ask(&gate, "record", &["r-00", "--jsonl"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("r-00: redacted, it plays otherwise: route: up as small → up; "), "{told}");
-    assert!(!String::from_utf8_lossy(&output.stdout).contains("X-User: ann"));
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("X-User: annabellatide"));
     let output = ask(&gate, "record", &["r-01", "--jsonl"]);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "", "nothing was decided by ben's name");
     let text = said(&ask(&gate, "record", &["r-00"]));
@@ -134,7 +134,7 @@ fn what_a_browser_exported_is_replayed() {
             "timings": {"wait": 120, "receive": 3},
         })
     };
-    let har = json!({"log": {"version": "1.2", "entries": [entry("ann"), entry("ben"), entry("cat"), entry("ann")]}});
+    let har = json!({"log": {"version": "1.2", "entries": [entry("annabellatide"), entry("ben"), entry("cat"), entry("annabellatide")]}});
     let file = old.path().join("session.har");
     fs::write(&file, har.to_string()).unwrap();
     let output = replay(&file, old.path(), &["--candidate", new.path().to_str().unwrap()]);
