@@ -243,6 +243,9 @@ pub struct RecordArgs {
     /// List what is kept, and save nothing.
     #[arg(long)]
     pub list: bool,
+    /// Save the exchange of this id from a file, of recordings or HAR, into the bundle that --into names.
+    #[arg(long, requires = "id", requires = "into", conflicts_with_all = ["list", "jsonl"])]
+    pub from: Option<PathBuf>,
     /// Print recordings for `replay`, a line each, and write no files.
     #[arg(long, conflicts_with = "list")]
     pub jsonl: bool,

@@ -21,6 +21,8 @@ pub struct Form<'a> {
     pub dialect: Option<&'a str>,
     /// Whether the client wants a stream of events.
     pub stream: bool,
+    /// The model that the plan asks for in place of the client's.
+    pub model: Option<&'a str>,
 }
 
 /// What an answer is stored under. Keys are equal when their parts and scope are, not only their hashes.
@@ -50,6 +52,7 @@ impl Key {
         ];
         parts.retain(|(name, _)| !name.starts_with(GATE));
         parts.extend(own.map(|(name, value)| (format!("{GATE}{name}"), value.to_string())));
+        parts.extend(form.model.map(|model| (format!("{GATE}model"), Value::from(model).to_string())));
         parts.sort_unstable();
         let scope = match (rule.scope, user) {
             (Scope::Shared, _) => "shared".to_owned(),

@@ -1,5 +1,7 @@
 //! `tidegate record`: the last exchanges of a running gate become cases with snapshots, or lines for `replay`.
 
+mod file;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,6 +17,9 @@ use crate::replay::files::Files;
 pub fn run(args: &RecordArgs) -> ExitCode {
     if args.list {
         return told(&args.gate, get(args.gate.admin, "/-/exchanges"), |said| listed(args, said));
+    }
+    if let Some(from) = &args.from {
+        return file::run(args, from);
     }
     let answered = post(args.gate.admin, "/-/record", &wish(args));
     let Ok((200, body)) = &answered else {

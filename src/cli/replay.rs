@@ -84,7 +84,7 @@ fn served(dir: &Path) -> Option<Bundle> {
 }
 
 /// The exchanges of a file: HAR when it is one JSON object with a log, recordings line by line otherwise.
-fn open(path: &Path) -> Result<Box<dyn Iterator<Item = Result<Recording, Fault>>>, String> {
+pub(super) fn open(path: &Path) -> Result<Box<dyn Iterator<Item = Result<Recording, Fault>>>, String> {
     let shown = path.display().to_string();
     let file = File::open(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
     if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("har")) {

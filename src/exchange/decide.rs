@@ -130,7 +130,9 @@ fn key(x: &Exchange, rule: &CacheRule, plan: &Plan) -> Key {
     let stream = asks_for_stream(&mut request, x.generation.settings.limits.json());
     let intended = plan.attempts.first().map_or("", |attempt| attempt.upstream.as_str());
     let fingerprint = format!("{} {intended}", x.generation.hash);
-    let form = Form { method: method.as_str(), path: &path, dialect: x.dialect.map(Dialect::as_str), stream };
+    let model = plan.attempts.first().and_then(|attempt| attempt.model.as_deref());
+    let dialect = x.dialect.map(Dialect::as_str);
+    let form = Form { method: method.as_str(), path: &path, dialect, stream, model };
     let user = holder(x.identity.user.as_deref(), &request.head);
     Key::new(rule, user.as_deref(), &fingerprint, &form)
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::aspects::{self, Aspect, Aspects};
 use super::files::Files;
 use crate::cache::Entry;
+use crate::case::recording::Recording;
 use crate::case::redact::{Redaction, Report};
 use crate::case::script::ANY;
 use crate::case::{Answer, Case, Piece, Played, Player, read, render, write};
 use crate::fault::Fault;
 use crate::message::ResponseHead;
-use crate::tape::{Facts, Taken};
+use crate::tape::Taken;
 
 /// A case that can be written to a file.
 pub struct Saved {
@@ -44,15 +45,31 @@ impl Saved {
 
 /// Makes a case of an exchange. `on` plays the bundle that it is to be pinned by. It computes for a while.
 pub fn save(taken: &Taken, on: &Player, redaction: Option<&Redaction>) -> Result<Saved, Vec<Fault>> {
-    let whole = whole(taken);
+    let who = taken.facts.identity.client.as_deref();
+    pinned(&taken.facts.id, who, &whole(taken), on, redaction)
+}
+
+/// Makes a case of a recording, in the same way.
+pub fn save_recording(recording: &Recording, on: &Player, redaction: Option<&Redaction>) -> Result<Saved, Vec<Fault>> {
+    pinned(&recording.id, None, &recording.case, on, redaction)
+}
+
+/// Makes a case small, redacts it, and plays what is left.
+fn pinned(
+    id: &str,
+    who: Option<&str>,
+    whole: &Case,
+    on: &Player,
+    redaction: Option<&Redaction>,
+) -> Result<Saved, Vec<Fault>> {
     let mut case = pruned(whole.clone(), on)?;
     let redacted = redaction.map(|redaction| redaction.case(&mut case));
-    let name = name(&taken.facts, &case);
+    let name = name(id, who, &case);
     let file = format!("cases/{name}.http");
     let text = write::write(&case);
     // What is pinned is what the file says, with its times in whole milliseconds.
     let played = on.play(&read::read(&file, &text)?)?;
-    let differences = differences(&on.play(&whole)?, &played);
+    let differences = differences(&on.play(whole)?, &played);
     Ok(Saved { name, text, about: case.about.clone(), snapshot: render(&played), redacted, differences, case })
 }
 
@@ -144,13 +161,13 @@ fn differences(before: &Played, after: &Played) -> Vec<String> {
 
 /// A name that says who called what: `recorded/pycharm-chat-completions-7f3a91`. The path is the case's, in which
 /// nobody is named any more; the digits are of the whole id, for ids of one caller often begin alike.
-fn name(facts: &Facts, case: &Case) -> String {
+fn name(id: &str, who: Option<&str>, case: &Case) -> String {
     let target = case.calls.first().map(|call| String::from_utf8_lossy(call.head.raw_path()).into_owned());
     let target = target.unwrap_or_default();
     let path = target.split(['?', '#']).next().unwrap_or_default();
     let mut steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
     steps.retain(|step| !matches!(*step, "v1" | "v1beta" | "api" | "openai"));
-    let who = facts.identity.client.as_deref().unwrap_or("client");
+    let who = who.unwrap_or("client");
     let plain = |text: &str| {
         let chars = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
         let text: String = chars.collect();
@@ -159,7 +176,7 @@ fn name(facts: &Facts, case: &Case) -> String {
     let last_steps = steps.iter().rev().take(2).rev().copied().collect::<Vec<_>>().join("-");
     let mut name = format!("{}-{}", plain(who), plain(&last_steps));
     name.truncate(name.floor_char_boundary(60));
-    format!("recorded/{}-{}", name.trim_matches('-'), digits(&facts.id))
+    format!("recorded/{}-{}", name.trim_matches('-'), digits(id))
 }
 
 /// Six digits for an id: its first ones where it is a number of the gate's own making, else those of its hash.

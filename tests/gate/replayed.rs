@@ -140,6 +140,13 @@ fn what_a_browser_exported_is_replayed() {
     let output = replay(&file, old.path(), &["--candidate", new.path().to_str().unwrap()]);
     let text = said(&output);
     assert!(text.contains("4 exchanges, 2 changed") && text.contains("route            50.0 %  2"), "{text}");
+    let into = new.path().to_str().unwrap();
+    let text =
+        said(&process::run(&["record", "har-1", "--from", file.to_str().unwrap(), "--into", into, "--name", "har"]));
+    assert!(text.contains("saved     cases/har.http") && text.contains("redacted  "), "{text}");
+    said(&process::run(&["test", into]));
+    let none = process::run(&["record", "har-9", "--from", file.to_str().unwrap(), "--into", into]);
+    assert!(String::from_utf8(none.stderr).unwrap().contains("holds no exchange `har-9`"));
 }
 
 #[test]

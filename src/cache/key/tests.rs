@@ -6,7 +6,7 @@ use super::*;
 use crate::exchange::decision::Place;
 
 const FORM: Form<'static> =
-    Form { method: "POST", path: "/v1/embeddings", dialect: Some("openai.embeddings"), stream: false };
+    Form { method: "POST", path: "/v1/embeddings", dialect: Some("openai.embeddings"), stream: false, model: None };
 
 fn rule(parts: &[(&str, &str)], scope: Scope) -> CacheRule {
     CacheRule {
@@ -32,6 +32,7 @@ fn requests_that_differ_in_one_thing_never_share_a_key() {
         key(&plain, Some("ann"), "p1", Form { method: "GET", ..FORM }),
         key(&plain, Some("ann"), "p1", Form { stream: true, ..FORM }),
         key(&plain, Some("ann"), "p1", Form { dialect: None, ..FORM }),
+        key(&plain, Some("ann"), "p1", Form { model: Some("m"), ..FORM }),
         key(&rule(&[("model", "\"n\"")], Scope::User), Some("ann"), "p1", FORM),
         key(&rule(&[("mode", "l\"m\"")], Scope::User), Some("ann"), "p1", FORM),
         key(&rule(&[("model", "\"m\"")], Scope::Shared), Some("ann"), "p1", FORM),

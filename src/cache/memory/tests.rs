@@ -15,7 +15,7 @@ fn key(part: &str) -> Key {
         write: true,
         decided_by: Place::default(),
     };
-    Key::new(&rule, Some("ann"), "p", &Form { method: "POST", path: "/", dialect: None, stream: false })
+    Key::new(&rule, Some("ann"), "p", &Form { method: "POST", path: "/", dialect: None, stream: false, model: None })
 }
 
 fn entry(clock: Clock, size: usize, ttl: u64) -> Arc<Entry> {
