@@ -48,7 +48,7 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         Some(replay) => (replay.id, replay.tape),
         // What was refused before it was read is no request that anybody could play again.
         None if generation.bundle.is_none() || matches!(body, Body::Failed(_)) => (None, Tape::default()),
-        None => (None, gate.tapes.tape(&generation.settings.record)),
+        None => (None, gate.tapes.tape(&generation.settings.record, gate.clock.elapsed(), gate.canary.is_running())),
     };
     tape.arrived(|| Arrived {
         at: gate.clock.wall(),

@@ -104,6 +104,11 @@ pub struct Canary {
 // === impl Seat ===
 
 impl Seat {
+    /// Whether a canary runs.
+    pub fn is_running(&self) -> bool {
+        self.running.load().is_some()
+    }
+
     /// The canary that runs.
     pub fn running(&self) -> Option<Arc<Canary>> {
         self.running.load_full()

@@ -1,6 +1,8 @@
 //! Tells a past exchange step by step: each hook with file and line, what it answered and changed, each attempt with
 //! what was sent that the client had not said, and what came back.
 
+mod answer;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -98,6 +100,7 @@ impl Explanation {
             "hooks": decisions.iter().enumerate().map(|(at, step)| self.hook_json(at, step)).collect::<Vec<_>>(),
             "plan": facts.plan.as_ref().map(|plan| route(Some(plan))),
             "attempts": facts.attempts.iter().enumerate().map(|(at, attempt)| self.attempt_json(at, attempt)).collect::<Vec<_>>(),
+            "answer": call.map(|call| self.answered(call)),
             "snapshot": render(&self.played),
             "true": self.differences.is_empty(),
             "differences": self.masked(&self.differences),
@@ -157,6 +160,13 @@ impl Explanation {
         }
         for (at, attempt) in self.facts.attempts.iter().enumerate() {
             self.attempt(text, at, attempt);
+        }
+        let answered = self.answered(call);
+        if !answered.is_empty() {
+            let _ = writeln!(text, "\nanswer     what the client got otherwise than it was sent");
+        }
+        for change in answered {
+            let _ = writeln!(text, "            {change}");
         }
     }
 

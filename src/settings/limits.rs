@@ -76,6 +76,8 @@ section! {
         body: usize = MIB => reload;
         /// One of so many exchanges is kept: `10` keeps every tenth.
         every: NonZeroU32 = at_least_one(1) => reload;
+        /// Most exchanges that are kept of one second: under load a sample, so that keeping costs nothing there.
+        per_second: NonZeroU32 = at_least_one(200) => reload;
     }
 }
 

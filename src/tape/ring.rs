@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -15,6 +16,9 @@ pub struct Ring {
     kept: Mutex<Kept>,
     /// Exchanges seen, to choose one of so many.
     seen: AtomicU64,
+    /// The second on the clock in which the last tape began, and how many began in it.
+    second: AtomicU64,
+    begun: AtomicU32,
     /// Bytes on the tapes of exchanges that have not ended.
     taped: Arc<AtomicUsize>,
 }
@@ -30,13 +34,25 @@ struct Kept {
 // === impl Ring ===
 
 impl Ring {
-    /// A tape for an exchange that begins now: recording, when the settings want this one kept.
-    pub fn tape(&self, settings: &Record) -> Tape {
+    /// A tape for an exchange that begins `now`, on the gate's clock: recording, when the settings want this one kept.
+    /// `all` are kept, however many begin in a second, while someone watches for what goes wrong.
+    pub fn tape(&self, settings: &Record, now: Duration, all: bool) -> Tape {
         let every = u64::from(settings.every.get());
         if settings.exchanges == 0 || (every > 1 && !self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(every)) {
             return Tape::default();
         }
+        if !all && !self.begins(now.as_secs(), settings.per_second.get()) {
+            return Tape::default();
+        }
         Tape::recording(Room::new(settings.body, Arc::clone(&self.taped), settings.memory))
+    }
+
+    /// Whether one more may begin in this second. Two threads that meet at its turn may let in a few more.
+    fn begins(&self, second: u64, most: u32) -> bool {
+        if self.second.load(Ordering::Relaxed) != second && self.second.swap(second, Ordering::Relaxed) != second {
+            self.begun.store(0, Ordering::Relaxed);
+        }
+        self.begun.load(Ordering::Relaxed) < most && self.begun.fetch_add(1, Ordering::Relaxed) < most
     }
 
     /// Keeps an exchange; the oldest make room, unless it finds none at all.
@@ -114,13 +130,14 @@ mod tests {
             let (_, recorded) = tape.recorded().unwrap();
             recorded.lock().client(Duration::ZERO, &Bytes::from(vec![0; bytes]));
         };
-        let (first, second) = (ring.tape(&settings), ring.tape(&settings));
+        let (first, second) =
+            (ring.tape(&settings, Duration::ZERO, false), ring.tape(&settings, Duration::ZERO, false));
         note(&first, 6_000);
         note(&second, 6_000);
         let second = second.finish().unwrap();
         assert!(second.overfull && second.body.is_empty(), "the two together are more than may be");
         drop(first);
-        let third = ring.tape(&settings);
+        let third = ring.tape(&settings, Duration::ZERO, false);
         note(&third, 6_000);
         assert!(!third.finish().unwrap().overfull);
         assert_eq!(ring.taped.load(Ordering::Relaxed), 0);
@@ -129,7 +146,7 @@ mod tests {
     #[test]
     fn small_pieces_count_what_they_cost() {
         let (ring, settings) = (Ring::default(), Record { body: 8_000, ..Record::default() });
-        let tape = ring.tape(&settings);
+        let tape = ring.tape(&settings, Duration::ZERO, false);
         let (_, recorded) = tape.recorded().unwrap();
         for _ in 0..1_000 {
             recorded.lock().client(Duration::ZERO, &Bytes::from_static(b"x"));

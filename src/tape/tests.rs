@@ -200,7 +200,16 @@ fn what_comes_after_an_exchange_is_told_with_what_is_gone() {
 fn one_of_so_many_is_recorded() {
     let ring = Ring::default();
     let every = |every| Record { every: NonZeroU32::new(every).unwrap(), ..Record::default() };
-    let records = |settings: &Record| (0..9).filter(|_| ring.tape(settings).records()).count();
+    let records = |settings: &Record| (0..9).filter(|_| ring.tape(settings, Duration::ZERO, false).records()).count();
     assert_eq!((records(&every(1)), records(&every(3))), (9, 3));
     assert_eq!(records(&Record { exchanges: 0, ..Record::default() }), 0);
+}
+
+#[test]
+fn of_a_busy_second_a_sample_is_recorded_and_all_while_someone_watches() {
+    let (ring, most) = (Ring::default(), NonZeroU32::new(3).unwrap());
+    let settings = Record { per_second: most, ..Record::default() };
+    let records =
+        |at: u64, all: bool| (0..9).filter(|_| ring.tape(&settings, Duration::from_secs(at), all).records()).count();
+    assert_eq!((records(7, false), records(7, false), records(8, false), records(8, true)), (3, 0, 3, 9));
 }

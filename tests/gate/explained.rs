@@ -134,3 +134,26 @@ fn what_another_generation_would_do_is_told() {
     assert!(text.contains(&format!("with {first}: the same")), "{text}");
     assert_eq!(upstream.count(), before, "playing asks nobody");
 }
+
+#[test]
+fn what_hooks_on_events_changed_is_told_line_by_line() {
+    let stream = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"ebb\"}}]}\n\ndata: [DONE]\n\n";
+    let upstream = Service::saying(answer(200, &[("Content-Type", "text/event-stream")], stream));
+    let settings =
+        format!("[upstreams.up]\ndefault = true\nurl = \"{}\"\n[[policies]]\nfile = \"p.lua\"\n", upstream.url());
+    let policy = "return policy {\n  api = 1,\n  on_event = function(ev)\n    \
+                  if ev.text then ev.text = string.upper(ev.text) end\n  end,\n}\n";
+    let gate = Bundled::serve(&[("tidegate.toml", &settings), ("p.lua", policy)]);
+    let body = r#"{"model":"gpt","stream":true,"messages":[]}"#;
+    assert_eq!(gate.talk().post(CHAT, &[("X-Request-Id", "streamed")], body).status, 200);
+    kept(&gate, "streamed");
+    let text = said(&ask(&gate, "explain", &["streamed"]));
+    for line in [
+        "answer     what the client got otherwise than it was sent",
+        "-data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"ebb\"}}]}",
+        "+data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"EBB\"}}]}",
+        "played again on the same generation: the same",
+    ] {
+        assert!(text.contains(line), "{line:?} is missing:\n{text}");
+    }
+}
