@@ -126,7 +126,7 @@ impl Run {
         let frame = self.frame(hook, mount);
         let before = self.picture();
         let result = waiting(&vm, &frame, function, args, self.remaining()).await;
-        let result = self.on_tape(result);
+        let result = self.on_tape(|| format!("hook {}", self.trace.steps.len()), result);
         self.after_call(&vm, hook, mount, &frame, &result);
         self.note_edits(before);
         result
@@ -143,7 +143,7 @@ impl Run {
         let vm = self.vm().map_err(|error| Failure::from_lua(&error))?;
         let frame = self.frame(hook, mount);
         let result = at_once(&vm, &frame, &function, args);
-        let result = self.on_tape(result);
+        let result = self.on_tape(|| format!("hook {}", self.trace.steps.len()), result);
         self.after_call(&vm, hook, mount, &frame, &result);
         result
     }
@@ -185,13 +185,12 @@ impl Run {
     }
 
     /// What ended a hook from outside is noted, and comes again when the exchange is played.
-    fn on_tape(&self, result: Result<Value, Failure>) -> Result<Value, Failure> {
+    pub(super) fn on_tape(&self, name: impl Fn() -> String, result: Result<Value, Failure>) -> Result<Value, Failure> {
         let tape = &self.state.facts.tape;
-        let name = || format!("hook {}", self.trace.steps.len());
         if let Some(outside) = result.as_ref().err().and_then(Failure::outside) {
-            tape.note(name, &outside);
+            tape.note(&name, &outside);
         }
-        match tape.told::<Outside>(name) {
+        match tape.told::<Outside>(&name) {
             Some(outside) => Err(outside.into()),
             None => result,
         }

@@ -26,6 +26,8 @@ pub(super) struct Stream {
     policies: Vec<(usize, PerPolicy)>,
     /// Whether an event came.
     begun: bool,
+    /// How often a hook was asked about one.
+    asked: u64,
     /// What keeps its repeats in step with edits, where its dialect repeats itself.
     echo: Option<Echo>,
 }
@@ -150,7 +152,9 @@ impl Run {
         let args = Ok(vec![Value::UserData(object.clone())]);
         let (function, args) = self.prepare(Hook::OnEvent, mount, args).map_err(lua_error)?;
         let vm = self.vm().map_err(lua_error)?;
-        at_once(&vm, frame, &function, args)
+        let result = at_once(&vm, frame, &function, args);
+        self.stream.asked += 1;
+        self.on_tape(|| format!("event {}", self.stream.asked), result)
     }
 
     /// What the hook made of an event that is one part.
