@@ -131,3 +131,14 @@ pub struct Failover {
     /// Who decided.
     pub decided_by: Place,
 }
+
+// === impl Identity ===
+
+impl Identity {
+    /// What is known of the caller, each in words: `user ann`, `client pycharm`.
+    pub fn known(&self) -> Vec<String> {
+        let fields =
+            [("user", &self.user), ("client", &self.client), ("session", &self.session), ("agent", &self.agent)];
+        fields.iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?))).collect()
+    }
+}

@@ -147,15 +147,7 @@ fn words(told: String, known: bool) -> Part {
 }
 
 fn identity(call: &PlayedCall) -> String {
-    let identity = &call.identity;
-    let fields = [
-        ("user", &identity.user),
-        ("client", &identity.client),
-        ("session", &identity.session),
-        ("agent", &identity.agent),
-    ];
-    let known = fields.iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
-    let known: Vec<String> = known.collect();
+    let known = call.identity.known();
     if known.is_empty() { "nobody".to_owned() } else { known.join(", ") }
 }
 

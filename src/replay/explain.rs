@@ -146,9 +146,7 @@ impl Explanation {
 
     fn steps(&self, text: &mut String, call: &PlayedCall) {
         let identity = &call.identity;
-        let who = [("user", &identity.user), ("client", &identity.client), ("session", &identity.session)];
-        let who = who.iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
-        let who: Vec<String> = who.collect();
+        let who = identity.known();
         let evidence = identity.evidence.as_ref().map_or_else(String::new, |evidence| format!(" by {evidence}"));
         if !who.is_empty() {
             let _ = writeln!(text, "identity  {}{evidence}", self.played.mask.text(&who.join(", ")));

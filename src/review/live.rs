@@ -42,7 +42,7 @@ pub fn wait(admin: SocketAddr, hash: &Hash, patience: Duration) -> Gate {
         if Instant::now() >= until {
             return found;
         }
-        thread::sleep(PAUSE);
+        thread::sleep(PAUSE); // paced: between two looks at another process
     }
 }
 

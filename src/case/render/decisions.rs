@@ -95,14 +95,7 @@ pub(super) fn turn(call: &PlayedCall, index: usize) -> String {
 
 fn identity(page: &mut Page<'_>, call: &PlayedCall) {
     let identity = &call.identity;
-    let fields = [
-        ("user", &identity.user),
-        ("client", &identity.client),
-        ("session", &identity.session),
-        ("agent", &identity.agent),
-    ];
-    let known: Vec<String> =
-        fields.iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?))).collect();
+    let known = identity.known();
     if known.is_empty() && identity.evidence.is_none() {
         return;
     }
