@@ -6,7 +6,11 @@ mod headers;
 
 mod hear;
 
+pub mod held;
+
 mod patience;
+
+mod progress;
 
 pub mod send;
 
@@ -20,7 +24,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::decision::{Failover, Outcome, Place, Plan, PlannedAttempt};
+use super::decision::{Failover, Outcome, Place, Plan};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
 use super::{AttemptRecord, Exchange, Translated, receive};
@@ -30,7 +34,9 @@ use crate::gate::Gate;
 use crate::message::{Body, ResponseHead};
 use crate::policy::Hook;
 use crate::tape::connection::TapedConnection;
-use crate::upstream::{Endpoint, Upstream, balance, retry_after};
+use crate::upstream::{Endpoint, Upstream, retry_after};
+use held::Held;
+use progress::{Progress, Try};
 use translate::Hearing;
 
 /// More attempts than any plan needs: a policy that always says "again" ends here.
@@ -59,6 +65,8 @@ pub struct Committed<N: Connection> {
     pub endpoint: Arc<Endpoint>,
     /// The error that its stream began with, though its status says success.
     pub early_error: Option<Error>,
+    /// What the attempt owns until its end.
+    pub held: Held,
 }
 
 /// How one attempt ended.
@@ -69,24 +77,6 @@ enum Ended<N: Connection> {
     Failed(Error),
 }
 
-/// One try that is about to be made.
-struct Try {
-    planned: PlannedAttempt,
-    upstream: Arc<Upstream>,
-    endpoint: Arc<Endpoint>,
-}
-
-/// The plan as it is being worked through.
-struct Progress {
-    plan: Plan,
-    /// The plan's entry in use.
-    at: usize,
-    /// Endpoints tried.
-    tried: Vec<Arc<Endpoint>>,
-    /// The last endpoint tried: it is tried again only when there is no other.
-    last: Option<Try>,
-}
-
 /// Works through the plan. Returns the response to send; an error only when no attempt brought any response.
 pub async fn run<C: Client, D: Dial>(
     gate: &Gate<D>,
@@ -94,14 +84,14 @@ pub async fn run<C: Client, D: Dial>(
     x: &mut Exchange,
     plan: Plan,
 ) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
-    let mut progress = Progress { plan, at: 0, tried: Vec::new(), last: None };
+    let mut progress = Progress::new(plan);
     let mut best: Option<Committed<TapedConnection<D::Connection>>> = None;
     let mut waited = Duration::ZERO;
     let mut failure = Error::gate("the plan holds no attempt");
     while x.attempts.len() < MOST_ATTEMPTS {
-        let Some(next) = progress.next(gate, x) else { break };
+        let Some(mut next) = progress.next(gate, x) else { break };
         let may_fail_over = x.generation.policies.has(Hook::Failover);
-        let ended = once(gate, client, x, &next, may_fail_over, waited).await;
+        let ended = once(gate, client, x, &mut next, may_fail_over, waited).await;
         let decision = judge(gate, x, &progress, &next, &ended);
         match (ended, decision) {
             (Ended::Response(response), None) if response.served() => return Ok(*response),
@@ -120,7 +110,7 @@ pub async fn run<C: Client, D: Dial>(
                 waited = progress.turn(x, &next, again);
             }
         }
-        progress.last = Some(next);
+        progress.made(next);
         wait(client, x, waited).await?;
     }
     best.ok_or(failure)
@@ -131,7 +121,7 @@ async fn once<C: Client, D: Dial>(
     gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
-    next: &Try,
+    next: &mut Try,
     replay: bool,
     waited: Duration,
 ) -> Ended<TapedConnection<D::Connection>> {
@@ -154,7 +144,10 @@ async fn once<C: Client, D: Dial>(
         waited,
     });
     match result {
-        Ok(response) => Ended::Response(Box::new(response)),
+        Ok(mut response) => {
+            response.held = std::mem::take(&mut next.held);
+            Ended::Response(Box::new(response))
+        }
         Err(error) => Ended::Failed(error),
     }
 }
@@ -279,74 +272,4 @@ impl Exchange {
     pub(super) fn request_replayable(&self) -> bool {
         self.request.lock().body.bytes().is_some()
     }
-}
-
-// === impl Progress ===
-
-impl Progress {
-    /// The next try: an endpoint of the current upstream that was not tried, else the plan's next upstream, else
-    /// the only endpoint again.
-    fn next<D: Dial>(&mut self, gate: &Gate<D>, x: &Exchange) -> Option<Try> {
-        while let Some(planned) = self.plan.attempts.get(self.at) {
-            if let Some(next) = self.choose(gate, x, planned) {
-                self.tried.push(Arc::clone(&next.endpoint));
-                return Some(next);
-            }
-            self.at += 1;
-        }
-        if self.tried.len() == 1 {
-            return self.last.take();
-        }
-        None
-    }
-
-    fn choose<D: Dial>(&self, gate: &Gate<D>, x: &Exchange, planned: &PlannedAttempt) -> Option<Try> {
-        let upstream = x.generation.upstreams.get(&planned.upstream)?;
-        let excluded = |endpoint: &Endpoint| {
-            self.was_tried(endpoint) || planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name)
-        };
-        let endpoint =
-            balance::choose(&upstream.endpoints, excluded, || x.tape.ask(|| "draw".to_owned(), || gate.draw()))?;
-        Some(Try { planned: planned.clone(), upstream: Arc::clone(upstream), endpoint: Arc::clone(endpoint) })
-    }
-
-    /// How many endpoints of the plan were not tried.
-    fn untried(&self, x: &Exchange, current: &Try) -> usize {
-        let mut left: Vec<&Endpoint> = Vec::new();
-        for planned in &self.plan.attempts {
-            let Some(upstream) = x.generation.upstreams.get(&planned.upstream) else {
-                continue;
-            };
-            for endpoint in &upstream.endpoints {
-                let wanted = planned.endpoint.as_ref().is_none_or(|wanted| *wanted == endpoint.name);
-                let counted = same(endpoint, &current.endpoint) || left.iter().any(|other| same(other, endpoint));
-                if wanted && !counted && !self.was_tried(endpoint) {
-                    left.push(endpoint);
-                }
-            }
-        }
-        left.len()
-    }
-
-    fn was_tried(&self, endpoint: &Endpoint) -> bool {
-        self.tried.iter().any(|tried| same(tried, endpoint))
-    }
-
-    /// Takes up what `failover` answered: where to go on, and how long to wait first.
-    fn turn(&mut self, x: &Exchange, current: &Try, again: Failover) -> Duration {
-        if let Some(upstream) = again.upstream.filter(|name| *name != current.upstream.name) {
-            let planned = PlannedAttempt { upstream, ..PlannedAttempt::default() };
-            if x.generation.upstreams.get(&planned.upstream).is_some() {
-                self.at += 1;
-                let at = self.at.min(self.plan.attempts.len());
-                self.plan.attempts.insert(at, planned);
-            }
-        }
-        again.after.min(LONGEST_WAIT)
-    }
-}
-
-/// Whether two references are to one endpoint of a generation.
-fn same(one: &Endpoint, other: &Endpoint) -> bool {
-    std::ptr::eq(one, other)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+use super::attempt::held::Held;
 use super::decision::Identity;
 use super::wire::Dial;
 use super::{CacheState, Exchange, Intake, Peer, Sent, forwarding, heads, receive};
@@ -102,6 +103,7 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         plan: None,
         cache: CacheState::default(),
         attempts: Vec::new(),
+        held: Held::default(),
         translated: None,
         meter: None,
         used: None,

@@ -38,7 +38,8 @@ pub async fn response<C: Client, D: Dial, N: Connection>(
     x: &mut Exchange,
     committed: Committed<N>,
 ) -> Result<End, Error> {
-    let Committed { mut head, source, upstream, endpoint, .. } = committed;
+    let Committed { mut head, source, upstream, endpoint, held, .. } = committed;
+    x.held = held;
     heads::strip_response(&mut head);
     let served_by = ServedBy::Upstream { upstream: upstream.name.clone(), endpoint: endpoint.name.clone() };
     send(gate, client, x, head, source, served_by, true).await

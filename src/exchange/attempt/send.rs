@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::first;
 use super::headers;
 use super::hear;
+use super::held::Held;
 use super::patience::Patience;
 use super::translate::{self, Hearing};
 use super::upload::{self, Passing, Upload};
@@ -83,6 +84,7 @@ pub async fn attempt<C: Client, D: Dial>(
                     upstream: Arc::clone(upstream),
                     endpoint: Arc::clone(endpoint),
                     early_error: None,
+                    held: Held::default(),
                 };
                 if replay {
                     first::meaningful(client, x, &mut response, patience.until).await?;
@@ -115,7 +117,8 @@ fn made_here<N: Connection>(
         .map_err(|error| Error::gate("an answer made here cannot be sent").with_detail(error.to_string()))?;
     translate::reword(&mut head, "application/json", Some(body.len()))?;
     let (upstream, endpoint) = (Arc::clone(upstream), Arc::clone(endpoint));
-    Ok(Committed { status: 200, head, source: Source::Whole(Some(body)), upstream, endpoint, early_error: None })
+    let (source, held) = (Source::Whole(Some(body)), Held::default());
+    Ok(Committed { status: 200, head, source, upstream, endpoint, early_error: None, held })
 }
 
 /// Makes the fresh copy of the request that this endpoint is sent, in the dialect of its upstream, and runs

@@ -4,6 +4,7 @@ use super::{Recorder, Source, attempt, fail, heads};
 use crate::cache::Refusal;
 use crate::dialect::failure::Failure;
 use crate::error::{Error, Kind};
+use crate::exchange::attempt::held::Held;
 use crate::exchange::wire::{Client, Connection, Dial};
 use crate::exchange::{CacheVerdict, End, Exchange, Reason};
 use crate::gate::Gate;
@@ -31,6 +32,7 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
     }
     let clean = result.is_ok() && (source.done() || !bodied);
     source.release(clean).await;
+    x.held = Held::default();
     match result {
         Ok(()) if failure.is_some() => {
             if tape.is_some() {
