@@ -9,6 +9,7 @@ mod listen;
 mod mount;
 mod parse;
 mod quantity;
+mod redis;
 mod reference;
 mod reload;
 mod secret;
@@ -26,6 +27,7 @@ pub use listen::{Admin, Forwarding, Listen, RequestId, Tls};
 pub use mount::{Mount, OnError};
 pub use parse::Lookup;
 pub(crate) use quantity::parse_duration;
+pub use redis::{Redis, RedisUrls};
 pub use reference::reference;
 pub use reload::reload_notes;
 pub use secret::{Headers, Place, Secret};
@@ -77,6 +79,8 @@ section! {
         forwarding: Forwarding = Forwarding::default() => reload;
         /// The store of answers.
         cache: Placed<Cache> = Cache::default().into() => reload;
+        /// What several gates have in common.
+        redis: Placed<Redis> = Redis::default().into() => restart;
         /// The last exchanges, kept to be looked at and played again.
         record: Record = Record::default() => reload;
         /// What is written down.

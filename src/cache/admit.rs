@@ -27,13 +27,15 @@ pub enum Refusal {
     Empty,
     /// It should be JSON and is not.
     Unreadable,
+    /// Its like was purged while it was on its way.
+    Purged,
 }
 
 // === impl Refusal ===
 
 impl Refusal {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Status,
         Self::Forbidden,
         Self::Encoded,
@@ -43,6 +45,7 @@ impl Refusal {
         Self::Error,
         Self::Empty,
         Self::Unreadable,
+        Self::Purged,
     ];
 
     /// Its name in logs, metrics and snapshots.
@@ -57,6 +60,7 @@ impl Refusal {
             Self::Error => "error",
             Self::Empty => "empty",
             Self::Unreadable => "unreadable",
+            Self::Purged => "purged",
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
 
 use super::admit::{self, Refusal};
 use crate::clock::Clock;
@@ -73,7 +74,7 @@ const ENTRY_COST: usize = 512;
 const PIECE_COST: usize = size_of::<Bytes>() + size_of::<Duration>();
 
 /// A stored answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its status.
     pub status: u16,
@@ -90,6 +91,8 @@ pub struct Entry {
     pub stored_at: Duration,
     /// How long it may serve from then on.
     pub ttl: Duration,
+    /// How long it may be kept after that, to serve while a new one is fetched or none can be had.
+    pub grace: Duration,
     /// How old it was when it came: what `Age` said.
     pub age_before: Duration,
     /// Words to clear it by.
@@ -105,6 +108,8 @@ pub struct Recording {
     pub dialect: Option<&'static str>,
     /// How long the entry may serve.
     pub ttl: Duration,
+    /// How long it may be kept after that.
+    pub grace: Duration,
     /// Words to clear the entry by.
     pub tags: Vec<String>,
 }
@@ -146,6 +151,16 @@ impl Entry {
     /// Whether it may still serve.
     pub fn is_fresh(&self, clock: &Clock) -> bool {
         clock.elapsed().saturating_sub(self.stored_at) < self.ttl
+    }
+
+    /// How long its time has been over.
+    pub fn stale_for(&self, clock: &Clock) -> Duration {
+        clock.elapsed().saturating_sub(self.stored_at).saturating_sub(self.ttl)
+    }
+
+    /// Whether there is any reason to keep it.
+    pub fn is_of_use(&self, clock: &Clock) -> bool {
+        clock.elapsed().saturating_sub(self.stored_at) < self.ttl + self.grace
     }
 
     /// The whole body; copied when it is in more than one piece.
@@ -193,6 +208,7 @@ impl Recorder {
             size: 0,
             stored_at: Duration::ZERO,
             ttl: recording.ttl,
+            grace: recording.grace,
             age_before: Duration::from_secs(age.unwrap_or(0)),
             tags: recording.tags,
         };
