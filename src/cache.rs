@@ -5,6 +5,7 @@ pub mod admit;
 pub mod bypass;
 mod common;
 mod disk;
+pub mod entry;
 pub mod key;
 pub mod memory;
 pub mod pick;
@@ -18,10 +19,11 @@ mod tests;
 
 pub use admit::Refusal;
 pub use bypass::{Bypass, bypass};
+pub use entry::{Entry, Listener, Origin, Tokens};
 pub use key::{Form, Key, canonical, differs};
 pub use memory::Stats;
 pub use pick::Pick;
-pub use record::{Entry, Recorder, Recording};
+pub use record::{Recorder, Recording};
 pub use refreshing::Refresh;
 
 use std::path::Path;
@@ -109,8 +111,7 @@ impl Cache {
     /// The same with the Redis that gates share, if they do.
     #[must_use]
     pub fn shared(mut self, shared: &Shared) -> Self {
-        self.common =
-            shared.redis().map(|redis| Common::new(Arc::clone(redis), self.clock, Arc::clone(&self.purges)));
+        self.common = shared.redis().map(|redis| Common::new(Arc::clone(redis), self.clock, Arc::clone(&self.purges)));
         self
     }
 
@@ -135,11 +136,16 @@ impl Cache {
         found
     }
 
+    /// The answer in memory, whose time is not over, for a look that counts neither as a hit nor as a miss.
+    pub fn peek(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.memory.find(key, Duration::ZERO)
+    }
+
     /// Asks the stores outside this process.
     async fn farther(&self, key: &Key, stale: Duration) -> Option<Arc<Entry>> {
         let serves = |entry: &Entry| {
             (entry.is_fresh(&self.clock) || entry.stale_for(&self.clock) < stale)
-                && !self.purges.forbid(sealed::made(entry, &self.clock), key, entry)
+                && !self.purges.forbid(entry.stored_at, key, entry)
         };
         let mut found = None;
         if let Some(disk) = &self.disk {
@@ -163,15 +169,14 @@ impl Cache {
         self.memory.recorder(recording, status, headers)
     }
 
-    /// Ends a recording and stores the answer, if it may be kept. For `complete` see [`Recorder::finish`].
-    pub fn finish(&self, recorder: Recorder, complete: bool, key: Key) -> Result<(), Refusal> {
-        let entry = recorder.finish(complete).inspect_err(|refusal| self.refuse(*refusal))?;
-        self.put(key, Arc::new(entry))
+    /// Stores what a recording came to, if it may be kept.
+    pub fn keep(&self, recorded: Result<Entry, Refusal>, key: Key) -> Result<(), Refusal> {
+        self.put(key, Arc::new(recorded.inspect_err(|refusal| self.refuse(*refusal))?))
     }
 
     /// Stores an answer in place of any other under its key: in memory at once, elsewhere a little later.
     pub fn put(&self, key: Key, entry: Arc<Entry>) -> Result<(), Refusal> {
-        let begun = sealed::made(&entry, &self.clock) - entry.times.last().copied().unwrap_or_default();
+        let begun = entry.stored_at - entry.times.last().copied().unwrap_or_default();
         if self.purges.forbid(begun, &key, &entry) {
             self.refuse(Refusal::Purged);
             return Err(Refusal::Purged);
@@ -204,7 +209,7 @@ impl Cache {
     /// Takes away what was made before another gate's purge, in this gate's own stores.
     fn adopt(&self, pick: &Pick, at: SystemTime) -> Purged {
         self.purges.remember(at, pick.clone());
-        let before = |key: &Key, entry: &Entry| sealed::made(entry, &self.clock) <= at && pick.picks(key, entry);
+        let before = |key: &Key, entry: &Entry| entry.stored_at <= at && pick.picks(key, entry);
         Purged {
             memory: self.memory.purge(before),
             disk: self.disk.as_ref().map(|disk| disk.purge(pick, at)),
@@ -223,6 +228,8 @@ impl Cache {
     pub async fn follow_purges(&self, redis: &Redis) {
         let Some(common) = &self.common else { return };
         let (mut news, mut connections) = (redis.news(), redis.connections());
+        // It may be connected already.
+        connections.mark_changed();
         loop {
             let heard = tokio::select! {
                 made = connections.changed() => match made {

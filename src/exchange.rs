@@ -25,6 +25,8 @@ pub mod heads;
 
 pub mod receive;
 
+pub mod refresh;
+
 pub mod relay;
 
 pub mod source;
@@ -38,7 +40,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Version};
 use tokio::time::Instant;
 
-use crate::cache::Key;
+use crate::cache::{Entry, Key};
 use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
@@ -136,6 +138,10 @@ pub struct CacheState {
     pub key: Option<Key>,
     /// How it went.
     pub verdict: CacheVerdict,
+    /// A stored response whose time is over, for when the upstreams fail.
+    pub spare: Option<Arc<Entry>>,
+    /// Whether a new response is to be fetched when this exchange is over.
+    pub again: bool,
 }
 
 /// How the cache served an exchange.
@@ -146,6 +152,8 @@ pub enum CacheVerdict {
     Off,
     /// A stored response was sent.
     Hit,
+    /// A stored response was sent though its time was over.
+    Stale,
     /// There was none; the response was stored.
     Stored,
     /// There was none, or it was not to be read; the response was not stored, and why.
@@ -275,8 +283,11 @@ async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchan
     if let Some(entry) = decide::cache(gate, client, x, &plan).await? {
         return relay::stored(gate, client, x, entry).await;
     }
-    let committed = attempt::run(gate, client, x, plan).await?;
-    relay::response(gate, client, x, committed).await
+    let committed = attempt::run(gate, client, x, plan).await;
+    if let Some(spare) = x.cache.spare.take().filter(|_| refresh::failed(&committed)) {
+        return Box::pin(refresh::instead(gate, client, x, committed, spare)).await;
+    }
+    relay::response(gate, client, x, committed?).await
 }
 
 // === impl Exchange ===
@@ -306,6 +317,7 @@ impl CacheVerdict {
         match self {
             Self::Off => "off",
             Self::Hit => "hit",
+            Self::Stale => "stale",
             Self::Stored => "stored",
             Self::Miss(_) => "miss",
         }

@@ -175,25 +175,24 @@ impl Tape {
         }
     }
 
-    /// Asks the cache. The answer of a played exchange is the recorded one's, as long as it asks by the same key.
-    pub fn stored(
+    /// Asks the cache. The answer of a played exchange is the recorded one's, as long as it asks by the same key; then
+    /// `find` is not begun.
+    pub async fn stored(
         &self,
         key: impl FnOnce() -> String,
-        take: impl FnOnce() -> Option<Arc<Entry>>,
+        find: impl Future<Output = Option<Arc<Entry>>>,
     ) -> Option<Arc<Entry>> {
-        match self.reel.as_deref() {
-            Some(Reel { side: Side::Playing(told), .. }) if told.lock().bound => {
-                let key = key();
-                told.lock().stored.take_if(|(recorded, _)| *recorded == key).map(|(_, entry)| entry)
-            }
-            _ => {
-                let found = take();
-                if let (Some(entry), Some((_, recorded))) = (&found, self.told_to()) {
-                    recorded.lock().stored = Some((key(), Arc::clone(entry)));
-                }
-                found
-            }
+        if let Some(Reel { side: Side::Playing(told), .. }) = self.reel.as_deref()
+            && self.is_bound()
+        {
+            let key = key();
+            return told.lock().stored.take_if(|(recorded, _)| *recorded == key).map(|(_, entry)| entry);
         }
+        let found = find.await;
+        if let (Some(entry), Some((_, recorded))) = (&found, self.told_to()) {
+            recorded.lock().stored = Some((key(), Arc::clone(entry)));
+        }
+        found
     }
 
     /// Wall time.

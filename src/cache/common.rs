@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::Away;
+use super::entry::Entry;
 use super::key::Key;
 use super::memory::Stored;
 use super::pick::{self, Pick};
 use super::purges::{self, Purges};
-use super::record::Entry;
 use super::sealed::{self, Label};
 use crate::clock::Clock;
 use crate::state::Redis;
@@ -110,7 +110,7 @@ impl Common {
     pub(super) async fn get(&self, key: &Key) -> Option<Entry> {
         let name = self.answer(&key.hash_hex());
         let found: Option<Vec<u8>> = self.redis.ask(redis::cmd("GET").arg(&name)).await.ok().flatten();
-        let opened = found.map_or(Ok(None), |bytes| sealed::open(&bytes, key, &self.clock));
+        let opened = found.map_or(Ok(None), |bytes| sealed::open(&bytes, key));
         if opened.is_err() {
             self.counts.corrupt.fetch_add(1, Ordering::Relaxed);
             let _ = self.redis.ask::<i64>(redis::cmd("UNLINK").arg(&name)).await;
@@ -136,7 +136,7 @@ impl Common {
     pub(super) async fn write(&self) {
         let Some(mut work) = self.work.lock().take() else { return };
         while let Some(stored) = work.recv().await {
-            let made = sealed::made(&stored.entry, &self.clock);
+            let made = stored.entry.stored_at;
             if !self.purges.forbid(made, &stored.key, &stored.entry) {
                 let count = match self.write_one(&stored).await {
                     Ok(()) => &self.counts.written,
@@ -150,7 +150,7 @@ impl Common {
 
     /// Writes an answer, and what it can be picked by before it: what is there can be purged.
     async fn write_one(&self, stored: &Stored) -> Result<(), Gone> {
-        let label = Label::of(&stored.key, &stored.entry, &self.clock);
+        let label = Label::of(&stored.key, &stored.entry);
         let (now, hash) = (self.clock.wall(), stored.key.hash_hex());
         let left = u64::try_from(label.left(now).as_millis()).unwrap_or(u64::MAX);
         let Some(bytes) = sealed::seal(&label, &stored.key, &stored.entry).filter(|_| left > 0) else {

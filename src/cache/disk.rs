@@ -26,11 +26,11 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use super::entry::Entry;
 use super::key::Key;
 use super::memory::Stored;
 use super::pick::Pick;
 use super::purges::Purges;
-use super::record::Entry;
 use super::sealed;
 use crate::clock::Clock;
 use files::Files;
@@ -191,7 +191,7 @@ impl Room {
                 return miss();
             }
         };
-        match sealed::open(&bytes, key, &self.clock) {
+        match sealed::open(&bytes, key) {
             Ok(Some(entry)) if entry.is_of_use(&self.clock) => {
                 self.counts.hits.fetch_add(1, Ordering::Relaxed);
                 if self.index.lock().used(key.hash()) {

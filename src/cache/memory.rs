@@ -10,8 +10,9 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 use serde_json::{Map, Value, json};
 
 use super::admit::Refusal;
+use super::entry::Entry;
 use super::key::Key;
-use super::record::{Entry, Recorder, Recording};
+use super::record::{Recorder, Recording};
 use crate::clock::Clock;
 
 #[cfg(test)]
@@ -91,7 +92,7 @@ struct Counts {
 
 impl MemoryCache {
     /// An empty cache for at most `max_bytes`, with bodies of at most `max_entry_bytes`.
-    pub fn new(clock: Clock, max_bytes: usize, max_entry_bytes: usize) -> Self {
+    pub(super) fn new(clock: Clock, max_bytes: usize, max_entry_bytes: usize) -> Self {
         let counts = Counts::default();
         let shards = (max_bytes / SHARD_BYTES).clamp(1, 16);
         // Rounded down, since the cache itself would round up to a power of two.
@@ -110,13 +111,13 @@ impl MemoryCache {
     }
 
     /// Changes the limits. Entries that no longer fit are dropped.
-    pub fn resize(&self, max_bytes: usize, max_entry_bytes: usize) {
+    pub(super) fn resize(&self, max_bytes: usize, max_entry_bytes: usize) {
         self.max_entry_bytes.store(max_entry_bytes, Ordering::Relaxed);
         self.entries.set_capacity(max_bytes as u64);
     }
 
     /// Starts to record an answer, unless its head already keeps it out.
-    pub fn recorder<'h>(
+    pub(super) fn recorder<'h>(
         &self,
         recording: Recording,
         status: u16,
@@ -167,7 +168,7 @@ impl MemoryCache {
     }
 
     /// Counts an answer that was not kept.
-    pub fn refuse(&self, refusal: Refusal) {
+    pub(super) fn refuse(&self, refusal: Refusal) {
         for (count, reason) in self.counts.refused.iter().zip(Refusal::ALL) {
             if reason == refusal {
                 count.fetch_add(1, Ordering::Relaxed);
@@ -188,7 +189,7 @@ impl MemoryCache {
     }
 
     /// What it holds and did.
-    pub fn stats(&self) -> Stats {
+    pub(super) fn stats(&self) -> Stats {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let refused = Refusal::ALL.into_iter().zip(self.counts.refused.iter().map(read));
         Stats {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::Entry;
 use super::key::Key;
-use super::record::Entry;
 
 /// Which stored answers are to go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +72,7 @@ pub(super) fn labels(key: &Key, entry: &Entry) -> Vec<String> {
             labels.push(format!("model:{model}"));
         }
     }
+    labels.extend(entry.origin.iter().filter_map(|origin| Some(format!("model:{}", origin.model.as_ref()?))));
     labels.extend(entry.tags.iter().map(|tag| format!("tag:{tag}")));
     labels.sort_unstable();
     labels.dedup();

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::RwLock;
 
+use super::entry::Entry;
 use super::key::Key;
 use super::pick::Pick;
-use super::record::Entry;
 
 /// So many are remembered.
 const MOST: usize = 1000;

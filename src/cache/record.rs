@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use serde::{Deserialize, Serialize};
 
 use super::admit::{self, Refusal};
+use super::entry::{ENTRY_COST, Entry, Origin, PIECE_COST};
 use crate::clock::Clock;
 use crate::stream::{Event, Sight, Splitter, Wire, look};
 
@@ -67,38 +67,6 @@ const OF_ONE_EXCHANGE: &[&str] = &[
 /// How the names of rate limit headers start.
 const RATE_LIMITS: &[&str] = &["anthropic-ratelimit-", "ratelimit", "x-ratelimit-", "x-rate-limit-"];
 
-/// What one entry costs beside its texts and bytes.
-const ENTRY_COST: usize = 512;
-
-/// What one piece costs beside its bytes.
-const PIECE_COST: usize = size_of::<Bytes>() + size_of::<Duration>();
-
-/// A stored answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Its status.
-    pub status: u16,
-    /// Its headers in their order and spelling, `Date` included, less those that are not the answer's own: of the
-    /// connection, of the framing, cookies, request ids, rate limits.
-    pub headers: Vec<(String, Bytes)>,
-    /// Its body as it was sent, piece by piece. All of them lie in one block of memory.
-    pub chunks: Vec<Bytes>,
-    /// How long after the head each piece was sent.
-    pub times: Vec<Duration>,
-    /// The length of its body in bytes.
-    pub size: usize,
-    /// When it was whole, as time on the clock.
-    pub stored_at: Duration,
-    /// How long it may serve from then on.
-    pub ttl: Duration,
-    /// How long it may be kept after that, to serve while a new one is fetched or none can be had.
-    pub grace: Duration,
-    /// How old it was when it came: what `Age` said.
-    pub age_before: Duration,
-    /// Words to clear it by.
-    pub tags: Vec<String>,
-}
-
 /// What a recording must know of its exchange.
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
@@ -112,6 +80,8 @@ pub struct Recording {
     pub grace: Duration,
     /// Words to clear the entry by.
     pub tags: Vec<String>,
+    /// Whose words it is in, when it is a chat.
+    pub origin: Option<Origin>,
 }
 
 /// Records one answer. It belongs to its exchange, so that two answers never mix, and it gives up as soon as it is
@@ -140,51 +110,6 @@ pub struct Recorder {
     refused: Option<Refusal>,
 }
 
-// === impl Entry ===
-
-impl Entry {
-    /// How old it is: the value of `Age` (RFC 9111 §4.2.3).
-    pub fn age(&self, clock: &Clock) -> Duration {
-        self.age_before + clock.elapsed().saturating_sub(self.stored_at)
-    }
-
-    /// Whether it may still serve.
-    pub fn is_fresh(&self, clock: &Clock) -> bool {
-        clock.elapsed().saturating_sub(self.stored_at) < self.ttl
-    }
-
-    /// How long its time has been over.
-    pub fn stale_for(&self, clock: &Clock) -> Duration {
-        clock.elapsed().saturating_sub(self.stored_at).saturating_sub(self.ttl)
-    }
-
-    /// Whether there is any reason to keep it.
-    pub fn is_of_use(&self, clock: &Clock) -> bool {
-        clock.elapsed().saturating_sub(self.stored_at) < self.ttl + self.grace
-    }
-
-    /// The whole body; copied when it is in more than one piece.
-    pub fn body(&self) -> Bytes {
-        match self.chunks.as_slice() {
-            [only] => only.clone(),
-            chunks => {
-                let mut body = BytesMut::with_capacity(self.size);
-                for chunk in chunks {
-                    body.extend_from_slice(chunk);
-                }
-                body.freeze()
-            }
-        }
-    }
-
-    /// About how many bytes it takes in memory.
-    pub(crate) fn weight(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
-        let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<String>()).sum();
-        ENTRY_COST + self.size + headers + tags + self.chunks.len() * PIECE_COST
-    }
-}
-
 // === impl Recorder ===
 
 impl Recorder {
@@ -206,11 +131,12 @@ impl Recorder {
             chunks: Vec::new(),
             times: Vec::new(),
             size: 0,
-            stored_at: Duration::ZERO,
+            stored_at: clock.wall(),
             ttl: recording.ttl,
             grace: recording.grace,
             age_before: Duration::from_secs(age.unwrap_or(0)),
             tags: recording.tags,
+            origin: recording.origin,
         };
         Ok(Self {
             clock,
@@ -292,14 +218,14 @@ impl Recorder {
 
     /// Everything that was recorded, in as much memory as it needs.
     fn into_entry(self) -> Entry {
-        let body = Bytes::copy_from_slice(&self.body);
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let body = self.body.freeze();
+        let pieces: Vec<Bytes> = starts.zip(&self.ends).map(|(start, end)| body.slice(start..*end)).collect();
         let mut entry = self.entry;
-        entry.chunks = starts.zip(&self.ends).map(|(start, end)| body.slice(start..*end)).collect();
-        entry.times.shrink_to_fit();
-        entry.size = body.len();
-        entry.stored_at = self.clock.elapsed();
-        entry
+        let mut times = std::mem::take(&mut entry.times);
+        times.shrink_to_fit();
+        entry.stored_at = self.clock.wall();
+        entry.with_body(pieces.iter(), times)
     }
 
     /// Stops recording and frees what was recorded.

@@ -8,10 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::Entry;
 use super::key::Key;
 use super::pick;
-use super::record::Entry;
-use crate::clock::Clock;
 
 /// What the bytes begin with. The last is the version: another one for every change of what is in [`Key`] or [`Entry`].
 const MAGIC: [u8; 4] = *b"tgc\x01";
@@ -46,10 +45,14 @@ pub(super) struct Corrupt;
 
 impl Label {
     /// The label of an answer.
-    pub(super) fn of(key: &Key, entry: &Entry, clock: &Clock) -> Self {
-        let made = made(entry, clock);
+    pub(super) fn of(key: &Key, entry: &Entry) -> Self {
         let marks = pick::labels(key, entry).iter().map(|label| mark(label)).collect();
-        Self { hash: *key.hash(), made: millis(made), until: millis(made + entry.ttl + entry.grace), marks }
+        Self {
+            hash: *key.hash(),
+            made: millis(entry.stored_at),
+            until: millis(entry.stored_at + entry.ttl + entry.grace),
+            marks,
+        }
     }
 
     /// Reads the label at the start of an answer that need not be there whole. Nothing but the checksum of the whole
@@ -79,12 +82,6 @@ pub(super) fn mark(label: &str) -> u64 {
     hash.as_bytes().iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte))
 }
 
-/// When an answer was whole, on the clock of the wall.
-pub(super) fn made(entry: &Entry, clock: &Clock) -> SystemTime {
-    let since = clock.elapsed().saturating_sub(entry.stored_at);
-    clock.wall().checked_sub(since).unwrap_or(UNIX_EPOCH)
-}
-
 /// Milliseconds since 1970.
 pub(super) fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -105,34 +102,21 @@ pub(super) fn seal(label: &Label, key: &Key, entry: &Entry) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The answer that was sealed under `wanted`, as old as it is by now on this gate's clock. `Ok(None)`: what is there is
-/// the answer to something else that has the same hash.
-pub(super) fn open(bytes: &[u8], wanted: &Key, clock: &Clock) -> Result<Option<Entry>, Corrupt> {
-    let label = Label::peek(bytes)?;
+/// The answer that was sealed under `wanted`. `Ok(None)`: what is there is the answer to something else that has the same
+/// hash.
+pub(super) fn open(bytes: &[u8], wanted: &Key) -> Result<Option<Entry>, Corrupt> {
+    Label::peek(bytes)?;
     let (sum, summed) = (bytes.get(4..SUMMED).ok_or(Corrupt)?, bytes.get(SUMMED..).ok_or(Corrupt)?);
     if blake3::hash(summed).as_bytes() != sum {
         return Err(Corrupt);
     }
     let length = bytes.get(SUMMED..LABEL).and_then(|length| length.try_into().ok()).map_or(0, u32::from_le_bytes);
     let body = bytes.get(LABEL + length as usize..).ok_or(Corrupt)?;
-    let (key, mut entry): (Key, Entry) = postcard::from_bytes(body).map_err(|_| Corrupt)?;
+    let (key, entry): (Key, Entry) = postcard::from_bytes(body).map_err(|_| Corrupt)?;
     if key != *wanted {
         return Ok(None);
     }
-    let since = Duration::from_millis(millis(clock.wall()).saturating_sub(label.made));
-    stored_ago(&mut entry, since, clock);
     Ok(Some(entry))
-}
-
-/// Puts an answer that was stored so long ago onto this gate's clock, which may not have run for as long.
-fn stored_ago(entry: &mut Entry, since: Duration, clock: &Clock) {
-    let now = clock.elapsed();
-    entry.stored_at = now.saturating_sub(since);
-    let before = since.saturating_sub(now);
-    entry.age_before += before;
-    let over = before.saturating_sub(entry.ttl);
-    entry.ttl = entry.ttl.saturating_sub(before);
-    entry.grace = entry.grace.saturating_sub(over);
 }
 
 #[cfg(test)]

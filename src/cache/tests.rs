@@ -28,11 +28,12 @@ pub(super) fn entry(clock: Clock, size: usize, ttl: u64) -> Entry {
         chunks: vec![Bytes::from(vec![b'x'; size])],
         times: vec![Duration::ZERO],
         size,
-        stored_at: clock.elapsed(),
+        stored_at: clock.wall(),
         ttl: Duration::from_secs(ttl),
         grace: Duration::ZERO,
         age_before: Duration::ZERO,
         tags: Vec::new(),
+        origin: None,
     }
 }
 
@@ -109,4 +110,23 @@ async fn a_walk_through_many_answers_does_not_drive_out_the_popular_ones() {
         }
     }
     assert!(hits * 100 >= asked * 95, "{hits} of {asked}");
+}
+
+#[tokio::test]
+async fn a_recording_ends_in_the_cache_or_is_counted() {
+    let clock = Clock::live();
+    let cache = Cache::in_memory(clock, 1 << 20, 100);
+    let recording = || Recording { ttl: Duration::from_mins(1), ..Recording::default() };
+    let start = || cache.recorder(recording(), 200, std::iter::empty()).unwrap();
+    let mut whole = start();
+    whole.push(&Bytes::from_static(b"ebb"));
+    assert_eq!(cache.keep(whole.finish(true), key("a", None)), Ok(()));
+    assert_eq!(cache.get(&key("a", None)).await.unwrap().body(), "ebb");
+    let mut large = start();
+    large.push(&Bytes::from(vec![b'x'; 101]));
+    assert_eq!(cache.keep(large.finish(true), key("b", None)), Err(Refusal::TooLarge));
+    assert_eq!(cache.keep(start().finish(false), key("c", None)), Err(Refusal::Incomplete));
+    assert_eq!(cache.recorder(recording(), 500, std::iter::empty()).err(), Some(Refusal::Status));
+    let refused = cache.stats().to_json()["refused"].to_string();
+    assert_eq!(refused, r#"{"status":1,"too_large":1,"incomplete":1}"#);
 }

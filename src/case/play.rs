@@ -15,13 +15,13 @@ use super::player::Player;
 use super::script::{ScriptedDial, Wire};
 use super::{Answer, Call, Case};
 use crate::bundle::Bundle;
-use crate::cache::MemoryCache;
+use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::dialect::event::Usage;
 use crate::dialect::keep::Keep;
 use crate::exchange::begin::Replay;
 use crate::exchange::decision::{Identity, Plan};
-use crate::exchange::{self, AttemptRecord, CacheState, End, Exchange, Peer, Reason, Sent, finish};
+use crate::exchange::{self, AttemptRecord, CacheState, End, Exchange, Peer, Reason, Sent, finish, refresh};
 use crate::fault::Fault;
 use crate::gate::memory::Held;
 use crate::gate::preview::{self, Lanes};
@@ -30,7 +30,7 @@ use crate::gate::{Gate, Random, State};
 use crate::generation::Candidate;
 use crate::metrics::Metrics;
 use crate::policy::{Covered, Decision, HookReport, LogLine};
-use crate::state::{Limiter, Store, StoreLimits};
+use crate::state::{Limiter, Shared, Store, StoreLimits};
 use crate::tape::{Ring, Tape};
 
 /// How long work after a response may go on, in virtual time.
@@ -157,7 +157,7 @@ fn gate(
         random: Arc::new(Random::new(case.setup.seed)),
     };
     let limits = &candidate.settings.cache;
-    let cache = MemoryCache::new(clock, limits.memory, limits.entry);
+    let cache = Cache::in_memory(clock, limits.memory, limits.entry);
     let services = Arc::new(GateServices {
         state: state.clone(),
         clock,
@@ -173,6 +173,7 @@ fn gate(
         live: ArcSwap::from_pointee(generation),
         dial,
         cache,
+        shared: Shared::default(),
         keep: Keep::new(thoughts),
         state,
         clock,
@@ -199,7 +200,12 @@ async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: 
         identity: x.identity.clone(),
         decisions: x.run.trace(),
         plan: x.plan.clone(),
-        cache: CacheState { rule: x.cache.rule.clone(), key: x.cache.key.clone(), verdict: x.cache.verdict.clone() },
+        cache: CacheState {
+            rule: x.cache.rule.clone(),
+            key: x.cache.key.clone(),
+            verdict: x.cache.verdict.clone(),
+            ..CacheState::default()
+        },
         attempts: x.attempts.clone(),
         wires: Vec::new(),
         got: client.got,
@@ -209,7 +215,11 @@ async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: 
         id: x.id.clone(),
         heard: Heard::default(),
     };
+    let again = refresh::prepare(gate, &x);
     finish::settle(gate, x);
+    if let Some(again) = again {
+        refresh::run(gate, again).await;
+    }
     afterwards().await;
     played.wires = gate.dial.take_wires();
     played.heard = std::mem::take(&mut *notes.0.lock());

@@ -1,6 +1,7 @@
 //! Asks the policies: who is calling, may it pass, where does it go, may a stored response serve.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::decision::{Answer, CacheRule, Identity, Place, Plan, PlannedAttempt, Route};
 use super::receive::with_body;
@@ -111,15 +112,43 @@ pub async fn cache<C: Client, D: Dial>(
         return Ok(None);
     };
     let key = key(x, &rule, plan);
-    let found = if rule.read { x.tape.stored(|| key.question(), || gate.cache.get(&key)) } else { None };
-    x.cache.verdict = match (&found, rule.read) {
-        (Some(_), _) => CacheVerdict::Hit,
-        (None, true) => CacheVerdict::Miss("not stored yet"),
-        (None, false) => CacheVerdict::Miss("not to be read"),
+    let found = match rule.read {
+        true => x.tape.stored(|| key.question(), gate.cache.find(&key, rule.stale.longest())).await,
+        false => None,
     };
+    let (verdict, served) = judge(gate, x, &rule, found);
+    x.cache.verdict = verdict;
     x.cache.key = Some(key);
     x.cache.rule = Some(rule);
-    Ok(found)
+    Ok(served)
+}
+
+/// Whether what was found serves: at once, while its time lasts or a new one is fetched; later, when the upstreams fail;
+/// or not at all.
+fn judge<D: Dial>(
+    gate: &Gate<D>,
+    x: &mut Exchange,
+    rule: &CacheRule,
+    found: Option<Arc<Entry>>,
+) -> (CacheVerdict, Option<Arc<Entry>>) {
+    let Some(entry) = found else {
+        return (CacheVerdict::Miss(if rule.read { "not stored yet" } else { "not to be read" }), None);
+    };
+    let over = match rule.stale.longest() {
+        Duration::ZERO => None,
+        _ => x.tape.ask(|| "stale".to_owned(), || (!entry.is_fresh(&gate.clock)).then(|| entry.stale_for(&gate.clock))),
+    };
+    match over {
+        None => (CacheVerdict::Hit, Some(entry)),
+        Some(over) if over < rule.stale.while_revalidate => {
+            x.cache.again = true;
+            (CacheVerdict::Stale, Some(entry))
+        }
+        Some(_) => {
+            x.cache.spare = Some(entry);
+            (CacheVerdict::Miss("too old"), None)
+        }
+    }
 }
 
 /// What identifies the stored response: the rule's parts, and what the gate always adds.

@@ -55,7 +55,8 @@ pub async fn stored<C: Client, D: Dial>(
     let age = x.tape.ask(|| "age".to_owned(), || entry.age(&gate.clock));
     let head = stored_head(&entry, age)?;
     let source = Source::<D::Connection>::Stored { entry, next: 0 };
-    send(gate, client, x, head, source, ServedBy::Cache { age }, false).await
+    send(gate, client, x, head, source, ServedBy::Cache { age, stale: x.cache.verdict == CacheVerdict::Stale }, false)
+        .await
 }
 
 /// Sends an answer that a policy made.
@@ -99,7 +100,14 @@ fn stored_head(entry: &Entry, age: Duration) -> Result<ResponseHead, Error> {
 /// run again when it is served.
 fn tape<D: Dial>(gate: &Gate<D>, x: &mut Exchange, head: &ResponseHead, wire: Option<Wire>) -> Option<Recorder> {
     let rule = x.cache.rule.as_ref().filter(|rule| rule.write)?;
-    let recording = Recording { wire, dialect: x.dialect.map(Dialect::as_str), ttl: rule.ttl, tags: Vec::new() };
+    let recording = Recording {
+        wire,
+        dialect: x.dialect.map(Dialect::as_str),
+        ttl: rule.ttl,
+        grace: rule.stale.longest(),
+        tags: rule.tags.clone(),
+        origin: None,
+    };
     let headers: Vec<_> = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     match gate.cache.recorder(recording, head.status.as_u16(), headers.iter().copied()) {
         Ok(recorder) => Some(recorder),

@@ -10,7 +10,9 @@ use super::api::json::{canonical, encode};
 use super::api::{kind, number};
 use super::failure::Failure;
 use super::place::Spot;
-use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Place, Plan, PlannedAttempt, Route, Scope};
+use crate::exchange::decision::{
+    Answer, CacheRule, Failover, Identity, Place, Plan, PlannedAttempt, Route, Scope, Stale,
+};
 
 /// A hook's answer on its way to plain data.
 pub(super) struct Reading<'a> {
@@ -179,7 +181,7 @@ impl Reading<'_> {
             Value::Table(table) => table,
             other => return Err(self.wrong(other, "nil or { key = { … }, ttl = … }")),
         };
-        let fields = self.fields(table, "a cache rule", &["key", "ttl", "scope", "read", "write"])?;
+        let fields = self.fields(table, "a cache rule", &["key", "ttl", "scope", "read", "write", "tags", "stale"])?;
         let Some(ttl) = fields.seconds("ttl")? else {
             return Err(self.misuse("returned a cache rule without `ttl`"));
         };
@@ -196,8 +198,24 @@ impl Reading<'_> {
             scope,
             read: fields.get::<Option<bool>>("read")?.unwrap_or(true),
             write: fields.get::<Option<bool>>("write")?.unwrap_or(true),
+            tags: fields.texts("tags")?,
+            stale: self.stale(fields.value("stale"))?,
             decided_by: self.place(),
         }))
+    }
+
+    /// How long a stored response may serve after its time.
+    fn stale(&self, value: &Value) -> Result<Stale, Failure> {
+        let table = match value {
+            Value::Nil => return Ok(Stale::default()),
+            Value::Table(table) => table,
+            other => return Err(self.wrong(other, "a cache rule with `stale = { while_revalidate =, if_error = }`")),
+        };
+        let fields = self.fields(table, "`stale`", &["while_revalidate", "if_error"])?;
+        Ok(Stale {
+            while_revalidate: fields.seconds("while_revalidate")?.unwrap_or_default(),
+            if_error: fields.seconds("if_error")?.unwrap_or_default(),
+        })
     }
 
     /// What `failover` returned.
@@ -274,6 +292,15 @@ impl Fields<'_> {
             },
             _ => Err(self.wrong(key, "a string")),
         }
+    }
+
+    /// A list of texts.
+    fn texts(&self, key: &str) -> Result<Vec<String>, Failure> {
+        let Value::Table(table) = self.value(key) else {
+            return if self.value(key).is_nil() { Ok(Vec::new()) } else { Err(self.wrong(key, "a list of strings")) };
+        };
+        let texts = table.sequence_values::<String>().collect::<mlua::Result<Vec<_>>>();
+        texts.map_err(|_| self.wrong(key, "a list of strings"))
     }
 
     /// A time in seconds.

@@ -79,7 +79,7 @@ pub fn whole(taken: &Taken) -> Case {
     if let Some((_, entry)) = &taken.stored
         && let (Some(call), Some(answer)) = (case.calls.first().cloned(), stored(entry))
     {
-        let age = taken.elapsed.saturating_sub(entry.stored_at);
+        let age = taken.facts.at.duration_since(entry.stored_at).unwrap_or_default();
         case.calls.push(call);
         if let Some(second) = case.calls.last_mut() {
             second.after = age;

@@ -3,6 +3,7 @@
 
 mod link;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
@@ -168,11 +169,13 @@ impl Redis {
         self.ask(redis::cmd("PUBLISH").arg(self.channel()).arg(text)).await
     }
 
-    /// Keeps it connected until the process ends; does nothing when someone does already.
+    /// Whether nobody keeps it connected yet; from now on somebody does.
+    pub fn begin(&self) -> bool {
+        !self.kept.swap(true, Ordering::Relaxed)
+    }
+
+    /// Keeps it connected until the process ends.
     pub async fn keep(self: Arc<Self>) {
-        if self.kept.swap(true, Ordering::Relaxed) {
-            return;
-        }
         let mut pause = FIRST_PAUSE;
         loop {
             match self.door.open(&self.channel()).await {
@@ -281,6 +284,12 @@ impl Redis {
             "refused": standing.refused,
             "losses": standing.losses,
         })
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redis({})", self.door.hosts())
     }
 }
 

@@ -136,8 +136,7 @@ impl Index {
     }
 
     fn forget(&mut self, goes: impl Fn(&Slot) -> bool) -> Vec<[u8; 32]> {
-        let gone: Vec<[u8; 32]> =
-            self.slots.iter().filter(|(_, slot)| goes(slot)).map(|(hash, _)| *hash).collect();
+        let gone: Vec<[u8; 32]> = self.slots.iter().filter(|(_, slot)| goes(slot)).map(|(hash, _)| *hash).collect();
         for hash in &gone {
             self.remove(hash);
         }

@@ -63,10 +63,10 @@ fn find(room: &Room) {
 /// Writes an answer, and makes room for it.
 fn write(room: &Room, stored: &Stored) {
     let (key, entry) = (&stored.key, &stored.entry);
-    if room.purges.forbid(sealed::made(entry, &room.clock), key, entry) {
+    if room.purges.forbid(entry.stored_at, key, entry) {
         return;
     }
-    let label = Label::of(key, entry, &room.clock);
+    let label = Label::of(key, entry);
     let Some(bytes) = sealed::seal(&label, key, entry) else { return };
     match room.files.write(key.hash(), &bytes) {
         Ok(bytes) => {

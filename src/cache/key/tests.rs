@@ -15,6 +15,8 @@ fn rule(parts: &[(&str, &str)], scope: Scope) -> CacheRule {
         scope,
         read: true,
         write: true,
+        tags: Vec::new(),
+        stale: crate::exchange::decision::Stale::default(),
         decided_by: Place::default(),
     }
 }

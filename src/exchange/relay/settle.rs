@@ -79,7 +79,7 @@ fn store<D: Dial>(gate: &Gate<D>, x: &mut Exchange, tape: Option<Recorder>) {
     let (Some(tape), Some(key)) = (tape, x.cache.key.clone()) else {
         return;
     };
-    x.cache.verdict = match gate.cache.finish(tape, true, key) {
+    x.cache.verdict = match gate.cache.keep(tape.finish(true), key) {
         Ok(()) => CacheVerdict::Stored,
         Err(refusal) => CacheVerdict::Miss(refusal.as_str()),
     };
