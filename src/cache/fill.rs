@@ -83,13 +83,13 @@ impl Fill {
         log.recorder.refused().is_none() && !matches!(log.ended, Some(Err(_)))
     }
 
-    /// The entry, if the answer may be kept.
-    pub fn finish(&self, tokens: Option<Tokens>) -> Result<Entry, Refusal> {
+    /// The entry, if the answer may be kept: with the model that was asked for, and the tokens that it took.
+    pub fn finish(&self, model: Option<String>, tokens: Option<Tokens>) -> Result<Entry, Refusal> {
         let mut log = self.log.lock();
         let complete = matches!(log.ended, Some(Ok(())));
         let mut entry = log.withheld.map_or_else(|| log.recorder.finish(complete), Err)?;
         if let Some(origin) = &mut entry.origin {
-            origin.tokens = tokens;
+            (origin.model, origin.tokens) = (model, tokens);
         }
         Ok(entry)
     }

@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 use super::admit::Refusal;
 use super::entry::Entry;
 use super::key::Key;
-use super::record::{Recorder, Recording};
 use crate::clock::Clock;
 
 #[cfg(test)]
@@ -115,15 +114,9 @@ impl MemoryCache {
         self.entries.set_capacity(max_bytes as u64);
     }
 
-    /// Starts to record an answer.
-    pub fn recorder<'h>(
-        &self,
-        recording: Recording,
-        status: u16,
-        headers: impl Iterator<Item = (&'h str, &'h [u8])> + Clone,
-    ) -> Recorder {
-        let max_bytes = self.max_entry_bytes.load(Ordering::Relaxed);
-        Recorder::new(self.clock, recording, max_bytes, status, headers)
+    /// The largest body in bytes.
+    pub fn entry_limit(&self) -> usize {
+        self.max_entry_bytes.load(Ordering::Relaxed)
     }
 
     /// Stores what a recording came to, if it may be kept.

@@ -15,7 +15,7 @@ use super::player::Player;
 use super::script::{ScriptedDial, Wire};
 use super::{Answer, Call, Case};
 use crate::bundle::Bundle;
-use crate::cache::MemoryCache;
+use crate::cache::{Flights, MemoryCache};
 use crate::clock::Clock;
 use crate::dialect::event::Usage;
 use crate::dialect::keep::Keep;
@@ -173,6 +173,7 @@ fn gate(
         live: ArcSwap::from_pointee(generation),
         dial,
         cache,
+        flights: Flights::default(),
         keep: Keep::new(thoughts),
         state,
         clock,
@@ -199,7 +200,12 @@ async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: 
         identity: x.identity.clone(),
         decisions: x.run.trace(),
         plan: x.plan.clone(),
-        cache: CacheState { rule: x.cache.rule.clone(), key: x.cache.key.clone(), verdict: x.cache.verdict.clone() },
+        cache: CacheState {
+            rule: x.cache.rule.clone(),
+            key: x.cache.key.clone(),
+            verdict: x.cache.verdict.clone(),
+            ..CacheState::default()
+        },
         attempts: x.attempts.clone(),
         wires: Vec::new(),
         got: client.got,

@@ -80,7 +80,7 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
     let head = heads::check_response(head)?;
     let Target { upstream, endpoint, .. } = target;
     let (status, held) = (head.status.as_u16(), Held::default());
-    let committed = Committed { status, head, source, upstream, endpoint, early_error: None, held };
+    let committed = Committed { status, head, source, upstream, endpoint, early_error: None, held, model: None, fill: None };
     relay::response(gate, &mut WireClient::new(session), x, committed).await
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::cache::Form;
+use crate::cache::{Form, Recorder, Recording};
 use crate::exchange::decision::{CacheRule, Scope};
 
 fn key(part: &str) -> Key {
@@ -101,7 +101,7 @@ fn a_recording_ends_in_the_cache_or_is_counted() {
     let clock = Clock::live();
     let cache = MemoryCache::new(clock, 1 << 20, 100);
     let recording = || Recording { ttl: Duration::from_mins(1), ..Recording::default() };
-    let start = || cache.recorder(recording(), 200, std::iter::empty());
+    let start = || Recorder::new(clock, recording(), cache.entry_limit(), 200, std::iter::empty());
     let mut whole = start();
     whole.push(&Bytes::from_static(b"ebb"), false);
     assert_eq!(cache.keep(whole.finish(true), key("a")), Ok(()));
@@ -110,7 +110,7 @@ fn a_recording_ends_in_the_cache_or_is_counted() {
     large.push(&Bytes::from(vec![b'x'; 101]), false);
     assert_eq!(cache.keep(large.finish(true), key("b")), Err(Refusal::TooLarge));
     assert_eq!(cache.keep(start().finish(false), key("c")), Err(Refusal::Incomplete));
-    let mut refused = cache.recorder(recording(), 500, std::iter::empty());
+    let mut refused = Recorder::new(clock, recording(), 100, 500, std::iter::empty());
     assert_eq!(cache.keep(refused.finish(true), key("d")), Err(Refusal::Status));
     let refused = cache.stats().to_json()["refused"].to_string();
     assert_eq!(refused, r#"{"status":1,"too_large":1,"incomplete":1}"#);

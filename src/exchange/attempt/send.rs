@@ -22,7 +22,7 @@ use crate::exchange::decision::PlannedAttempt;
 use crate::exchange::heads::{self, Framing};
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Client, Connection, Dial};
-use crate::exchange::{Exchange, receive::with_body};
+use crate::exchange::{Exchange, receive::with_body, storing};
 use crate::gate::Gate;
 use crate::json::{self, Fragment, Item};
 use crate::message::{Body, Owned, Request, RequestHead, ResponseHead};
@@ -85,10 +85,13 @@ pub async fn attempt<C: Client, D: Dial>(
                     endpoint: Arc::clone(endpoint),
                     early_error: None,
                     held: Held::default(),
+                    model: None,
+                    fill: None,
                 };
                 if replay {
                     first::meaningful(client, x, &mut response, patience.until).await?;
                 }
+                storing::begin(x, &translate::spoken(hearing.as_ref()), &mut response);
                 return match hearing {
                     Some(hearing) => Box::pin(hear::hear(client, x, hearing, response)).await,
                     None => Ok(response),
@@ -118,7 +121,7 @@ fn made_here<N: Connection>(
     translate::reword(&mut head, "application/json", Some(body.len()))?;
     let (upstream, endpoint) = (Arc::clone(upstream), Arc::clone(endpoint));
     let (source, held) = (Source::Whole(Some(body)), Held::default());
-    Ok(Committed { status: 200, head, source, upstream, endpoint, early_error: None, held })
+    Ok(Committed { status: 200, head, source, upstream, endpoint, early_error: None, held, model: None, fill: None })
 }
 
 /// Makes the fresh copy of the request that this endpoint is sent, in the dialect of its upstream, and runs
