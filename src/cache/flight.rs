@@ -103,6 +103,11 @@ impl Flights {
         self.0.len()
     }
 
+    /// How many have joined one of them.
+    pub fn followers(&self) -> usize {
+        self.0.iter().map(|flight| flight.followers.count()).sum()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -97,7 +97,10 @@ async fn send<C: Client, D: Dial, N: Connection>(
     let bodied = bodied && heads::has_body(&x.method, response.lock().head.status);
     let events = wire.filter(|_| bodied).map(|wire| Events::new(wire, x));
     let shown = x.generation.policies.has(Hook::OnResponse);
-    let (head, whole) = framed(&response, events.as_ref(), bodied, shown);
+    let (mut head, whole) = framed(&response, events.as_ref(), bodied, shown);
+    if x.cache.rule.is_some() {
+        x.generation.forwarding.mark_cache(&mut head, x.cache.details.as_deref().unwrap_or("miss"));
+    }
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
     x.meter = if bodied { meter(x, &head, wire) } else { None };
     x.sent.status = Some(head.status.as_u16());
@@ -194,9 +197,6 @@ pub(super) fn marked(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
     x.generation.forwarding.mark_response(&mut head, &x.id, &x.generation.label);
     if let Some(translated) = &x.translated {
         x.generation.forwarding.mark_losses(&mut head, &translated.told.losses);
-    }
-    if x.cache.rule.is_some() {
-        x.generation.forwarding.mark_cache(&mut head, x.cache.details.as_deref().unwrap_or("miss"));
     }
     if x.intake.expects_continue {
         // The client may or may not send its body now: only a new connection is unambiguous.

@@ -101,7 +101,7 @@ fn a_whole_answer_is_kept_and_an_empty_one_is_not() {
 #[test]
 fn past_the_limit_it_gives_up_and_frees_its_memory() {
     let mut large = recorder(None);
-    large.push(&Bytes::from(vec![b' '; 9_999]));
+    large.push(&Bytes::from(vec![b' '; 9_999]), false);
     assert_eq!(large.refused(), None);
     for _ in 0..2 {
         large.push(&Bytes::from_static(b"{}"), false);

@@ -215,7 +215,7 @@ pub(crate) fn address(x: &Exchange, endpoint: &Endpoint, known: bool) -> Result<
     }
     let policies = &x.generation.policies;
     let hooked = policies.has(Hook::OnEvent) || policies.has(Hook::OnResponse);
-    if hooked && head.headers.contains_key("accept-encoding") {
+    if (hooked || x.cache.store.is_some()) && head.headers.contains_key("accept-encoding") {
         insert(&mut head, "Accept-Encoding".into(), http::HeaderValue::from_static("identity"))?;
     }
     Ok(head)
