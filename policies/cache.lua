@@ -95,7 +95,6 @@ return policy {
       end
     end
     local read, write = wishes(req, body)
-    ctx.vars.asked = true
     ctx.vars.marked = body.cache ~= nil
     local stale = { while_revalidate = p.revalidate, if_error = p.if_error }
     return { key = key_of(req, body), ttl = p.ttl, scope = p.scope, read = read, write = write, tags = p.tags, stale = stale }
@@ -105,12 +104,6 @@ return policy {
   on_attempt = function(req, _attempt, ctx)
     if ctx.vars.marked then
       req:json().cache = nil
-    end
-  end,
-
-  on_response = function(res, ctx)
-    if ctx.vars.asked then
-      res.headers:set("x-cache", if res.stale then "stale" elseif res.served_by == "cache" then "hit" else "miss")
     end
   end,
 }

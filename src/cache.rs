@@ -6,6 +6,8 @@ pub mod bypass;
 mod common;
 mod disk;
 pub mod entry;
+pub mod fill;
+pub mod flight;
 pub mod key;
 pub mod memory;
 pub mod pick;
@@ -20,6 +22,8 @@ mod tests;
 pub use admit::Refusal;
 pub use bypass::{Bypass, bypass};
 pub use entry::{Entry, Listener, Origin, Tokens};
+pub use fill::{Fill, Followers};
+pub use flight::{Flights, Following, Leading, Outcome, Role};
 pub use key::{Form, Key, canonical, differs};
 pub use memory::Stats;
 pub use pick::Pick;
@@ -159,14 +163,9 @@ impl Cache {
         Some(entry)
     }
 
-    /// Starts to record an answer, unless its head already keeps it out.
-    pub fn recorder<'h>(
-        &self,
-        recording: Recording,
-        status: u16,
-        headers: impl Iterator<Item = (&'h str, &'h [u8])> + Clone,
-    ) -> Result<Recorder, Refusal> {
-        self.memory.recorder(recording, status, headers)
+    /// The largest body in bytes.
+    pub fn entry_limit(&self) -> usize {
+        self.memory.entry_limit()
     }
 
     /// Stores what a recording came to, if it may be kept.

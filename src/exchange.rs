@@ -19,9 +19,13 @@ pub mod fail;
 
 pub mod finish;
 
+mod form;
+
 pub mod forwarding;
 
 pub mod heads;
+
+pub mod linger;
 
 pub mod receive;
 
@@ -30,6 +34,8 @@ pub mod refresh;
 pub mod relay;
 
 pub mod source;
+
+pub mod storing;
 
 pub mod wire;
 
@@ -40,7 +46,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Version};
 use tokio::time::Instant;
 
-use crate::cache::{Entry, Key};
+use crate::cache::{Entry, Fill, Key, Leading, Role};
 use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
@@ -51,10 +57,12 @@ use crate::gate::memory::Share;
 use crate::generation::Generation;
 use crate::message::{Owned, Request};
 use crate::policy::Run;
+use crate::stream::Wire;
 use crate::tape::Tape;
 use crate::tape::client::TapedClient;
 use attempt::held::Held;
 use decision::{CacheRule, Identity, Plan};
+use linger::Lingering;
 use wire::{Client, Dial};
 
 /// One request and its response: everything known about it so far.
@@ -138,10 +146,20 @@ pub struct CacheState {
     pub key: Option<Key>,
     /// How it went.
     pub verdict: CacheVerdict,
+    /// How the client wants the events of a chat's answer; `None`: it wants it whole.
+    pub wire: Option<Wire>,
+    /// What recording an answer takes, when one may be stored.
+    pub store: Option<storing::Means>,
+    /// The place of the one who asks, which others may join.
+    pub lead: Option<Leading>,
+    /// The answer on its way into the cache.
+    pub fill: Option<Arc<Fill>>,
     /// A stored response whose time is over, for when the upstreams fail.
     pub spare: Option<Arc<Entry>>,
     /// Whether a new response is to be fetched when this exchange is over.
     pub again: bool,
+    /// What the client is told of it besides the verdict: `age=12; stored-as=gemini`.
+    pub details: Option<String>,
 }
 
 /// How the cache served an exchange.
@@ -154,6 +172,8 @@ pub enum CacheVerdict {
     Hit,
     /// A stored response was sent though its time was over.
     Stale,
+    /// The response of an equal call was sent as it came.
+    Joined,
     /// There was none; the response was stored.
     Stored,
     /// There was none, or it was not to be read; the response was not stored, and why.
@@ -239,7 +259,7 @@ pub enum End {
 
 /// Serves one exchange to its end. Never fails: whatever goes wrong becomes a response, or a broken connection.
 pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange: &mut Exchange) -> End {
-    let client = &mut TapedClient::new(client, exchange.tape.clone());
+    let client = &mut Lingering::new(TapedClient::new(client, exchange.tape.clone()), exchange.tape.clone());
     let served = match exchange.deadline {
         None => live(gate, client, exchange).await,
         Some(deadline) => match tokio::time::timeout_at(deadline, live(gate, client, exchange)).await {
@@ -258,7 +278,11 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
 }
 
 /// The steps in their order. An error before the commit point is answered by [`fail`].
-async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchange) -> Result<End, Error> {
+async fn live<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut Lingering<TapedClient<'_, C>>,
+    x: &mut Exchange,
+) -> Result<End, Error> {
     receive::check(x)?;
     decide::identify(client, x).await?;
     if let Some(generation) = gate.canary.chosen(x) {
@@ -280,12 +304,17 @@ async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchan
         return Ok(End::Upgrade);
     }
     x.plan = Some(plan.clone());
-    if let Some(entry) = decide::cache(gate, client, x, &plan).await? {
-        return relay::stored(gate, client, x, entry).await;
+    if let Some(found) = decide::cache(gate, client, x, &plan).await? {
+        match Box::pin(relay::told::tell(gate, client, x, found)).await {
+            Ok(None) => {}
+            Ok(Some(end)) => return Ok(end),
+            Err(error) => return Box::pin(refresh::or_spare(gate, client, x, error)).await,
+        }
     }
-    let committed = attempt::run(gate, client, x, plan).await;
-    if let Some(spare) = x.cache.spare.take().filter(|_| refresh::failed(&committed)) {
-        return Box::pin(refresh::instead(gate, client, x, committed, spare)).await;
+    client.linger(storing::wanted(x));
+    let committed = attempt::run(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error));
+    if x.cache.spare.is_some() {
+        return Box::pin(refresh::or_better(gate, client, x, committed)).await;
     }
     relay::response(gate, client, x, committed?).await
 }
@@ -309,6 +338,18 @@ impl Exchange {
     }
 }
 
+// === impl CacheState ===
+
+impl CacheState {
+    /// Takes the place that others may join, if that is the role.
+    fn leads(&mut self, role: Role) {
+        if let (Role::Leads(lead), Some(store)) = (role, &mut self.store) {
+            store.followers = Arc::clone(lead.followers());
+            self.lead = Some(lead);
+        }
+    }
+}
+
 // === impl CacheVerdict ===
 
 impl CacheVerdict {
@@ -318,6 +359,7 @@ impl CacheVerdict {
             Self::Off => "off",
             Self::Hit => "hit",
             Self::Stale => "stale",
+            Self::Joined => "join",
             Self::Stored => "stored",
             Self::Miss(_) => "miss",
         }

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
 use crate::exchange::wire::Dial;
@@ -42,6 +42,8 @@ pub struct Gate<D: Dial> {
     pub cache: Cache,
     /// What several gates have in common.
     pub shared: Shared,
+    /// Calls that equal ones may join.
+    pub flights: Flights,
     /// Sealed thoughts that clients cannot carry.
     pub keep: Keep,
     /// What policies keep.

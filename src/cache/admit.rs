@@ -27,6 +27,10 @@ pub enum Refusal {
     Empty,
     /// It should be JSON and is not.
     Unreadable,
+    /// Another upstream or model gave it than the plan asks first.
+    Fallback,
+    /// More than one upstream gave it, one going on where another broke off.
+    Continued,
     /// Its like was purged while it was on its way.
     Purged,
 }
@@ -35,7 +39,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Status,
         Self::Forbidden,
         Self::Encoded,
@@ -45,6 +49,8 @@ impl Refusal {
         Self::Error,
         Self::Empty,
         Self::Unreadable,
+        Self::Fallback,
+        Self::Continued,
         Self::Purged,
     ];
 
@@ -60,6 +66,8 @@ impl Refusal {
             Self::Error => "error",
             Self::Empty => "empty",
             Self::Unreadable => "unreadable",
+            Self::Fallback => "fallback",
+            Self::Continued => "continued",
             Self::Purged => "purged",
         }
     }

@@ -14,7 +14,7 @@ use crate::stream::Wire;
 mod flat;
 
 /// What one entry costs beside its texts and bytes.
-pub(super) const ENTRY_COST: usize = 512;
+const ENTRY_COST: usize = 512;
 
 /// What one piece costs beside its bytes.
 pub(super) const PIECE_COST: usize = size_of::<Bytes>() + size_of::<Duration>();

@@ -12,7 +12,6 @@ use serde_json::{Map, Value, json};
 use super::admit::Refusal;
 use super::entry::Entry;
 use super::key::Key;
-use super::record::{Recorder, Recording};
 use crate::clock::Clock;
 
 #[cfg(test)]
@@ -116,15 +115,9 @@ impl MemoryCache {
         self.entries.set_capacity(max_bytes as u64);
     }
 
-    /// Starts to record an answer, unless its head already keeps it out.
-    pub(super) fn recorder<'h>(
-        &self,
-        recording: Recording,
-        status: u16,
-        headers: impl Iterator<Item = (&'h str, &'h [u8])> + Clone,
-    ) -> Result<Recorder, Refusal> {
-        let max_bytes = self.max_entry_bytes.load(Ordering::Relaxed);
-        Recorder::new(self.clock, recording, max_bytes, status, headers).inspect_err(|refusal| self.refuse(*refusal))
+    /// The largest body in bytes.
+    pub(super) fn entry_limit(&self) -> usize {
+        self.max_entry_bytes.load(Ordering::Relaxed)
     }
 
     /// The answer to a request with this very key, if there is one and its time is over for no longer than `stale`.

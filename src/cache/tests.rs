@@ -3,21 +3,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::exchange::decision::{CacheRule, Place, Scope, Stale};
+use crate::exchange::decision::CacheRule;
 
 /// A key that differs by its part, for a user.
 pub(super) fn key(part: &str, user: Option<&str>) -> Key {
-    let rule = CacheRule {
-        key: vec![("model".to_owned(), "\"m\"".to_owned()), ("part".to_owned(), part.to_owned())],
-        ttl: Duration::ZERO,
-        scope: Scope::User,
-        read: true,
-        write: true,
-        tags: Vec::new(),
-        stale: Stale::default(),
-        decided_by: Place::default(),
-    };
-    Key::new(&rule, user, "p", &Form { method: "POST", path: "/", dialect: None, stream: false, model: None })
+    let parts = vec![("model".to_owned(), "\"m\"".to_owned()), ("part".to_owned(), part.to_owned())];
+    let rule = CacheRule { key: parts, ..CacheRule::default() };
+    Key::new(&rule, user, "p", &Form { method: "POST", path: "/", dialect: None, stream: None, model: None })
 }
 
 /// An answer of so many bytes.
@@ -117,16 +109,17 @@ async fn a_recording_ends_in_the_cache_or_is_counted() {
     let clock = Clock::live();
     let cache = Cache::in_memory(clock, 1 << 20, 100);
     let recording = || Recording { ttl: Duration::from_mins(1), ..Recording::default() };
-    let start = || cache.recorder(recording(), 200, std::iter::empty()).unwrap();
+    let start = || Recorder::new(clock, recording(), cache.entry_limit(), 200, std::iter::empty());
     let mut whole = start();
-    whole.push(&Bytes::from_static(b"ebb"));
+    whole.push(&Bytes::from_static(b"ebb"), false);
     assert_eq!(cache.keep(whole.finish(true), key("a", None)), Ok(()));
     assert_eq!(cache.get(&key("a", None)).await.unwrap().body(), "ebb");
     let mut large = start();
-    large.push(&Bytes::from(vec![b'x'; 101]));
+    large.push(&Bytes::from(vec![b'x'; 101]), false);
     assert_eq!(cache.keep(large.finish(true), key("b", None)), Err(Refusal::TooLarge));
     assert_eq!(cache.keep(start().finish(false), key("c", None)), Err(Refusal::Incomplete));
-    assert_eq!(cache.recorder(recording(), 500, std::iter::empty()).err(), Some(Refusal::Status));
+    let mut refused = Recorder::new(clock, recording(), 100, 500, std::iter::empty());
+    assert_eq!(cache.keep(refused.finish(true), key("d", None)), Err(Refusal::Status));
     let refused = cache.stats().to_json()["refused"].to_string();
     assert_eq!(refused, r#"{"status":1,"too_large":1,"incomplete":1}"#);
 }

@@ -28,6 +28,7 @@ use super::decision::{Failover, Outcome, Place, Plan};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
 use super::{AttemptRecord, Exchange, Translated, receive};
+use crate::cache::Fill;
 use crate::dialect::interpreter::Interpreter;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
@@ -38,6 +39,7 @@ use crate::upstream::{Endpoint, Upstream, retry_after};
 use held::Held;
 use progress::{Progress, Try};
 use translate::Hearing;
+pub(super) use translate::{reword, translated};
 
 /// More attempts than any plan needs: a policy that always says "again" ends here.
 const MOST_ATTEMPTS: usize = 16;
@@ -67,6 +69,10 @@ pub struct Committed<N: Connection> {
     pub early_error: Option<Error>,
     /// What the attempt owns until its end.
     pub held: Held,
+    /// The model that it was asked for, when the plan named one.
+    pub model: Option<String>,
+    /// Its way into the cache.
+    pub fill: Option<Arc<Fill>>,
 }
 
 /// How one attempt ended.
@@ -146,6 +152,7 @@ async fn once<C: Client, D: Dial>(
     match result {
         Ok(mut response) => {
             response.held = std::mem::take(&mut next.held);
+            response.model.clone_from(&next.planned.model);
             Ended::Response(Box::new(response))
         }
         Err(error) => Ended::Failed(error),
@@ -257,7 +264,17 @@ impl<N: Connection> Committed<N> {
     /// A response with the status that its endpoint gave it.
     pub fn new(head: ResponseHead, source: Source<N>, upstream: Arc<Upstream>, endpoint: Arc<Endpoint>) -> Self {
         let status = head.status.as_u16();
-        Self { head, status, source, upstream, endpoint, early_error: None, held: Held::default() }
+        Self {
+            head,
+            status,
+            source,
+            upstream,
+            endpoint,
+            early_error: None,
+            held: Held::default(),
+            model: None,
+            fill: None,
+        }
     }
 
     /// Whether the endpoint did what it was asked.

@@ -9,15 +9,17 @@ use tokio::time::Instant;
 
 use super::attempt::held::Held;
 use super::attempt::{self, Committed};
+use super::decide::Found;
 use super::decision::Plan;
+use super::storing::Means;
 use super::wire::{Client, Connection, Dial};
-use super::{CacheState, CacheVerdict, End, Exchange, Intake, Reason, Sent, fail, finish, relay};
-use crate::cache::{Entry, Refresh};
+use super::{CacheState, CacheVerdict, End, Exchange, Intake, Reason, Sent, fail, finish, relay, storing};
+use crate::cache::Refresh;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
 use crate::message::{Body, Owned, Request, ResponseHead, Shared};
 use crate::policy::Facts;
-use crate::tape::Tape;
+use crate::tape::{Recalled, Tape};
 
 /// A response that is to be fetched anew, as the exchange that was served the old one would have asked for it.
 pub struct Again {
@@ -32,29 +34,55 @@ pub struct Again {
 /// Nobody waits: what is sent goes nowhere.
 struct Nobody;
 
-/// Whether the upstreams failed, so that an old response is better than what they said: no answer, an error of their own,
-/// or a refusal because they are too busy.
-pub(super) fn failed<N: Connection>(committed: &Result<Committed<N>, Error>) -> bool {
-    match committed {
-        Ok(answer) => answer.early_error.is_some() || matches!(answer.status, 429 | 500..),
-        Err(error) => error.fault() == Fault::Upstream || matches!(error.kind(), Kind::Overloaded | Kind::Timeout),
-    }
-}
-
-/// Serves an old response in place of a failure.
-pub(super) async fn instead<C: Client, D: Dial, N: Connection>(
+/// Sends what an attempt came to, or the old response when that is a failure of the upstreams: no answer, an error of
+/// their own, or a refusal because they are too busy.
+pub(super) async fn or_better<C: Client, D: Dial, N: Connection>(
     gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
     committed: Result<Committed<N>, Error>,
-    spare: Arc<Entry>,
 ) -> Result<End, Error> {
-    if let Ok(mut answer) = committed {
+    let mut answer = match committed {
+        Err(error) => return or_spare(gate, client, x, error).await,
+        Ok(answer) => answer,
+    };
+    if answer.early_error.is_none() && !matches!(answer.status, 429 | 500..) {
+        return relay::response(gate, client, x, answer).await;
+    }
+    let failure = Error::upstream(Kind::StreamError, format!("the upstream failed with {}", answer.status));
+    storing::failed(x, &failure);
+    let translated = x.translated.take();
+    if let Some(end) = spare(gate, client, x).await? {
         answer.source.release(false).await;
+        return Ok(end);
+    }
+    x.translated = translated;
+    relay::response(gate, client, x, answer).await
+}
+
+/// Sends the old response in place of an error of the upstreams', if there is one; else the error goes on.
+pub(super) async fn or_spare<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    error: Error,
+) -> Result<End, Error> {
+    if error.fault() != Fault::Upstream && !matches!(error.kind(), Kind::Overloaded | Kind::Timeout) {
+        return Err(error);
     }
     x.translated = None;
-    x.cache.verdict = CacheVerdict::Stale;
-    relay::stored(gate, client, x, spare).await
+    spare(gate, client, x).await?.ok_or(error)
+}
+
+/// Sends the old response. `None`: there is none that can be told to this client.
+async fn spare<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchange) -> Result<Option<End>, Error> {
+    let Some(spare) = x.cache.spare.take() else { return Ok(None) };
+    let before = std::mem::replace(&mut x.cache.verdict, CacheVerdict::Stale);
+    let told = relay::told::tell(gate, client, x, Found::Recalled(Recalled::Stored(spare))).await?;
+    if told.is_none() {
+        x.cache.verdict = before;
+    }
+    Ok(told)
 }
 
 /// What is to be fetched after an exchange that was served an old response; `None` when nothing is, or somebody does
@@ -75,7 +103,15 @@ pub fn prepare<D: Dial>(gate: &Gate<D>, x: &Exchange) -> Option<Again> {
     };
     let refresh = gate.cache.refresh(&key)?;
     let verdict = CacheVerdict::Miss("too old");
-    let cache = CacheState { rule: Some(rule), key: Some(key), verdict, ..CacheState::default() };
+    let store = Means { clock: gate.clock, limit: gate.cache.entry_limit(), followers: Arc::default() };
+    let cache = CacheState {
+        rule: Some(rule),
+        key: Some(key),
+        verdict,
+        wire: x.cache.wire,
+        store: Some(store),
+        ..CacheState::default()
+    };
     let x = Box::new(without_client(gate, x, request, cache, &plan));
     Some(Again { x, plan, refresh })
 }

@@ -11,7 +11,7 @@ use super::services::{Counting, GateServices, HookErrors, Sink};
 use super::{Gate, Random, State};
 use crate::admin::Board;
 use crate::bundle::shelf;
-use crate::cache::Cache;
+use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::dialect::keep::Keep;
@@ -66,6 +66,7 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
     Ok(Gate {
         cache: cache(&generation, clock, &shared),
         shared,
+        flights: Flights::default(),
         keep: Keep::new(generation.settings.limits.thoughts),
         live: ArcSwap::from_pointee(generation),
         dial,

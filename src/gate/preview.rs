@@ -17,7 +17,7 @@ use super::services::Sink;
 use super::{Gate, State, canary};
 use crate::admin::Board;
 use crate::bundle::Hash;
-use crate::cache::Cache;
+use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
 use crate::error::{Error, Kind};
@@ -186,6 +186,7 @@ impl Lane<Dialer> {
             dial: live.dial.clone(),
             cache: Cache::in_memory(live.clock, settings.cache.memory / PART, settings.cache.entry),
             shared: Shared::default(),
+            flights: Flights::default(),
             keep: Keep::new(settings.limits.thoughts / PART),
             state,
             clock: live.clock,

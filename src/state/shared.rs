@@ -74,6 +74,27 @@ impl Shared {
         redis.ask::<i64>(redis::cmd("UNLINK").arg(redis.key(space, name))).await.is_ok()
     }
 
+    /// Puts a value into a collection, under a name of its own, for gates that come later. The collection as a whole is
+    /// forgotten when nothing was put into it for so long; what is over before must say so itself.
+    pub async fn post(&self, collection: &str, name: &str, value: &str, ttl: Duration) -> bool {
+        let Some(redis) = &self.0 else { return false };
+        let (key, millis) = (redis.key(collection, ""), u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1));
+        let put = redis.ask::<i64>(redis::cmd("HSET").arg(&key).arg(name).arg(value)).await;
+        put.is_ok() && redis.ask::<i64>(redis::cmd("PEXPIRE").arg(&key).arg(millis)).await.is_ok()
+    }
+
+    /// Takes a value out of a collection; false when nobody knows.
+    pub async fn unpost(&self, collection: &str, name: &str) -> bool {
+        let Some(redis) = &self.0 else { return false };
+        redis.ask::<i64>(redis::cmd("HDEL").arg(redis.key(collection, "")).arg(name)).await.is_ok()
+    }
+
+    /// All values of a collection; none when nobody knows.
+    pub async fn posted(&self, collection: &str) -> Vec<String> {
+        let Some(redis) = &self.0 else { return Vec::new() };
+        redis.ask(redis::cmd("HVALS").arg(redis.key(collection, ""))).await.unwrap_or_default()
+    }
+
     /// Says something to all other gates that are there; false when nobody passes it on.
     pub async fn publish(&self, topic: &str, body: Value) -> bool {
         let Some(redis) = &self.0 else { return false };

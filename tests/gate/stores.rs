@@ -38,7 +38,7 @@ fn ask(gate: &Bundled, model: &str) -> Said {
 }
 
 fn verdict(said: &Said) -> &str {
-    said.header("x-cache").unwrap_or("none")
+    said.header("x-cache").and_then(|told| told.split(';').next()).unwrap_or("none")
 }
 
 fn on_disk(gate: &Bundled, count: u64) {

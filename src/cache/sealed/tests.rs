@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cache::tests::{entry, key};
+use crate::clock::Clock;
 
 fn sealed(clock: &Clock) -> (Key, Entry, Vec<u8>) {
     let (key, mut entry) = (key("a", Some("ann")), entry(*clock, 100, 60));
@@ -53,14 +54,22 @@ async fn age_and_time_left_go_on_in_another_gate() {
     }
 }
 
-/// What is written today must be read tomorrow, or be of another version.
+/// What is written today must be read tomorrow, or be of another version: whoever changes what stands here changes the
+/// version in [`MAGIC`].
 #[test]
-fn a_change_of_what_is_written_needs_another_version() {
+fn what_is_written_stands_in_this_order() {
+    let parts = vec![("part".to_owned(), "1".to_owned())];
+    let key = serde_json::json!({"parts": parts, "scope": "shared", "hash": [7; 32]});
+    let key: Key = serde_json::from_value(key).unwrap();
     let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(1_700_000_000));
-    let (key, mut entry) = (key("a", Some("ann")), entry(clock, 3, 60));
-    entry.stored_at = clock.wall();
-    let body = postcard::to_stdvec(&(key, entry)).unwrap();
-    assert_eq!((MAGIC[3], body.len(), &blake3::hash(&body).to_hex()[..16]), (1, 0, ""));
+    let mut entry = entry(clock, 3, 60);
+    (entry.grace, entry.tags) = (Duration::from_secs(9), vec!["night".to_owned()]);
+    let headers = vec![("content-type", b"text/plain".to_vec())];
+    let (times, body, ends) = (entry.times.clone(), b"xxx".to_vec(), vec![3_usize]);
+    let about = (entry.stored_at, entry.ttl, entry.grace, entry.age_before, entry.tags.clone(), None::<u8>);
+    let expected = (parts, "shared", [7_u8; 32], 200_u16, headers, body, ends, times, about);
+    assert_eq!(postcard::to_stdvec(&(key, entry)).unwrap(), postcard::to_stdvec(&expected).unwrap());
+    assert_eq!(MAGIC[3], 1);
 }
 
 proptest! {

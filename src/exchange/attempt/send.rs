@@ -21,7 +21,7 @@ use crate::exchange::decision::PlannedAttempt;
 use crate::exchange::heads::{self, Framing};
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Client, Connection, Dial};
-use crate::exchange::{Exchange, receive::with_body};
+use crate::exchange::{Exchange, receive::with_body, storing};
 use crate::gate::Gate;
 use crate::json::{self, Fragment, Item};
 use crate::message::{Body, Owned, Request, RequestHead, ResponseHead};
@@ -80,6 +80,7 @@ pub async fn attempt<C: Client, D: Dial>(
                 if replay {
                     first::meaningful(client, x, &mut response, patience.until).await?;
                 }
+                storing::begin(x, &translate::spoken(hearing.as_ref()), &mut response);
                 return match hearing {
                     Some(hearing) => Box::pin(hear::hear(client, x, hearing, response)).await,
                     None => Ok(response),
@@ -201,7 +202,7 @@ pub(crate) fn address(x: &Exchange, endpoint: &Endpoint, known: bool) -> Result<
     }
     let policies = &x.generation.policies;
     let hooked = policies.has(Hook::OnEvent) || policies.has(Hook::OnResponse);
-    if hooked && head.headers.contains_key("accept-encoding") {
+    if (hooked || x.cache.store.is_some()) && head.headers.contains_key("accept-encoding") {
         insert(&mut head, "Accept-Encoding".into(), http::HeaderValue::from_static("identity"))?;
     }
     Ok(head)

@@ -19,7 +19,7 @@ pub(in crate::policy) struct Res {
 }
 
 /// The fields and methods.
-pub(in crate::policy) const FIELDS: [&str; 9] =
+pub(in crate::policy) const FIELDS: [&str; 10] =
     ["status", "streaming", "served_by", "stale", "headers", "text", "json", "set_text", "set_json", "upstream"];
 
 // === impl Res ===
