@@ -180,11 +180,7 @@ impl Tape {
 
     /// Asks the cache. The answer of a played exchange is the recorded one's, as long as it asks by the same key: that may
     /// be one that was joined.
-    pub fn stored(
-        &self,
-        key: impl FnOnce() -> String,
-        take: impl FnOnce() -> Option<Arc<Entry>>,
-    ) -> Option<Recalled> {
+    pub fn stored(&self, key: impl FnOnce() -> String, take: impl FnOnce() -> Option<Arc<Entry>>) -> Option<Recalled> {
         match self.reel.as_deref() {
             Some(Reel { side: Side::Playing(told), .. }) if told.lock().bound => {
                 let key = key();

@@ -127,7 +127,12 @@ impl Fill {
 
 /// What is told to a client that takes an answer so slowly that what it has yet to hear is no longer held.
 fn lost() -> Error {
-    Error::new(Fault::Gate, Kind::Overloaded, 503, "the answer is too long to be kept for a client that takes it so slowly")
+    Error::new(
+        Fault::Gate,
+        Kind::Overloaded,
+        503,
+        "the answer is too long to be kept for a client that takes it so slowly",
+    )
 }
 
 // === impl Followers ===

@@ -14,7 +14,8 @@ use crate::fault::Fault;
 use crate::tape::Read;
 
 /// Words an opening line may have, by side, for the mistake that names them.
-const CLIENT_WORDS: &str = "after=5s, beside, leaves=2s, takes=nothing|BYTES, tls, split=7|events, pause=1s, crlf, torn, raw";
+const CLIENT_WORDS: &str =
+    "after=5s, beside, leaves=2s, takes=nothing|BYTES, tls, split=7|events, pause=1s, crlf, torn, raw";
 const UPSTREAM_WORDS: &str = "fault=refuse|unreachable|tls|reset|stall|cut|garbage, slow=2s, early, reused, \
     split=7|events, pause=1s, crlf, torn, raw";
 

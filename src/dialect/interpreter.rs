@@ -95,7 +95,14 @@ impl Interpreter {
     ) -> Option<Self> {
         let side = |dialect| Some(Side { dialect, codec: way::codec(dialect, target, habits)? });
         let stamp = Stamp { model: chat.model.clone(), created, ids: Ids::new(exchange), chat: chat.into() };
-        Some(Self { client: side(client)?, upstream: side(upstream)?, stamp, passing: None, anew: false, told: Told::default() })
+        Some(Self {
+            client: side(client)?,
+            upstream: side(upstream)?,
+            stamp,
+            passing: None,
+            anew: false,
+            told: Told::default(),
+        })
     }
 
     /// Tells an answer that was made for another exchange: with an id and a time of this one, and with what it read

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::decision::{Answer, CacheRule, Identity, Place, Plan, PlannedAttempt, Route};
 use super::receive::{buffer, with_body};
-use super::wire::{Client, Dial};
 use super::storing::Means;
+use super::wire::{Client, Dial};
 use super::{CacheVerdict, Exchange, form};
 use crate::cache::{Following, Form, Key, Role};
 use crate::dialect::{Dialect, way};
@@ -179,7 +179,9 @@ fn key(x: &mut Exchange, rule: &CacheRule, plan: &Plan) -> Key {
     let any = rule.sharing.any_dialect;
     let own = x.dialect.filter(|_| chat.is_none() || !any).map(Dialect::as_str);
     let form = match chat {
-        None => Form { method: method.as_str(), path: &path, dialect: own, stream: Some(asked.stream == Some(true)), model },
+        None => {
+            Form { method: method.as_str(), path: &path, dialect: own, stream: Some(asked.stream == Some(true)), model }
+        }
         Some(dialect) => Form {
             method: method.as_str(),
             path: &form::path(dialect, &path, any),

@@ -10,9 +10,7 @@ use tidegate::dialect::Dialect;
 
 use crate::again::explained as told_again;
 use crate::support::bundle::Bundled;
-use crate::support::service::{
-    END, Service, answer, chat, chat_stream, chunk, chunked, json, open, reset, say, stall,
-};
+use crate::support::service::{END, Service, answer, chat, chat_stream, chunk, chunked, json, open, reset, say, stall};
 use crate::support::talk::{Said, Talk};
 use crate::support::until;
 

@@ -4,8 +4,13 @@ use serde_json::json;
 
 use super::*;
 
-const FORM: Form<'static> =
-    Form { method: "POST", path: "/v1/embeddings", dialect: Some("openai.embeddings"), stream: Some(false), model: None };
+const FORM: Form<'static> = Form {
+    method: "POST",
+    path: "/v1/embeddings",
+    dialect: Some("openai.embeddings"),
+    stream: Some(false),
+    model: None,
+};
 
 fn rule(parts: &[(&str, &str)], scope: Scope) -> CacheRule {
     CacheRule {

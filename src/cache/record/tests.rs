@@ -3,7 +3,13 @@ use super::*;
 const HEAD: &[(&str, &[u8])] = &[("Content-Type", b"application/json")];
 
 fn recording(wire: Option<Wire>) -> Recording {
-    Recording { wire, dialect: Some("openai.chat"), ttl: Duration::from_mins(1), tags: vec!["chat".to_owned()], origin: None }
+    Recording {
+        wire,
+        dialect: Some("openai.chat"),
+        ttl: Duration::from_mins(1),
+        tags: vec!["chat".to_owned()],
+        origin: None,
+    }
 }
 
 fn recorder(wire: Option<Wire>) -> Recorder {

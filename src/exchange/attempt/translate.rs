@@ -350,7 +350,11 @@ fn garbage(error: &Malformed) -> Failure {
 }
 
 /// Marks an answer's head as one of the client's dialect, whose body is this long unless it streams.
-pub(in crate::exchange) fn reword(head: &mut ResponseHead, content_type: &'static str, length: Option<usize>) -> Result<(), Error> {
+pub(in crate::exchange) fn reword(
+    head: &mut ResponseHead,
+    content_type: &'static str,
+    length: Option<usize>,
+) -> Result<(), Error> {
     for name in ["content-length", "content-encoding", "transfer-encoding"] {
         head.remove_header(name);
     }
