@@ -7,6 +7,8 @@
 //! 5. [`fail`] turns whatever went wrong into a response in the client's dialect.
 //! 6. [`finish`] settles everything once: log, metrics, cache, `on_log`.
 
+pub mod affinity;
+
 pub mod attempt;
 
 pub mod begin;
@@ -28,6 +30,8 @@ pub mod receive;
 pub mod relay;
 
 pub mod source;
+
+pub mod turn;
 
 pub mod wire;
 
@@ -51,8 +55,12 @@ use crate::message::{Owned, Request};
 use crate::policy::Run;
 use crate::tape::Tape;
 use crate::tape::client::TapedClient;
+use crate::upstream::queue;
 use attempt::held::Held;
+use affinity::Pin;
+use affinity::scribe::Scribe;
 use decision::{CacheRule, Identity, Plan};
+use turn::Waited;
 use wire::{Client, Dial};
 
 /// One request and its response: everything known about it so far.
@@ -99,6 +107,12 @@ pub struct Exchange {
     pub used: Option<Usage>,
     /// What the client was sent.
     pub sent: Sent,
+    /// What was done about what the request refers to.
+    pub pin: Pin,
+    /// Notes where the answer was made, when that may be asked for.
+    pub scribe: Option<Box<Scribe>>,
+    /// Its place among those that the gate serves at once, where that is limited.
+    pub admitted: Option<queue::Place>,
     /// What concerns the reading of its body.
     pub intake: Intake,
     /// Whether it asks to leave HTTP for another protocol.
@@ -180,6 +194,8 @@ pub struct AttemptRecord {
     pub took: Duration,
     /// How long the gate waited before it.
     pub waited: Duration,
+    /// How it waited for its turn, where there is a line before the endpoint.
+    pub queued: Option<Waited>,
 }
 
 /// What the client was sent.
@@ -243,6 +259,9 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
         Ok(end) => end,
         Err(error) => Box::pin(fail::answer(gate, client, exchange, error)).await,
     };
+    if end != End::Upgrade {
+        exchange.admitted = None;
+    }
     if end == End::Answered && !exchange.intake.expects_continue {
         receive::drain(client, exchange.generation.settings.limits.drain).await;
     }
@@ -252,6 +271,9 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
 /// The steps in their order. An error before the commit point is answered by [`fail`].
 async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchange) -> Result<End, Error> {
     receive::check(x)?;
+    if x.generation.settings.limits.exchanges > 0 {
+        x.admitted = Box::pin(turn::before_gate(gate, client, x)).await?;
+    }
     decide::identify(client, x).await?;
     if let Some(generation) = gate.canary.chosen(x) {
         begin::move_to(x, generation);
@@ -275,6 +297,7 @@ async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchan
     if let Some(entry) = decide::cache(gate, client, x, &plan).await? {
         return relay::stored(gate, client, x, entry).await;
     }
+    let plan = affinity::pin(gate, client, x, plan).await?;
     let committed = attempt::run(gate, client, x, plan).await?;
     relay::response(gate, client, x, committed).await
 }

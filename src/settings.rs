@@ -1,6 +1,7 @@
 //! The settings of a bundle: one TOML file, read so that every mistake in it is told at once, with its line.
 
 mod address;
+mod affinity;
 mod check;
 mod collection;
 mod environment;
@@ -9,6 +10,7 @@ mod listen;
 mod mount;
 mod parse;
 mod quantity;
+mod queue;
 mod reference;
 mod reload;
 mod secret;
@@ -20,12 +22,14 @@ mod url;
 mod tests;
 
 pub use address::ExistingFile;
+pub use affinity::{Affinity, Lost};
 pub use collection::Placed;
 pub use limits::{Cache, Fetch, Limits, Log, LogFormat, LogLevel, Record};
 pub use listen::{Admin, Forwarding, Listen, RequestId, Tls};
 pub use mount::{Mount, OnError};
 pub use parse::Lookup;
 pub(crate) use quantity::parse_duration;
+pub use queue::{Priority, Queue};
 pub use reference::reference;
 pub use reload::reload_notes;
 pub use secret::{Headers, Place, Secret};

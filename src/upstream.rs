@@ -1,5 +1,7 @@
 //! Where requests go: named upstreams, their endpoints, how one is chosen and connected to.
 
+pub mod affinity;
+
 pub mod balance;
 
 pub mod build;
@@ -9,6 +11,8 @@ pub mod dial;
 mod gather;
 
 pub mod peers;
+
+pub mod queue;
 
 pub mod resolve;
 
@@ -46,6 +50,10 @@ pub struct Upstream {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// How long each step may take.
     pub timeouts: Timeouts,
+    /// The line before each endpoint, if there is one.
+    pub queue: Option<queue::Rule>,
+    /// Whether requests go where what they refer to was made.
+    pub affinity: Option<affinity::Rule>,
 }
 
 /// One address of an upstream.

@@ -31,6 +31,7 @@ use crate::generation::Candidate;
 use crate::metrics::Metrics;
 use crate::policy::{Covered, Decision, HookReport, LogLine};
 use crate::state::{Limiter, Store, StoreLimits};
+use crate::upstream::affinity::Affinity;
 use crate::tape::{Ring, Tape};
 
 /// How long work after a response may go on, in virtual time.
@@ -178,6 +179,9 @@ fn gate(
         clock,
         tapes: Ring::default(),
         metrics: Arc::new(Metrics::new()),
+        admission: Arc::default(),
+        queues: Arc::default(),
+        affinity: Arc::new(Affinity::new(clock)),
         held: Held::default(),
         sink: notes,
         canary: Arc::default(),

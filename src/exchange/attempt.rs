@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use super::decision::{Failover, Outcome, Place, Plan};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
-use super::{AttemptRecord, Exchange, Translated, receive};
+use super::{AttemptRecord, Exchange, Translated, receive, turn};
 use crate::dialect::interpreter::Interpreter;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
@@ -125,10 +125,23 @@ async fn once<C: Client, D: Dial>(
     replay: bool,
     waited: Duration,
 ) -> Ended<TapedConnection<D::Connection>> {
+    let (queued, place) = match next.upstream.queue {
+        None => (None, Ok(None)),
+        Some(_) => {
+            let class = next.planned.priority;
+            Box::pin(turn::before_endpoint(gate, client, x, &next.upstream, &next.endpoint, class)).await
+        }
+    };
     let started = Instant::now();
     // What an attempt before it was told is not about this one.
     x.translated = None;
-    let result = send::attempt(gate, client, x, &next.planned, &next.upstream, &next.endpoint, replay).await;
+    let result = match place {
+        Ok(place) => {
+            next.held.place = place;
+            send::attempt(gate, client, x, &next.planned, &next.upstream, &next.endpoint, replay).await
+        }
+        Err(error) => Err(error),
+    };
     let (status, error) = match &result {
         Ok(response) => (Some(response.status), response.early_error.clone()),
         Err(error) => (None, Some(error.clone())),
@@ -142,13 +155,17 @@ async fn once<C: Client, D: Dial>(
         error,
         took: x.tape.ask(|| "took".to_owned(), || started.elapsed()),
         waited,
+        queued,
     });
     match result {
         Ok(mut response) => {
             response.held = std::mem::take(&mut next.held);
             Ended::Response(Box::new(response))
         }
-        Err(error) => Ended::Failed(error),
+        Err(error) => {
+            next.held.place = None;
+            Ended::Failed(error)
+        }
     }
 }
 
@@ -164,9 +181,14 @@ fn judge<D: Dial>(
     if record.error.as_ref().is_some_and(|error| error.fault() == Fault::Policy) && x.request_intact() {
         return (progress.untried(x, next) > 0).then(skip);
     }
+    // Nothing was sent to anybody: what is left of the plan may do better.
+    let turned_away = record.error.as_ref().is_some_and(turn::is_turned_away) && x.request_intact();
+    if turned_away && record.error.as_ref().is_some_and(|error| error.code() == turn::FULL) {
+        return (progress.untried(x, next) > 0).then(skip);
+    }
     let refused = record.error.is_some() || record.status.is_none_or(|status| status >= 400);
     let ours = record.error.as_ref().is_some_and(|error| !retryable(error));
-    if !refused || ours || !x.request_replayable() || !x.generation.policies.has(Hook::Failover) {
+    if !refused || ours || !(turned_away || x.request_replayable()) || !x.generation.policies.has(Hook::Failover) {
         return None;
     }
     let retry_after = match ended {
@@ -189,9 +211,10 @@ fn judge<D: Dial>(
     x.run.failover(&outcome).ok().flatten().filter(|answer| answer.retry)
 }
 
-/// What follows an `on_attempt` that failed: the next attempt. Nothing was sent, so there is nothing to ask `failover`.
+/// What follows an `on_attempt` that failed, and a line without room: the next attempt. Nothing was sent, so there is
+/// nothing to ask `failover`.
 fn skip() -> Failover {
-    Failover { retry: true, upstream: None, after: Duration::ZERO, decided_by: Place("on_attempt".to_owned()) }
+    Failover { retry: true, upstream: None, after: Duration::ZERO, decided_by: Place("gate".to_owned()) }
 }
 
 /// Whether an error is the attempt's, so that another attempt could do better.
@@ -204,6 +227,7 @@ async fn keep<N: Connection>(mut response: Committed<N>) -> Committed<N> {
     let read = tokio::time::timeout(REFUSAL_TIME, response.source.read_all(REFUSAL_BYTES, None)).await;
     let clean = matches!(read, Ok(Ok(_)));
     response.source.release(clean).await;
+    response.held.place = None;
     let body = match read {
         Ok(Ok(body)) => body,
         _ => Bytes::new(),

@@ -7,6 +7,7 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::attempt::held::Held;
+use super::affinity::Pin;
 use super::decision::Identity;
 use super::wire::Dial;
 use super::{CacheState, Exchange, Intake, Peer, Sent, forwarding, heads, receive};
@@ -108,6 +109,9 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         meter: None,
         used: None,
         sent: Sent::default(),
+        pin: Pin::None,
+        scribe: None,
+        admitted: None,
         intake,
         upgrade,
         tape,

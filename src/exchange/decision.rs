@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::Error;
+use crate::settings::Priority;
 
 /// Who is calling, and how that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct PlannedAttempt {
     pub model: Option<String>,
     /// How long the response head may take, in place of the upstream's own setting.
     pub timeout: Option<Duration>,
+    /// The class in which it waits before an endpoint, in place of the upstream's own setting.
+    pub priority: Option<Priority>,
 }
 
 /// The ordered attempts of an exchange.
@@ -58,6 +61,8 @@ pub struct Plan {
     pub attempts: Vec<PlannedAttempt>,
     /// Who decided.
     pub decided_by: Place,
+    /// Whether the request refers to what one endpoint made, so that no other can serve it.
+    pub pinned: bool,
 }
 
 /// What `route` answered.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::affinity::scribe;
 use super::attempt::{self, Committed};
 use super::decision::Answer;
 use super::heads::{self, Framing};
@@ -144,6 +145,9 @@ async fn send<C: Client, D: Dial, N: Connection>(
     let (head, whole) = framed(&response, events.as_ref(), bodied, shown);
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
     x.meter = if bodied { meter(x, &head, wire) } else { None };
+    if bodied && x.dialect == Some(Dialect::OpenAiResponses) {
+        x.scribe = Box::pin(scribe::listen(gate, x, &response, &head, wire)).await;
+    }
     x.sent.status = Some(head.status.as_u16());
     settle::remember(gate, x);
     let sent = client.send_head(marked(x, head), end).await;
@@ -244,6 +248,9 @@ pub(super) fn marked(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
     if let Some(translated) = &x.translated {
         x.generation.forwarding.mark_losses(&mut head, &translated.told.losses);
     }
+    if let Some(waited) = x.attempts.last().and_then(|last| last.queued.as_ref()) {
+        x.generation.forwarding.mark_queue(&mut head, waited);
+    }
     if x.intake.expects_continue {
         // The client may or may not send its body now: only a new connection is unambiguous.
         let _ = head.insert_header("Connection", "close");
@@ -264,6 +271,7 @@ async fn send_whole<C: Client>(client: &mut C, x: &mut Exchange, bytes: Bytes, e
         return Ok(());
     }
     write(client, x, bytes).await?;
+    ended(x).await;
     client.end_body(None).await
 }
 
@@ -316,6 +324,7 @@ async fn pump<C: Client, D: Dial, N: Connection>(
         }
     }
     let trailers = source.trailers().await.unwrap_or_default();
+    ended(x).await;
     client.end_body(trailers).await
 }
 
@@ -352,7 +361,21 @@ async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: Bytes) -> Res
     if let Some(meter) = &mut x.meter {
         meter.read(&piece);
     }
+    if let Some(scribe) = x.scribe.as_mut()
+        && scribe.hear(&piece)
+    {
+        Box::pin(scribe.note()).await;
+    }
     client.send_body(piece).await
+}
+
+/// What is to be known before the client hears that the answer is over.
+async fn ended(x: &mut Exchange) {
+    if let Some(mut scribe) = x.scribe.take()
+        && scribe.end()
+    {
+        Box::pin(scribe.note()).await;
+    }
 }
 
 /// After the commit point a failure of the upstream becomes the stream's own last event, in the client's dialect, unless

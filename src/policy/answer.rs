@@ -11,6 +11,7 @@ use super::api::{kind, number};
 use super::failure::Failure;
 use super::place::Spot;
 use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Place, Plan, PlannedAttempt, Route, Scope};
+use crate::settings::Priority;
 
 /// A hook's answer on its way to plain data.
 pub(super) struct Reading<'a> {
@@ -156,19 +157,22 @@ impl Reading<'_> {
                 })
                 .collect::<Result<_, _>>()?
         };
-        Ok(Some(Route::Plan(Plan { attempts, decided_by: self.place() })))
+        Ok(Some(Route::Plan(Plan { attempts, decided_by: self.place(), pinned: false })))
     }
 
     fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
-        let fields = self.fields(table, "an attempt", &["upstream", "endpoint", "model", "timeout"])?;
+        let fields = self.fields(table, "an attempt", &["upstream", "endpoint", "model", "timeout", "priority"])?;
         let Some(upstream) = fields.text("upstream")? else {
             return Err(self.misuse("returned an attempt without `upstream`"));
         };
+        let priority = fields.text("priority")?.map(|word| word.parse::<Priority>());
+        let priority = priority.transpose().map_err(|why| self.misuse(format_args!("returned an attempt whose `priority` {why}")))?;
         Ok(PlannedAttempt {
             upstream,
             endpoint: fields.text("endpoint")?,
             model: fields.text("model")?,
             timeout: fields.seconds("timeout")?,
+            priority,
         })
     }
 

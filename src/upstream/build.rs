@@ -30,6 +30,8 @@ fn upstream(name: &str, settings: &UpstreamSettings) -> Upstream {
             idle: settings.timeouts.idle,
             total: settings.timeouts.total,
         },
+        queue: settings.queue.as_ref().map(Into::into),
+        affinity: settings.affinity.as_ref().map(Into::into),
     }
 }
 

@@ -139,6 +139,9 @@ fn planned(attempt: &PlannedAttempt) -> String {
     if let Some(timeout) = attempt.timeout {
         let _ = write!(text, " within {}", time(timeout));
     }
+    if let Some(priority) = attempt.priority {
+        let _ = write!(text, " at {} priority", priority.as_str());
+    }
     text
 }
 
