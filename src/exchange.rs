@@ -25,6 +25,8 @@ pub mod forwarding;
 
 pub mod heads;
 
+pub mod opening;
+
 pub mod receive;
 
 pub mod relay;
@@ -61,6 +63,7 @@ use affinity::Pin;
 use affinity::scribe::Scribe;
 use decision::{CacheRule, Identity, Plan};
 use turn::Waited;
+use opening::Opening;
 use wire::{Client, Dial};
 
 /// One request and its response: everything known about it so far.
@@ -113,6 +116,8 @@ pub struct Exchange {
     pub scribe: Option<Box<Scribe>>,
     /// Its place among those that the gate serves at once, where that is limited.
     pub admitted: Option<queue::Place>,
+    /// What the client heard before there was an answer.
+    pub opening: Opening,
     /// What concerns the reading of its body.
     pub intake: Intake,
     /// Whether it asks to leave HTTP for another protocol.
@@ -196,6 +201,8 @@ pub struct AttemptRecord {
     pub waited: Duration,
     /// How it waited for its turn, where there is a line before the endpoint.
     pub queued: Option<Waited>,
+    /// Whether another attempt was under way beside it, or had answered, when it ended: nothing was decided after it.
+    pub beside: bool,
 }
 
 /// What the client was sent.
@@ -262,6 +269,7 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
     if end != End::Upgrade {
         exchange.admitted = None;
     }
+    opening::note(exchange);
     if end == End::Answered && !exchange.intake.expects_continue {
         receive::drain(client, exchange.generation.settings.limits.drain).await;
     }

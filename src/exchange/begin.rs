@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::attempt::held::Held;
 use super::affinity::Pin;
 use super::decision::Identity;
+use super::opening::Opening;
 use super::wire::Dial;
 use super::{CacheState, Exchange, Intake, Peer, Sent, forwarding, heads, receive};
 use crate::dialect::Dialect;
@@ -112,6 +113,7 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         pin: Pin::None,
         scribe: None,
         admitted: None,
+        opening: Opening::default(),
         intake,
         upgrade,
         tape,

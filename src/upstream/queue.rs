@@ -170,6 +170,12 @@ impl Queue {
         }
     }
 
+    /// Takes a place, if one is free and nobody waits for it.
+    pub fn take(self: &Arc<Self>) -> Option<Place> {
+        let taken = self.state.lock().line.take();
+        taken.then(|| self.place())
+    }
+
     /// How busy it is.
     pub fn busy(&self) -> Busy {
         let state = self.state.lock();

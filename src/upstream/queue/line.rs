@@ -89,8 +89,7 @@ impl<T> Line<T> {
         until: Duration,
         ticket: impl FnOnce() -> T,
     ) -> Entered {
-        if self.running < self.limits.at_once && self.waiting.is_empty() {
-            self.running += 1;
+        if self.take() {
             return Entered::Place;
         }
         let most = self.limits.waiting as usize;
@@ -105,6 +104,13 @@ impl<T> Line<T> {
         let rank = Rank { due, number: self.entered };
         self.waiting.insert(rank, Entry { class, until, ticket: ticket() });
         Entered::Waits(rank)
+    }
+
+    /// Takes a place, if one is free and nobody waits for it.
+    pub fn take(&mut self) -> bool {
+        let free = self.running < self.limits.at_once && self.waiting.is_empty();
+        self.running += u32::from(free);
+        free
     }
 
     /// Gives a place back that was taken for a while.
