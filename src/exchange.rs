@@ -58,12 +58,12 @@ use crate::policy::Run;
 use crate::tape::Tape;
 use crate::tape::client::TapedClient;
 use crate::upstream::queue;
-use attempt::held::Held;
 use affinity::Pin;
 use affinity::scribe::Scribe;
+use attempt::held::Held;
 use decision::{CacheRule, Identity, Plan};
-use turn::Waited;
 use opening::Opening;
+use turn::Waited;
 use wire::{Client, Dial};
 
 /// One request and its response: everything known about it so far.

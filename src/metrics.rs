@@ -132,7 +132,11 @@ impl Metrics {
         registry.register("turned_away", "Exchanges that found no room in the gate", self.turned_away.clone());
         registry.register("admitted_exchanges", "Exchanges served, where that is limited", self.admitted.clone());
         registry.register("waiting_exchanges", "Exchanges that wait to be served", self.waiting.clone());
-        registry.register("queue_running", "Requests that an endpoint with a line works on", self.queue_running.clone());
+        registry.register(
+            "queue_running",
+            "Requests that an endpoint with a line works on",
+            self.queue_running.clone(),
+        );
         registry.register("queue_waiting", "Requests that wait before an endpoint", self.queue_waiting.clone());
     }
 

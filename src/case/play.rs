@@ -31,8 +31,8 @@ use crate::generation::Candidate;
 use crate::metrics::Metrics;
 use crate::policy::{Covered, Decision, HookReport, LogLine};
 use crate::state::{Limiter, Store, StoreLimits};
-use crate::upstream::affinity::Affinity;
 use crate::tape::{Ring, Tape};
+use crate::upstream::affinity::Affinity;
 
 /// How long work after a response may go on, in virtual time.
 const AFTERWARDS: Duration = Duration::from_mins(1);

@@ -155,7 +155,8 @@ fn choices(x: &Exchange, plan: &Plan) -> usize {
     let mut endpoints: Vec<(&str, &str)> = Vec::new();
     for attempt in &plan.attempts {
         let Some(upstream) = x.generation.upstreams.get(&attempt.upstream) else { continue };
-        let wanted = upstream.endpoints.iter().filter(|it| attempt.endpoint.as_ref().is_none_or(|name| *name == it.name));
+        let wanted =
+            upstream.endpoints.iter().filter(|it| attempt.endpoint.as_ref().is_none_or(|name| *name == it.name));
         endpoints.extend(wanted.map(|endpoint| (upstream.name.as_str(), endpoint.name.as_str())));
     }
     endpoints.sort_unstable();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::attempt::held::Held;
 use super::affinity::Pin;
+use super::attempt::held::Held;
 use super::decision::Identity;
 use super::opening::Opening;
 use super::wire::Dial;

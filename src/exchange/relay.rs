@@ -6,6 +6,8 @@ mod settle;
 
 mod whole;
 
+mod write;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,7 +25,6 @@ use super::wire::{Client, Connection, Dial};
 use super::{CacheVerdict, End, Exchange, fail, opening, receive};
 use crate::cache::{Entry, Recorder, Recording};
 use crate::dialect::Dialect;
-use crate::dialect::meter::Meter;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
 use crate::gate::memory::Share;
@@ -31,6 +32,7 @@ use crate::message::{Body, HeadError, Owned, Response, ResponseHead, ServedBy, S
 use crate::policy::Hook;
 use crate::stream::Wire;
 use events::Events;
+use write::{ended, meter, write};
 
 /// Sends the response of an attempt.
 pub async fn response<C: Client, D: Dial, N: Connection>(
@@ -124,6 +126,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
     let bodied = heads::has_body(&x.method, head.status);
     let wire = stream_wire(&head).filter(|_| bodied);
     let mut tape = if fresh { tape(gate, x, &head, wire) } else { None };
+    let made_by = (x.dialect == Some(Dialect::OpenAiResponses)).then(|| served_by.clone());
     let response = Owned::new(Response {
         head,
         body: if bodied { Body::Unread } else { Body::Empty },
@@ -154,8 +157,8 @@ async fn send<C: Client, D: Dial, N: Connection>(
     }
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
     x.meter = if bodied { meter(x, &head, wire) } else { None };
-    if bodied && x.dialect == Some(Dialect::OpenAiResponses) {
-        x.scribe = Box::pin(scribe::listen(gate, x, &response, &head, wire)).await;
+    if let Some(made_by) = made_by.filter(|_| bodied) {
+        x.scribe = Box::pin(scribe::listen(gate, x, made_by, &head, wire)).await;
     }
     settle::remember(gate, x);
     let sent = begin(client, x, head, end).await;
@@ -376,28 +379,6 @@ async fn heed<C: Client>(client: &mut C, uploading: bool) -> Result<Option<Bytes
     std::future::pending().await
 }
 
-async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: Bytes) -> Result<(), Error> {
-    x.sent.bytes += piece.len() as u64;
-    if let Some(meter) = &mut x.meter {
-        meter.read(&piece);
-    }
-    if let Some(scribe) = x.scribe.as_mut()
-        && scribe.hear(&piece)
-    {
-        Box::pin(scribe.note()).await;
-    }
-    client.send_body(piece).await
-}
-
-/// What is to be known before the client hears that the answer is over.
-async fn ended(x: &mut Exchange) {
-    if let Some(mut scribe) = x.scribe.take()
-        && scribe.end()
-    {
-        Box::pin(scribe.note()).await;
-    }
-}
-
 /// After the commit point a failure of the upstream becomes the stream's own last event, in the client's dialect, unless
 /// the client was `told` already.
 async fn broken<C: Client>(
@@ -413,13 +394,4 @@ async fn broken<C: Client>(
         }
     }
     Err(error)
-}
-
-/// Counts the tokens of an answer that was not translated, whether it is compressed or not.
-fn meter(x: &Exchange, head: &ResponseHead, wire: Option<Wire>) -> Option<Meter> {
-    let dialect = x.dialect.filter(|_| x.translated.is_none() && head.status.is_success())?;
-    let said = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let coding = said("content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity"));
-    let wire = wire.or_else(|| Wire::of(said("content-type")?));
-    Meter::new(dialect, wire, coding)
 }

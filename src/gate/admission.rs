@@ -19,8 +19,7 @@ impl Admission {
     /// The line with the limits of a generation that has some.
     pub fn queue(&self, limits: &settings::Limits, generation: u64) -> Arc<Queue> {
         // All are alike: whoever came first is served first.
-        let limits =
-            Limits { at_once: limits.exchanges, waiting: limits.exchanges_waiting, ageing: Duration::ZERO };
+        let limits = Limits { at_once: limits.exchanges, waiting: limits.exchanges_waiting, ageing: Duration::ZERO };
         self.queue.limit(limits, generation);
         Arc::clone(&self.queue)
     }

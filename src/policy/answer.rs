@@ -171,7 +171,9 @@ impl Reading<'_> {
             return Err(self.misuse("returned an attempt without `upstream`"));
         };
         let priority = fields.text("priority")?.map(|word| word.parse::<Priority>());
-        let priority = priority.transpose().map_err(|why| self.misuse(format_args!("returned an attempt whose `priority` {why}")))?;
+        let priority = priority
+            .transpose()
+            .map_err(|why| self.misuse(format_args!("returned an attempt whose `priority` {why}")))?;
         Ok(PlannedAttempt {
             upstream,
             endpoint: fields.text("endpoint")?,

@@ -199,7 +199,8 @@ impl Explanation {
         let waited = Some(attempt.waited).filter(|waited| !waited.is_zero());
         let waited = waited.map_or_else(String::new, |waited| format!(" (after a wait of {})", time(waited)));
         let queued = attempt.queued.filter(|queued| queued.position > 0);
-        let queued = queued.map_or_else(String::new, |it| format!(" ({} in line, from place {})", time(it.time), it.position));
+        let queued =
+            queued.map_or_else(String::new, |it| format!(" ({} in line, from place {})", time(it.time), it.position));
         let _ = writeln!(
             text,
             "\nattempt {}  {}/{}{dialect}{waited}{queued}: {outcome} after {}",

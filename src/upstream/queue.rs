@@ -92,8 +92,7 @@ pub struct Busy {
 
 impl From<&settings::Queue> for Rule {
     fn from(settings: &settings::Queue) -> Self {
-        let limits =
-            Limits { at_once: settings.at_once.get(), waiting: settings.waiting, ageing: settings.ageing };
+        let limits = Limits { at_once: settings.at_once.get(), waiting: settings.waiting, ageing: settings.ageing };
         Self { limits, longest: settings.longest, priority: settings.priority }
     }
 }
@@ -179,11 +178,7 @@ impl Queue {
     /// How busy it is.
     pub fn busy(&self) -> Busy {
         let state = self.state.lock();
-        Busy {
-            running: state.line.running(),
-            at_once: state.line.limits().at_once,
-            waiting: state.line.by_class(),
-        }
+        Busy { running: state.line.running(), at_once: state.line.limits().at_once, waiting: state.line.by_class() }
     }
 
     /// When somebody who gives up now might come again.

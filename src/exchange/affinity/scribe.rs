@@ -8,11 +8,10 @@ use bytes::Bytes;
 use memchr::memmem::Finder;
 use serde::Deserialize;
 
-use crate::dialect::Dialect;
 use crate::exchange::wire::Dial;
 use crate::exchange::{Exchange, heads};
 use crate::gate::Gate;
-use crate::message::{Response, ResponseHead, ServedBy, Shared};
+use crate::message::{ResponseHead, ServedBy};
 use crate::stream::decode::Decoder;
 use crate::stream::{Event, Splitter, Wire};
 use crate::upstream::affinity::{Affinity, Home, Made, Mark, Sealed};
@@ -73,14 +72,13 @@ struct Answer {
 pub(in crate::exchange) async fn listen<D: Dial>(
     gate: &Gate<D>,
     x: &Exchange,
-    response: &Shared<Response>,
+    served_by: ServedBy,
     head: &ResponseHead,
     wire: Option<Wire>,
 ) -> Option<Box<Scribe>> {
-    if x.dialect != Some(Dialect::OpenAiResponses) || x.translated.is_some() || !head.status.is_success() {
+    if x.translated.is_some() || !head.status.is_success() {
         return None;
     }
-    let served_by = response.lock().served_by.clone();
     let key = x.cache.key.as_ref().map(|key| Mark::stored(&key.question()));
     let (home, stored) = match served_by {
         ServedBy::Upstream { upstream, endpoint } => {

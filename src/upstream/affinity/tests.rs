@@ -54,7 +54,9 @@ fn sealed_reasoning_is_found_at_any_depth_and_only_in_the_input() {
 fn the_answer_that_is_followed_says_more_than_the_reasoning() {
     let body = br#"{"previous_response_id":"resp_1","input":[{"encrypted_content":"one"}]}"#;
     assert_eq!(Refers::of(body).marks(), [Mark::response("resp_1")]);
-    for none in ["{\"previous_response_id\":null}", "{\"previous_response_id\":7}", "{\"previous_response_id\"", "[]", ""] {
+    for none in
+        ["{\"previous_response_id\":null}", "{\"previous_response_id\":7}", "{\"previous_response_id\"", "[]", ""]
+    {
         assert_eq!(Refers::of(none.as_bytes()).marks(), [], "{none}");
     }
 }
@@ -71,7 +73,8 @@ fn what_is_stripped_is_all_that_changes() {
     let body = "{ \"model\":\"m\",\t\"previous_response_id\" : \"resp_1\",\n \"input\": [ {\"type\":\"reasoning\",\"encrypted_content\":\"x\"},  {\"role\":\"user\", \"content\":\"1e400\"} ] }";
     let expected = "{ \"model\":\"m\",\n \"input\": [ {\"role\":\"user\", \"content\":\"1e400\"} ] }";
     assert_eq!(stripped(body), expected);
-    let nested = r#"{"input":[{"a":{"encrypted_content":"x","b":[{"encrypted_content":"y"},{"encrypted_content":null}]}}]}"#;
+    let nested =
+        r#"{"input":[{"a":{"encrypted_content":"x","b":[{"encrypted_content":"y"},{"encrypted_content":null}]}}]}"#;
     assert_eq!(stripped(nested), r#"{"input":[{"a":{"b":[{"encrypted_content":null}]}}]}"#);
     assert_eq!(stripped(r#"{"input":"text"}"#), r#"{"input":"text"}"#);
 }

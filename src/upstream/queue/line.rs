@@ -82,13 +82,7 @@ impl<T> Line<T> {
     }
 
     /// Enters the line, to wait until `until` at the longest. A place is given at once only when nobody waits.
-    pub fn enter(
-        &mut self,
-        now: Duration,
-        class: Priority,
-        until: Duration,
-        ticket: impl FnOnce() -> T,
-    ) -> Entered {
+    pub fn enter(&mut self, now: Duration, class: Priority, until: Duration, ticket: impl FnOnce() -> T) -> Entered {
         if self.take() {
             return Entered::Place;
         }

@@ -31,7 +31,9 @@ fn turn(line: &mut Line<u32>, now: u64) -> Option<u32> {
 fn the_higher_class_is_served_first_and_each_class_in_its_order() {
     let mut line = line(1, 10);
     assert_eq!(enter(&mut line, 0, Priority::Low, 0), Entered::Place);
-    for (ticket, class) in [(1, CLASSES[3]), (2, CLASSES[2]), (3, CLASSES[3]), (4, CLASSES[0]), (5, CLASSES[1]), (6, CLASSES[0])] {
+    for (ticket, class) in
+        [(1, CLASSES[3]), (2, CLASSES[2]), (3, CLASSES[3]), (4, CLASSES[0]), (5, CLASSES[1]), (6, CLASSES[0])]
+    {
         assert!(matches!(enter(&mut line, 1, class, ticket), Entered::Waits(_)));
     }
     assert_eq!(line.by_class(), [2, 1, 1, 2]);
