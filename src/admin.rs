@@ -6,6 +6,8 @@ mod cache;
 
 mod generations;
 
+mod lines;
+
 mod routes;
 
 mod tapes;
@@ -96,6 +98,7 @@ impl Admin {
         if let Some(redis) = self.gate.shared.redis() {
             status.insert("redis".into(), redis.show());
         }
+        lines::show(&self.gate, &mut status);
         self.board.show(&mut status);
         if let Some(canary) = self.gate.canary.show() {
             status.insert("canary".into(), canary);

@@ -7,6 +7,8 @@
 //! 5. [`fail`] turns whatever went wrong into a response in the client's dialect.
 //! 6. [`finish`] settles everything once: log, metrics, cache, `on_log`.
 
+pub mod affinity;
+
 pub mod attempt;
 
 pub mod begin;
@@ -27,6 +29,8 @@ pub mod heads;
 
 pub mod linger;
 
+pub mod opening;
+
 pub mod receive;
 
 pub mod refresh;
@@ -36,6 +40,8 @@ pub mod relay;
 pub mod source;
 
 pub mod storing;
+
+pub mod turn;
 
 pub mod wire;
 
@@ -60,9 +66,14 @@ use crate::policy::Run;
 use crate::stream::Wire;
 use crate::tape::Tape;
 use crate::tape::client::TapedClient;
+use crate::upstream::queue;
+use affinity::Pin;
+use affinity::scribe::Scribe;
 use attempt::held::Held;
 use decision::{CacheRule, Identity, Plan};
 use linger::Lingering;
+use opening::Opening;
+use turn::Waited;
 use wire::{Client, Dial};
 
 /// One request and its response: everything known about it so far.
@@ -109,6 +120,14 @@ pub struct Exchange {
     pub used: Option<Usage>,
     /// What the client was sent.
     pub sent: Sent,
+    /// What was done about what the request refers to.
+    pub pin: Pin,
+    /// Notes where the answer was made, when that may be asked for.
+    pub scribe: Option<Box<Scribe>>,
+    /// Its place among those that the gate serves at once, where that is limited.
+    pub admitted: Option<queue::Place>,
+    /// What the client heard before there was an answer.
+    pub opening: Opening,
     /// What concerns the reading of its body.
     pub intake: Intake,
     /// Whether it asks to leave HTTP for another protocol.
@@ -208,6 +227,10 @@ pub struct AttemptRecord {
     pub took: Duration,
     /// How long the gate waited before it.
     pub waited: Duration,
+    /// How it waited for its turn, where there is a line before the endpoint.
+    pub queued: Option<Waited>,
+    /// Whether another attempt was under way beside it, or had answered, when it ended: nothing was decided after it.
+    pub beside: bool,
 }
 
 /// What the client was sent.
@@ -271,6 +294,10 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
         Ok(end) => end,
         Err(error) => Box::pin(fail::answer(gate, client, exchange, error)).await,
     };
+    if end != End::Upgrade {
+        exchange.admitted = None;
+    }
+    opening::note(exchange);
     if end == End::Answered && !exchange.intake.expects_continue {
         receive::drain(client, exchange.generation.settings.limits.drain).await;
     }
@@ -284,6 +311,9 @@ async fn live<C: Client, D: Dial>(
     x: &mut Exchange,
 ) -> Result<End, Error> {
     receive::check(x)?;
+    if x.generation.settings.limits.exchanges > 0 {
+        x.admitted = Box::pin(turn::before_gate(gate, client, x)).await?;
+    }
     decide::identify(client, x).await?;
     if let Some(generation) = gate.canary.chosen(x) {
         begin::move_to(x, generation);
@@ -311,6 +341,7 @@ async fn live<C: Client, D: Dial>(
             Err(error) => return Box::pin(refresh::or_spare(gate, client, x, error)).await,
         }
     }
+    let plan = affinity::pin(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error))?;
     client.linger(storing::wanted(x));
     let committed = attempt::run(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error));
     if x.cache.spare.is_some() {

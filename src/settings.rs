@@ -1,14 +1,17 @@
 //! The settings of a bundle: one TOML file, read so that every mistake in it is told at once, with its line.
 
 mod address;
+mod affinity;
 mod check;
 mod collection;
 mod environment;
+mod hold;
 mod limits;
 mod listen;
 mod mount;
 mod parse;
 mod quantity;
+mod queue;
 mod redis;
 mod reference;
 mod reload;
@@ -21,12 +24,15 @@ mod url;
 mod tests;
 
 pub use address::ExistingFile;
+pub use affinity::{Affinity, Lost};
 pub use collection::Placed;
+pub use hold::{Hedge, Hold, HoldUntil};
 pub use limits::{Cache, Fetch, Limits, Log, LogFormat, LogLevel, Record};
 pub use listen::{Admin, Forwarding, Listen, RequestId, Tls};
 pub use mount::{Mount, OnError};
 pub use parse::Lookup;
 pub(crate) use quantity::parse_duration;
+pub use queue::{Priority, Queue};
 pub use redis::{Redis, RedisUrls};
 pub use reference::reference;
 pub use reload::reload_notes;

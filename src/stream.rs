@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 pub mod decode;
+mod ending;
 mod json_array;
 mod meaning;
 mod ndjson;
@@ -13,6 +14,7 @@ mod sse;
 #[cfg(test)]
 mod tests;
 
+pub use ending::Ending;
 pub use meaning::{Meaning, Sight, look, meaning};
 
 /// How events stand on the wire.

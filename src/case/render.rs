@@ -53,7 +53,7 @@ fn write_call(page: &mut Page<'_>, call: &PlayedCall) {
     for (index, attempt) in call.attempts.iter().enumerate() {
         if let Some(last) = owners.iter().rposition(|owner| *owner == Some(index)) {
             write_own_calls(page, call, wires.get(told..last).unwrap_or_default());
-            told = last + 1;
+            told = told.max(last + 1);
         }
         let own: Vec<&Wire> = wires.iter().filter(|(owner, _)| *owner == Some(index)).map(|(_, wire)| *wire).collect();
         write_attempt(page, call, index, attempt, &own);
@@ -68,6 +68,9 @@ fn write_call(page: &mut Page<'_>, call: &PlayedCall) {
 fn write_attempt(page: &mut Page<'_>, call: &PlayedCall, index: usize, attempt: &AttemptRecord, wires: &[&Wire]) {
     let dialect = attempt.dialect.map_or_else(String::new, |dialect| format!(" in {}", dialect.as_str()));
     page.line(&format!("< upstream {}/{}{dialect}", attempt.upstream, attempt.endpoint));
+    if let Some(queued) = attempt.queued.filter(|queued| queued.position > 0) {
+        page.indented(&format!("(waited {} in line, from place {})", time(queued.time), queued.position));
+    }
     let wire = wires.last().copied();
     if wires.len() > 1 {
         page.indented("(sent again: the kept connection was closed)");

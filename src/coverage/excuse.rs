@@ -18,13 +18,14 @@ type Excuse = (&'static [Hook], &'static [Situation], For, &'static str);
 
 /// The table. The first row that fits is the one that is shown.
 const TABLE: &[Excuse] = {
-    use Hook::{Background, Endpoints, Failover, OnAttempt, OnError, OnEvent, OnResponse, OnStreamEnd};
+    use Hook::{Background, Commit, Endpoints, Failover, OnAttempt, OnError, OnEvent, OnResponse, OnStreamEnd};
     use Situation as S;
     &[
         (&[Background], &S::ALL, For::Everyone, "background work belongs to no call: it runs by the clock"),
         (&[Failover], &[S::Whole, S::Stream], For::Everyone, "the first attempt succeeds"),
-        (&[OnAttempt, Failover], &[S::Hit], For::Everyone, "a stored answer needs no attempt"),
-        (&[OnAttempt, Failover], &[S::Join], For::Everyone, "the call that is joined makes the attempts"),
+        (&[Commit], &[S::Whole], For::Everyone, "the answer does not stream"),
+        (&[OnAttempt, Commit, Failover], &[S::Hit], For::Everyone, "a stored answer needs no attempt"),
+        (&[OnAttempt, Commit, Failover], &[S::Join], For::Everyone, "the call that is joined makes the attempts"),
         (&[Failover], &[S::Abort], For::Everyone, "nobody is left for whom another attempt could be made"),
         (&[OnStreamEnd], &[S::Whole], For::Everyone, "the answer does not stream"),
         (&[OnEvent], &[S::Whole, S::Hit], For::Other, "a whole answer of no dialect has no pieces that the gate knows"),
@@ -36,7 +37,7 @@ const TABLE: &[Excuse] = {
             For::Everyone,
             "the gate makes no error of its own",
         ),
-        (&[OnResponse, OnEvent, OnStreamEnd], &[S::Error], For::Everyone, "no upstream gives a response"),
+        (&[Commit, OnResponse, OnEvent, OnStreamEnd], &[S::Error], For::Everyone, "no upstream gives a response"),
         (&[Endpoints], &[S::Hit], For::Everyone, "the answer of a policy's own endpoint is not stored"),
         (&[Endpoints], &[S::Join], For::Everyone, "a policy's own endpoint answers each call by itself"),
         (&[Endpoints], &[S::Failover], For::Everyone, "a policy's own endpoint answers without an attempt"),

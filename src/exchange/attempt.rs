@@ -1,18 +1,24 @@
 //! Tries endpoints until one answers. Nothing reaches the client before that: here is the commit point.
 
-pub mod first;
+pub(super) mod desk;
 
 mod headers;
 
 mod hear;
 
+mod hedge;
+
 pub mod held;
+
+mod hold;
 
 mod patience;
 
+pub mod prepare;
+
 mod progress;
 
-pub mod send;
+mod send;
 
 mod translate;
 
@@ -27,7 +33,7 @@ use tokio::time::Instant;
 use super::decision::{Failover, Outcome, Place, Plan};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
-use super::{AttemptRecord, Exchange, Translated, receive};
+use super::{AttemptRecord, Exchange, Translated, opening, receive, turn};
 use crate::cache::Fill;
 use crate::dialect::interpreter::Interpreter;
 use crate::error::{Error, Fault, Kind};
@@ -36,7 +42,10 @@ use crate::message::{Body, ResponseHead};
 use crate::policy::Hook;
 use crate::tape::connection::TapedConnection;
 use crate::upstream::{Endpoint, Upstream, retry_after};
+use desk::Desk;
+use hedge::Race;
 use held::Held;
+use prepare::Ready;
 use progress::{Progress, Try};
 use translate::Hearing;
 pub(super) use translate::{reword, translated};
@@ -75,6 +84,9 @@ pub struct Committed<N: Connection> {
     pub fill: Option<Arc<Fill>>,
 }
 
+/// The refusal worth most so far.
+type Best<D> = Option<Committed<TapedConnection<<D as Dial>::Connection>>>;
+
 /// How one attempt ended.
 enum Ended<N: Connection> {
     /// With a response that may be sent as it is.
@@ -90,14 +102,14 @@ pub async fn run<C: Client, D: Dial>(
     x: &mut Exchange,
     plan: Plan,
 ) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
+    opening::ready(client, x).await?;
     let mut progress = Progress::new(plan);
-    let mut best: Option<Committed<TapedConnection<D::Connection>>> = None;
+    let mut best: Best<D> = None;
     let mut waited = Duration::ZERO;
     let mut failure = Error::gate("the plan holds no attempt");
     while x.attempts.len() < MOST_ATTEMPTS {
-        let Some(mut next) = progress.next(gate, x) else { break };
-        let may_fail_over = x.generation.policies.has(Hook::Failover);
-        let ended = once(gate, client, x, &mut next, may_fail_over, waited).await;
+        let Some(next) = progress.next(gate, x) else { break };
+        let (next, ended) = once(gate, client, x, &mut progress, next, &mut best, waited).await?;
         let decision = judge(gate, x, &progress, &next, &ended);
         match (ended, decision) {
             (Ended::Response(response), None) if response.served() => return Ok(*response),
@@ -108,7 +120,8 @@ pub async fn run<C: Client, D: Dial>(
                 break;
             }
             (Ended::Response(response), Some(again)) => {
-                best = Some(better(best.take(), Box::pin(keep(*response)).await));
+                let kept = opening::meanwhile(client, x, Box::pin(keep(*response))).await?;
+                best = Some(better(best.take(), kept));
                 waited = progress.turn(x, &next, again);
             }
             (Ended::Failed(error), Some(again)) => {
@@ -122,40 +135,115 @@ pub async fn run<C: Client, D: Dial>(
     best.ok_or(failure)
 }
 
-/// Makes one attempt and records it.
+/// Makes one attempt, and those beside it, and records them. Returns the one that counts; an error when nobody waits for
+/// an answer any more.
 async fn once<C: Client, D: Dial>(
     gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
-    next: &mut Try,
-    replay: bool,
+    progress: &mut Progress,
+    mut next: Try,
+    best: &mut Best<D>,
     waited: Duration,
-) -> Ended<TapedConnection<D::Connection>> {
+) -> Result<(Try, Ended<TapedConnection<D::Connection>>), Error> {
+    if let Err(error) = turn(gate, client, x, &mut next).await {
+        let refused = Err(error);
+        record(x, &next, Instant::now(), waited, &refused, false);
+        let ended = ended(&mut next, refused);
+        return Ok((next, ended));
+    }
     let started = Instant::now();
-    // What an attempt before it was told is not about this one.
-    x.translated = None;
-    let result = send::attempt(gate, client, x, &next.planned, &next.upstream, &next.endpoint, replay).await;
-    let (status, error) = match &result {
+    let hedge = hedge::rule(x, &next);
+    let again = hedge.is_some() || x.generation.policies.has(Hook::Failover);
+    let result = match prepare::prepare(gate, client, x, &next, again, number(x, 0)).await {
+        Ok(Ready::Ask(prepared)) => match hedge.filter(|_| prepared.is_at_hand()) {
+            Some(hedge) => {
+                let desk = Desk::default();
+                let mut race = Race::new(gate, hedge, &desk, waited);
+                race.begin(next, started, prepared);
+                return Box::pin(race.run(client, x, progress, best)).await;
+            }
+            None => send::attempt(&gate.dial, client, x, prepared).await,
+        },
+        Ok(Ready::Here(response)) => Ok(response),
+        Err(error) => Err(error),
+    };
+    record(x, &next, started, waited, &result, false);
+    let ended = ended(&mut next, result);
+    Ok((next, ended))
+}
+
+/// Waits until the endpoint can take the request, where there is a line before it.
+async fn turn<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    next: &mut Try,
+) -> Result<(), Error> {
+    if next.upstream.queue.is_none() {
+        return Ok(());
+    }
+    let class = next.planned.priority;
+    let waiting = turn::before_endpoint(gate, client, x, &next.upstream, &next.endpoint, class);
+    // Boxed: few attempts come here, and every exchange would carry room for it.
+    let (queued, place) = Box::pin(waiting).await;
+    next.held.queued = queued;
+    next.held.place = place?;
+    Ok(())
+}
+
+/// The same for an attempt that does not wait; nothing when it would have to.
+fn turn_at_once<D: Dial>(gate: &Gate<D>, x: &Exchange, mut next: Try) -> Option<Try> {
+    if next.upstream.queue.is_some() {
+        (next.held.queued, next.held.place) = turn::at_once(gate, x, &next.upstream, &next.endpoint)?;
+    }
+    Some(next)
+}
+
+/// The number of an attempt that is made ready while others are `under_way`.
+fn number(x: &Exchange, under_way: usize) -> u32 {
+    u32::try_from(x.attempts.len() + under_way + 1).unwrap_or(u32::MAX)
+}
+
+/// Keeps what became of an attempt; `beside` another that goes on, or that has answered.
+fn record<N: Connection>(
+    x: &mut Exchange,
+    made: &Try,
+    started: Instant,
+    waited: Duration,
+    result: &Result<Committed<N>, Error>,
+    beside: bool,
+) {
+    let (status, error) = match result {
         Ok(response) => (Some(response.status), response.early_error.clone()),
         Err(error) => (None, Some(error.clone())),
     };
     x.attempts.push(AttemptRecord {
-        upstream: next.upstream.name.clone(),
-        endpoint: next.endpoint.name.clone(),
-        model: next.planned.model.clone(),
-        dialect: translate::way(x, &next.upstream).dialect(),
+        upstream: made.upstream.name.clone(),
+        endpoint: made.endpoint.name.clone(),
+        model: made.planned.model.clone(),
+        dialect: translate::way(x, &made.upstream).dialect(),
         status,
         error,
         took: x.tape.ask(|| "took".to_owned(), || started.elapsed()),
         waited,
+        queued: made.held.queued,
+        beside,
     });
+}
+
+/// What an attempt came to, with what it owns.
+fn ended<N: Connection>(made: &mut Try, result: Result<Committed<N>, Error>) -> Ended<N> {
     match result {
         Ok(mut response) => {
-            response.held = std::mem::take(&mut next.held);
-            response.model.clone_from(&next.planned.model);
+            response.held = std::mem::take(&mut made.held);
+            response.model.clone_from(&made.planned.model);
             Ended::Response(Box::new(response))
         }
-        Err(error) => Ended::Failed(error),
+        Err(error) => {
+            made.held.place = None;
+            Ended::Failed(error)
+        }
     }
 }
 
@@ -171,9 +259,14 @@ fn judge<D: Dial>(
     if record.error.as_ref().is_some_and(|error| error.fault() == Fault::Policy) && x.request_intact() {
         return (progress.untried(x, next) > 0).then(skip);
     }
+    // Nothing was sent to anybody: what is left of the plan may do better.
+    let turned_away = record.error.as_ref().is_some_and(turn::is_turned_away) && x.request_intact();
+    if turned_away && record.error.as_ref().is_some_and(|error| error.code() == turn::FULL) {
+        return (progress.untried(x, next) > 0).then(skip);
+    }
     let refused = record.error.is_some() || record.status.is_none_or(|status| status >= 400);
     let ours = record.error.as_ref().is_some_and(|error| !retryable(error));
-    if !refused || ours || !x.request_replayable() || !x.generation.policies.has(Hook::Failover) {
+    if !refused || ours || !(turned_away || x.request_replayable()) || !x.generation.policies.has(Hook::Failover) {
         return None;
     }
     let retry_after = match ended {
@@ -196,9 +289,10 @@ fn judge<D: Dial>(
     x.run.failover(&outcome).ok().flatten().filter(|answer| answer.retry)
 }
 
-/// What follows an `on_attempt` that failed: the next attempt. Nothing was sent, so there is nothing to ask `failover`.
+/// What follows an `on_attempt` that failed, and a line without room: the next attempt. Nothing was sent, so there is
+/// nothing to ask `failover`.
 fn skip() -> Failover {
-    Failover { retry: true, upstream: None, after: Duration::ZERO, decided_by: Place("on_attempt".to_owned()) }
+    Failover { retry: true, upstream: None, after: Duration::ZERO, decided_by: Place("gate".to_owned()) }
 }
 
 /// Whether an error is the attempt's, so that another attempt could do better.
@@ -211,6 +305,7 @@ async fn keep<N: Connection>(mut response: Committed<N>) -> Committed<N> {
     let read = tokio::time::timeout(REFUSAL_TIME, response.source.read_all(REFUSAL_BYTES, None)).await;
     let clean = matches!(read, Ok(Ok(_)));
     response.source.release(clean).await;
+    response.held.place = None;
     let body = match read {
         Ok(Ok(body)) => body,
         _ => Bytes::new(),
@@ -235,27 +330,16 @@ fn better<N: Connection>(old: Option<Committed<N>>, new: Committed<N>) -> Commit
 }
 
 /// Waits before the next attempt, unless the client leaves.
-async fn wait<C: Client>(client: &mut C, x: &Exchange, after: Duration) -> Result<(), Error> {
-    if after.is_zero() {
+async fn wait<C: Client>(client: &mut C, x: &mut Exchange, after: Duration) -> Result<(), Error> {
+    if after.is_zero() || x.remaining().is_some_and(|left| left <= after) {
         return Ok(());
     }
-    if x.remaining().is_some_and(|left| left <= after) {
-        return Ok(());
-    }
-    tokio::select! {
-        () = tokio::time::sleep(after) => Ok(()), // paced: the back-off that failover asked for
-        () = client.gone(), if client_idle(x) => Err(receive::gone()),
-    }
+    opening::meanwhile(client, x, tokio::time::sleep(after)).await // paced: the back-off that failover asked for
 }
 
 /// What an exchange keeps of a translated stream at its end.
 pub(super) fn heard(x: &Exchange, interpreter: Interpreter) -> Translated {
     Hearing::Chat(Box::new(interpreter)).into_translated(x)
-}
-
-/// Whether the request body is off the wire, so that the client can be watched.
-fn client_idle(x: &Exchange) -> bool {
-    !matches!(x.request.lock().body, Body::Unread)
 }
 
 // === impl Committed ===

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+use super::affinity::Pin;
 use super::attempt::held::Held;
 use super::decision::Identity;
+use super::opening::Opening;
 use super::wire::Dial;
 use super::{CacheState, Exchange, Intake, Peer, Sent, forwarding, heads, receive};
 use crate::dialect::Dialect;
@@ -108,6 +110,10 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         meter: None,
         used: None,
         sent: Sent::default(),
+        pin: Pin::None,
+        scribe: None,
+        admitted: None,
+        opening: Opening::default(),
         intake,
         upgrade,
         tape,

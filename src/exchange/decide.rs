@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::decision::{Answer, CacheRule, Identity, Place, Plan, PlannedAttempt, Route};
-use super::receive::with_body;
+use super::receive::{buffer, with_body};
 use super::storing::Means;
 use super::wire::{Client, Dial};
 use super::{CacheVerdict, Exchange, form};
@@ -74,6 +74,7 @@ pub async fn route<C: Client>(client: &mut C, x: &mut Exchange) -> Result<Route,
     Ok(Route::Plan(Plan {
         attempts: vec![PlannedAttempt { upstream: upstream.name.clone(), ..PlannedAttempt::default() }],
         decided_by: Place("default".to_owned()),
+        pinned: false,
     }))
 }
 
@@ -119,6 +120,10 @@ pub async fn cache<C: Client, D: Dial>(
     let Some(rule) = with_body(client, &x.request, None, limits, &mut x.intake, hook).await?? else {
         return Ok(None);
     };
+    if x.dialect.is_some_and(way::is_chat) {
+        // Its body says in which form it is to be answered, whether the policy has read it or not.
+        buffer(client, &x.request, &x.generation.settings.limits, &mut x.intake).await?;
+    }
     let key = key(x, &rule, plan);
     if rule.write {
         let (clock, limit) = (gate.clock, gate.cache.entry_limit());

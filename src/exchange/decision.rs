@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::Error;
+use crate::settings::Priority;
+use crate::upstream::hold::{Hedge, Until};
 
 /// Who is calling, and how that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +51,40 @@ pub struct PlannedAttempt {
     pub model: Option<String>,
     /// How long the response head may take, in place of the upstream's own setting.
     pub timeout: Option<Duration>,
+    /// The class in which it waits before an endpoint, in place of the upstream's own setting.
+    pub priority: Option<Priority>,
+    /// How long each step may take, where that is not as the upstream's settings say.
+    pub timeouts: Option<Box<PlannedTimeouts>>,
+    /// How much of the answer is held back, where that is not as the upstream's settings say.
+    pub hold: Option<Box<PlannedHold>>,
+    /// When another attempt is made beside it, in place of the upstream's own setting.
+    pub hedge: Option<Hedge>,
+}
+
+/// How long each step of an attempt may take, as far as a plan says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlannedTimeouts {
+    /// To connect; longer than the upstream's own setting has no effect.
+    pub connect: Option<Duration>,
+    /// Until the response head.
+    pub head: Option<Duration>,
+    /// Until a stream's first meaningful event, from the end of the request on.
+    pub first: Option<Duration>,
+    /// Between two pieces of a body.
+    pub idle: Option<Duration>,
+    /// For the whole attempt.
+    pub total: Option<Duration>,
+}
+
+/// How much of an answer is held back, as far as a plan says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlannedHold {
+    /// What a stream must have said.
+    pub until: Option<Until>,
+    /// For how long at most.
+    pub time: Option<Duration>,
+    /// How many bytes at most.
+    pub bytes: Option<usize>,
 }
 
 /// The ordered attempts of an exchange.
@@ -58,6 +94,8 @@ pub struct Plan {
     pub attempts: Vec<PlannedAttempt>,
     /// Who decided.
     pub decided_by: Place,
+    /// Whether the request refers to what one endpoint made, so that no other can serve it.
+    pub pinned: bool,
 }
 
 /// What `route` answered.
@@ -157,6 +195,17 @@ pub struct Outcome {
     pub remaining: Option<Duration>,
     /// Endpoints of the plan that were not tried yet.
     pub untried: usize,
+}
+
+/// What `commit` answered about an event of a stream that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// The stream goes out from here on.
+    Go,
+    /// It is held on, as long as the bounds allow.
+    Wait,
+    /// The attempt has failed.
+    Fail,
 }
 
 /// What `failover` answered.

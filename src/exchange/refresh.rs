@@ -7,10 +7,12 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::time::Instant;
 
+use super::affinity::Pin;
 use super::attempt::held::Held;
 use super::attempt::{self, Committed};
 use super::decide::Found;
 use super::decision::Plan;
+use super::opening::Opening;
 use super::storing::Means;
 use super::wire::{Client, Connection, Dial};
 use super::{CacheState, CacheVerdict, End, Exchange, Intake, Reason, Sent, fail, finish, relay, storing};
@@ -158,6 +160,10 @@ fn without_client<D: Dial>(gate: &Gate<D>, x: &Exchange, request: Request, cache
         meter: None,
         used: None,
         sent: Sent::default(),
+        pin: Pin::None,
+        scribe: None,
+        admitted: None,
+        opening: Opening::default(),
         intake: Intake { expects_continue: false, share: gate.held.share(x.generation.settings.limits.buffered_total) },
         upgrade: false,
         held: Held::default(),

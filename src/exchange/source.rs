@@ -40,6 +40,8 @@ pub enum Source<N: Connection> {
         fill: Option<Arc<Fill>>,
         /// Read and recorded already, while this client was slow and others were not.
         ahead: VecDeque<Bytes>,
+        /// Counts what was read already, until that is given out.
+        held: Option<Share>,
     },
     /// From the cache, or from another exchange that is answered the same.
     Told {
@@ -83,6 +85,7 @@ impl<N: Connection> Source<N> {
             voice: Voice::default(),
             fill: None,
             ahead: VecDeque::new(),
+            held: None,
         }
     }
 
@@ -197,10 +200,11 @@ impl<N: Connection> Source<N> {
 
     /// The next piece from the endpoint.
     async fn read(&mut self) -> Result<Option<Bytes>, Error> {
-        let Self::Live { connection, pending, idle, until, voice, .. } = self else { return Ok(None) };
+        let Self::Live { connection, pending, idle, until, voice, held, .. } = self else { return Ok(None) };
         if let Some(piece) = pending.pop_front() {
             return Ok(Some(piece));
         }
+        *held = None;
         if let Some(error) = voice.failed.take() {
             return Err(error);
         }

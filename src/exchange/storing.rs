@@ -127,13 +127,13 @@ fn end(x: &mut Exchange, outcome: Outcome) {
     }
 }
 
-/// Stores an answer that came to its end, if it may be stored. `sound`: nothing went wrong within it.
-pub(super) fn settle<D: Dial>(gate: &Gate<D>, x: &mut Exchange, sound: bool) {
+/// Stores an answer that came to its end, if it may be stored: nothing went `wrong` within it.
+pub(super) fn settle<D: Dial>(gate: &Gate<D>, x: &mut Exchange, wrong: Option<Refusal>) {
     // Dropped at the end, when whoever asks next finds the answer stored.
     let _lead = x.cache.lead.take();
     let (Some(fill), Some(key)) = (x.cache.fill.take(), x.cache.key.clone()) else { return };
-    if !sound {
-        fill.spoil(Refusal::Error);
+    if let Some(refusal) = wrong {
+        fill.spoil(refusal);
     }
     fill.end(Err(Error::gate("the answer was not read to its end")));
     let model = x.attempts.last().and_then(|attempt| attempt.model.clone());

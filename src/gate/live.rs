@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::policy::{HookReport, LogLevel, LogLine};
 use crate::state::{Limiter, Redis, Shared, Store, StoreLimits};
 use crate::tape::Ring;
+use crate::upstream::affinity::Affinity;
 use crate::upstream::dial::Dialer;
 
 /// The settings' name in a bundle, as faults show it.
@@ -74,6 +75,9 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
         clock,
         tapes: Ring::default(),
         metrics,
+        admission: Arc::default(),
+        queues: Arc::default(),
+        affinity: Arc::new(Affinity::new(clock)),
         held: Held::default(),
         sink,
         canary: Arc::default(),

@@ -11,8 +11,11 @@ use super::api::{kind, number};
 use super::failure::Failure;
 use super::place::Spot;
 use crate::exchange::decision::{
-    Answer, CacheRule, Failover, Identity, Pace, Place, Plan, PlannedAttempt, Route, Scope, Sharing, Stale,
+    Answer, CacheRule, Commit, Failover, Identity, Pace, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts,
+    Route, Scope, Sharing, Stale,
 };
+use crate::settings::Priority;
+use crate::upstream::hold::{Hedge, Until};
 
 /// A hook's answer on its way to plain data.
 pub(super) struct Reading<'a> {
@@ -161,19 +164,73 @@ impl Reading<'_> {
                 })
                 .collect::<Result<_, _>>()?
         };
-        Ok(Some(Route::Plan(Plan { attempts, decided_by: self.place() })))
+        Ok(Some(Route::Plan(Plan { attempts, decided_by: self.place(), pinned: false })))
     }
 
     fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
-        let fields = self.fields(table, "an attempt", &["upstream", "endpoint", "model", "timeout"])?;
+        const KEYS: [&str; 8] = ["upstream", "endpoint", "model", "timeout", "priority", "timeouts", "hold", "hedge"];
+        let fields = self.fields(table, "an attempt", &KEYS)?;
         let Some(upstream) = fields.text("upstream")? else {
             return Err(self.misuse("returned an attempt without `upstream`"));
         };
+        let priority = fields.text("priority")?.map(|word| word.parse::<Priority>());
+        let priority = priority
+            .transpose()
+            .map_err(|why| self.misuse(format_args!("returned an attempt whose `priority` {why}")))?;
         Ok(PlannedAttempt {
             upstream,
             endpoint: fields.text("endpoint")?,
             model: fields.text("model")?,
             timeout: fields.seconds("timeout")?,
+            priority,
+            timeouts: fields.table("timeouts")?.map(|table| self.timeouts(table)).transpose()?.map(Box::new),
+            hold: fields.table("hold")?.map(|table| self.hold(table)).transpose()?.map(Box::new),
+            hedge: fields.table("hedge")?.map(|table| self.hedge(table)).transpose()?,
+        })
+    }
+
+    fn timeouts(&self, table: &Table) -> Result<PlannedTimeouts, Failure> {
+        let fields = self.fields(table, "`timeouts`", &["connect", "head", "first", "idle", "total"])?;
+        Ok(PlannedTimeouts {
+            connect: fields.seconds("connect")?,
+            head: fields.seconds("head")?,
+            first: fields.seconds("first")?,
+            idle: fields.seconds("idle")?,
+            total: fields.seconds("total")?,
+        })
+    }
+
+    fn hold(&self, table: &Table) -> Result<PlannedHold, Failure> {
+        let fields = self.fields(table, "`hold`", &["until", "time", "bytes"])?;
+        let until = fields.text("until")?.map(|word| word.parse::<Until>()).transpose();
+        Ok(PlannedHold {
+            until: until.map_err(|error| self.misuse(format_args!("returned `hold` with `until`: {error}")))?,
+            time: fields.seconds("time")?,
+            bytes: fields.count("bytes")?,
+        })
+    }
+
+    fn hedge(&self, table: &Table) -> Result<Hedge, Failure> {
+        let fields = self.fields(table, "`hedge`", &["after", "most"])?;
+        let Some(after) = fields.seconds("after")? else {
+            return Err(self.misuse("returned `hedge` without `after`"));
+        };
+        let most = fields.count("most")?.unwrap_or(1);
+        Ok(Hedge { after, most: u32::try_from(most).unwrap_or(u32::MAX) })
+    }
+
+    /// What `commit` returned.
+    pub(super) fn commit(&self, value: &Value) -> Result<Option<Commit>, Failure> {
+        const WORDS: [(&str, Commit); 3] = [("go", Commit::Go), ("wait", Commit::Wait), ("fail", Commit::Fail)];
+        let word = match value {
+            Value::Nil => return Ok(None),
+            Value::String(word) => word.to_string_lossy(),
+            other => return Err(self.wrong(other, "nil, \"go\", \"wait\" or \"fail\"")),
+        };
+        let known = WORDS.iter().find(|(known, _)| *known == word).map(|(_, commit)| Some(*commit));
+        known.ok_or_else(|| {
+            let near = nearest(&word, WORDS.map(|(known, _)| known));
+            self.misuse(format_args!("returned \"{word}\"{near}"))
         })
     }
 
@@ -330,6 +387,26 @@ impl Fields<'_> {
             Some(_) => return Err(self.wrong("dialects", "\"own\" or \"any\"")),
         };
         Ok(Sharing { join: self.get::<Option<bool>>("join")?.unwrap_or(true), pace, outlive, any_dialect })
+    }
+
+    /// A table.
+    fn table(&self, key: &str) -> Result<Option<&Table>, Failure> {
+        match self.value(key) {
+            Value::Nil => Ok(None),
+            Value::Table(table) => Ok(Some(table)),
+            _ => Err(self.wrong(key, "a table")),
+        }
+    }
+
+    /// A whole number from 1.
+    fn count(&self, key: &str) -> Result<Option<usize>, Failure> {
+        match self.value(key) {
+            Value::Nil => Ok(None),
+            _ => match self.get::<usize>(key) {
+                Ok(count) if count > 0 => Ok(Some(count)),
+                _ => Err(self.wrong(key, "a whole number from 1")),
+            },
+        }
     }
 
     /// A time in seconds.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::address::ExistingFile;
+use super::affinity::Affinity;
 use super::collection::Placed;
+use super::hold::{Hedge, Hold};
+use super::queue::Queue;
 use super::secret::Headers;
 use super::section::{choice, section};
 use super::url::Url;
@@ -38,8 +41,16 @@ section! {
         sni: Option<String> = None => reload;
         /// How long the steps of an attempt may take.
         timeouts: Timeouts = Timeouts::default() => reload;
+        /// How much of an answer is held back until it is known to be one.
+        hold: Hold = Hold::default() => reload;
+        /// A second attempt beside one that is slow to answer.
+        hedge: Hedge = Hedge::default() => reload;
         /// How long an idle connection is kept for the next exchange.
         keep_alive: Duration = Duration::from_secs(10) => reload;
+        /// The line before each endpoint; without it all go in at once.
+        queue: Option<Queue> = None => reload;
+        /// Whether requests of `OpenAI`'s Responses go where the answer they follow was made; without it anywhere.
+        affinity: Option<Affinity> = None => reload;
     }
 }
 
@@ -62,12 +73,16 @@ section! {
     pub struct Timeouts {
         /// To connect, TLS included.
         connect: Duration = Duration::from_secs(5) => reload;
-        /// Until the response's head, and for a stream its first meaningful event.
+        /// Until the response's head.
         head: Duration = Duration::from_mins(2) => reload;
+        /// Until a stream's first meaningful event, from the end of the request on; as long as `head` unless written.
+        first: Option<Duration> = None => reload;
         /// Between two pieces of a body.
         idle: Duration = Duration::from_mins(2) => reload;
-        /// For the whole attempt; none unless written.
+        /// For the whole attempt; none unless written. A stream only has to begin in this time.
         total: Option<Duration> = None => reload;
+        /// Whether `total` also ends a stream that is still coming.
+        cut_streams: bool = false => reload;
     }
 }
 
@@ -160,7 +175,11 @@ impl Upstream {
             verify: true,
             sni: None,
             timeouts: Timeouts::default(),
+            hold: Hold::default(),
+            hedge: Hedge::default(),
             keep_alive: Duration::from_secs(10),
+            queue: None,
+            affinity: None,
         }
     }
 

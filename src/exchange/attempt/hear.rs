@@ -4,13 +4,13 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::translate::{self, Hearing};
-use super::{Committed, REFUSAL_BYTES, REFUSAL_TIME, receive};
+use super::{Committed, REFUSAL_BYTES, REFUSAL_TIME};
 use crate::dialect::Dialect;
 use crate::dialect::interpreter::Told;
 use crate::error::{Error, Kind};
-use crate::exchange::Exchange;
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Client, Connection};
+use crate::exchange::{Exchange, opening};
 use crate::stream::Wire;
 use crate::stream::decode::Decoder;
 
@@ -35,7 +35,7 @@ pub(super) async fn hear<C: Client, N: Connection>(
             Ok(response)
         }
         hearing if status.is_success() => whole(client, x, dialect, hearing, response, wire).await,
-        hearing if status.as_u16() >= 400 => refusal(x, dialect, hearing, response).await,
+        hearing if status.as_u16() >= 400 => refusal(client, x, dialect, hearing, response).await,
         _ => Ok(response),
     }
 }
@@ -49,12 +49,11 @@ async fn whole<C: Client, N: Connection>(
     mut response: Committed<N>,
     wire: Option<Wire>,
 ) -> Result<Committed<N>, Error> {
-    let watch = client.body_done();
     let cap = x.generation.settings.limits.response_body;
-    let read = tokio::select! {
-        read = response.source.read_all(cap, Some(&mut x.intake.share)) => read,
-        () = client.gone(), if watch => Err(receive::gone()),
-    };
+    let mut share = x.intake.share.apart();
+    let reading = opening::meanwhile(client, x, response.source.read_all(cap, Some(&mut share))).await;
+    x.intake.share.join(share);
+    let read = reading.and_then(|read| read);
     response.source.release(read.is_ok()).await;
     let mut body = read?;
     if let Some(mut decoder) = decoder(x, &response)? {
@@ -73,13 +72,15 @@ async fn whole<C: Client, N: Connection>(
 }
 
 /// Translates an error.
-async fn refusal<N: Connection>(
+async fn refusal<C: Client, N: Connection>(
+    client: &mut C,
     x: &mut Exchange,
     dialect: Dialect,
     hearing: Hearing,
     mut response: Committed<N>,
 ) -> Result<Committed<N>, Error> {
-    let read = tokio::time::timeout(REFUSAL_TIME, response.source.read_all(REFUSAL_BYTES, None)).await;
+    let reading = tokio::time::timeout(REFUSAL_TIME, response.source.read_all(REFUSAL_BYTES, None));
+    let read = opening::meanwhile(client, x, reading).await?;
     let body = match read {
         Ok(Ok(body)) => Some(body),
         _ => None,

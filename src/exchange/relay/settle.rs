@@ -1,6 +1,8 @@
 //! The end of a response: the connection goes back, what may be kept is kept, and why it ended is noted.
 
+use super::events::NO_END;
 use super::{Source, attempt, fail, heads, storing, told};
+use crate::cache::Refusal;
 use crate::dialect::failure::Failure;
 use crate::error::{Error, Kind};
 use crate::exchange::attempt::held::Held;
@@ -29,8 +31,10 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
         let asked = heads::content_length(&x.request.lock().head.headers);
         x.used = meter.usage(asked);
     }
+    failure = failure.or_else(|| x.sent.error.take());
     told::note(x, source);
-    storing::settle(gate, x, failure.is_none());
+    let cut = |error: &Error| if error.code() == NO_END { Refusal::NoEnd } else { Refusal::Error };
+    storing::settle(gate, x, failure.as_ref().map(cut));
     let clean = result.is_ok() && (source.done() || !bodied);
     source.release(clean).await;
     x.held = Held::default();

@@ -19,7 +19,7 @@ use crate::exchange::decide::Found;
 use crate::exchange::heads::{self, Framing};
 use crate::exchange::source::teller::Teller;
 use crate::exchange::wire::{Client, Connection, Dial};
-use crate::exchange::{CacheVerdict, Exchange, receive};
+use crate::exchange::{CacheVerdict, Exchange, opening};
 use crate::gate::Gate;
 use crate::message::{HeadError, ResponseHead, ServedBy};
 use crate::tape::{Overheard, Recalled};
@@ -93,13 +93,7 @@ async fn follow<C: Client, D: Dial>(
     let begun = Instant::now();
     let mut failure = Error::gate("the call that this one joined was given up");
     for _ in 0..=ROUNDS {
-        let watch = client.body_done();
-        let answer = tokio::select! {
-            biased;
-            answer = following.answer() => answer,
-            () = client.gone(), if watch => return Err(receive::gone()),
-        };
-        match answer {
+        match opening::meanwhile(client, x, following.answer()).await? {
             Ok(fill) => {
                 x.cache.verdict = CacheVerdict::Joined;
                 let (entry, followers) = (fill.head(), following.count());
@@ -228,12 +222,10 @@ async fn gathered<C: Client, N: Connection>(
     source: &mut Source<N>,
 ) -> Result<Bytes, Error> {
     let cap = x.generation.settings.limits.response_body;
-    let watch = client.body_done();
-    tokio::select! {
-        biased;
-        body = source.read_all(cap, Some(&mut x.intake.share)) => body,
-        () = client.gone(), if watch => Err(receive::gone()),
-    }
+    let mut share = x.intake.share.apart();
+    let body = opening::meanwhile(client, x, source.read_all(cap, Some(&mut share))).await;
+    x.intake.share.join(share);
+    body?
 }
 
 /// What puts a stored answer into the client's words. To who asks as the first client did it tells the same, ids and
