@@ -270,9 +270,25 @@ fn streamed(x: &Exchange, dialect: Dialect, body: &[u8]) -> Option<Bytes> {
     made?.whole(body, None).ok()
 }
 
+/// Sends the head, unless the client's stream was opened before. Tells whether that was all.
+pub(super) async fn begin<C: Client>(
+    client: &mut C,
+    x: &mut Exchange,
+    head: ResponseHead,
+    end: bool,
+) -> Result<bool, Error> {
+    if take(client, x).await? {
+        return Ok(false);
+    }
+    x.sent.status = Some(head.status.as_u16());
+    let sent = client.send_head(relay::marked(x, head), end).await;
+    x.sent.head_after = Some(x.elapsed());
+    sent.map(|()| end)
+}
+
 /// Hands the client's stream over to an answer whose head is about to be sent. Tells whether it was opened, so that the
 /// head must not be sent again.
-pub(super) async fn take<C: Client>(client: &mut C, x: &mut Exchange) -> Result<bool, Error> {
+async fn take<C: Client>(client: &mut C, x: &mut Exchange) -> Result<bool, Error> {
     if let Some(Manner::Signs { recorded: Some(most), .. }) = x.opening.manner {
         // Played again, the wait may be a little shorter than it was.
         while x.opening.sent < most {
