@@ -10,7 +10,7 @@ use super::patience::Patience;
 use super::prepare::Prepared;
 use super::translate::Hearing;
 use super::upload::{Passing, Upload};
-use super::{Committed, hear, receive};
+use super::{Committed, hear, hold, receive};
 use crate::error::{Error, Kind};
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Client, Connection, Dial};
@@ -169,7 +169,10 @@ async fn answered<N: Connection>(
     desk: &Desk,
 ) -> Result<Landed<N>, Error> {
     let patience = &prepared.patience;
-    let streams = super::hold::streams(&head, prepared.holding.as_ref());
+    let streams = hold::streams(&head, prepared.holding.as_ref());
+    if !streams && head.status.is_success() {
+        desk.give_sign();
+    }
     let source = Source::live(connection, patience.idle(), patience.rest(streams));
     let mut response = Committed::new(head, source, prepared.upstream, prepared.endpoint);
     if let Some(holding) = prepared.holding.take().filter(|_| !prepared.upload.overtaken()) {
