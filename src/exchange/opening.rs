@@ -241,15 +241,14 @@ pub(super) async fn fit<C: Client, N: Connection>(
     source: &mut Source<N>,
     whole: Option<Bytes>,
 ) -> Result<Bytes, Error> {
-    let body = match whole {
-        Some(body) => body,
-        None => {
-            let cap = x.generation.settings.limits.response_body;
-            let mut share = x.intake.share.apart();
-            let read = meanwhile(client, x, source.read_all(cap, Some(&mut share))).await;
-            x.intake.share.join(share);
-            read??
-        }
+    let body = if let Some(body) = whole {
+        body
+    } else {
+        let cap = x.generation.settings.limits.response_body;
+        let mut share = x.intake.share.apart();
+        let read = meanwhile(client, x, source.read_all(cap, Some(&mut share))).await;
+        x.intake.share.join(share);
+        read??
     };
     if let Some(said) = x.dialect.filter(|_| head.status == StatusCode::OK).and_then(|it| streamed(x, it, &body)) {
         head.insert_header("Content-Type", "text/event-stream")
@@ -300,13 +299,11 @@ async fn take<C: Client>(client: &mut C, x: &mut Exchange) -> Result<bool, Error
 
 /// Tells a failure within a stream that was opened before there was an answer.
 pub(super) async fn fail<C: Client>(client: &mut C, x: &mut Exchange, error: &Error) -> End {
-    match last_words(client, x, error).await {
-        Ok(()) => End::Answered,
-        Err(_) => {
-            client.break_off().await;
-            End::Broken
-        }
+    if last_words(client, x, error).await.is_ok() {
+        return End::Answered;
     }
+    client.break_off().await;
+    End::Broken
 }
 
 async fn last_words<C: Client>(client: &mut C, x: &mut Exchange, error: &Error) -> Result<(), Error> {

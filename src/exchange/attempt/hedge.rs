@@ -82,7 +82,7 @@ impl<'a, D: Dial> Race<'a, D> {
     }
 
     /// Begins an attempt that was made ready at `started`.
-    pub(super) fn begin(&mut self, made: Try, started: Instant, prepared: Prepared) {
+    pub(super) fn begin(&mut self, made: Try, started: Instant, prepared: Box<Prepared>) {
         let flight = Box::pin(fly(&self.gate.dial, prepared, self.desk));
         self.runners.push(Runner { number: self.begun, made, started, flight, arrived: None });
         self.begun += 1;
