@@ -132,7 +132,11 @@ async fn begin<C: Client>(client: &mut C, x: &mut Exchange, head: ResponseHead, 
     }
     x.sent.status = Some(head.status.as_u16());
     let sent = client.send_head(marked(x, head), end).await;
-    x.sent.head_after = Some(x.elapsed());
+    if client.has_left() {
+        x.sent.status = None;
+    } else {
+        x.sent.head_after = Some(x.elapsed());
+    }
     sent.map(|()| end)
 }
 
@@ -324,7 +328,9 @@ async fn heed<C: Client>(client: &mut C, uploading: bool) -> Result<Option<Bytes
 }
 
 async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: Bytes) -> Result<(), Error> {
-    x.sent.bytes += piece.len() as u64;
+    if !client.has_left() {
+        x.sent.bytes += piece.len() as u64;
+    }
     if let Some(meter) = &mut x.meter {
         meter.read(&piece);
     }
