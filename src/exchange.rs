@@ -7,6 +7,8 @@
 //! 5. [`fail`] turns whatever went wrong into a response in the client's dialect.
 //! 6. [`finish`] settles everything once: log, metrics, cache, `on_log`.
 
+pub mod affinity;
+
 pub mod attempt;
 
 pub mod begin;
@@ -37,6 +39,8 @@ pub mod source;
 
 pub mod storing;
 
+pub mod turn;
+
 pub mod wire;
 
 use std::net::IpAddr;
@@ -60,10 +64,14 @@ use crate::policy::Run;
 use crate::stream::Wire;
 use crate::tape::Tape;
 use crate::tape::client::TapedClient;
+use crate::upstream::queue;
+use affinity::Pin;
+use affinity::scribe::Scribe;
 use attempt::held::Held;
 use decision::{CacheRule, Identity, Plan};
 use linger::Lingering;
 use opening::Opening;
+use turn::Waited;
 use wire::{Client, Dial};
 
 /// One request and its response: everything known about it so far.
@@ -110,6 +118,12 @@ pub struct Exchange {
     pub used: Option<Usage>,
     /// What the client was sent.
     pub sent: Sent,
+    /// What was done about what the request refers to.
+    pub pin: Pin,
+    /// Notes where the answer was made, when that may be asked for.
+    pub scribe: Option<Box<Scribe>>,
+    /// Its place among those that the gate serves at once, where that is limited.
+    pub admitted: Option<queue::Place>,
     /// What the client heard before there was an answer.
     pub opening: Opening,
     /// What concerns the reading of its body.
@@ -205,6 +219,8 @@ pub struct AttemptRecord {
     pub took: Duration,
     /// How long the gate waited before it.
     pub waited: Duration,
+    /// How it waited for its turn, where there is a line before the endpoint.
+    pub queued: Option<Waited>,
     /// Whether another attempt was under way beside it, or had answered, when it ended: nothing was decided after it.
     pub beside: bool,
 }
@@ -270,6 +286,9 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
         Ok(end) => end,
         Err(error) => Box::pin(fail::answer(gate, client, exchange, error)).await,
     };
+    if end != End::Upgrade {
+        exchange.admitted = None;
+    }
     opening::note(exchange);
     if end == End::Answered && !exchange.intake.expects_continue {
         receive::drain(client, exchange.generation.settings.limits.drain).await;
@@ -284,6 +303,9 @@ async fn live<C: Client, D: Dial>(
     x: &mut Exchange,
 ) -> Result<End, Error> {
     receive::check(x)?;
+    if x.generation.settings.limits.exchanges > 0 {
+        x.admitted = Box::pin(turn::before_gate(gate, client, x)).await?;
+    }
     decide::identify(client, x).await?;
     if let Some(generation) = gate.canary.chosen(x) {
         begin::move_to(x, generation);
@@ -309,6 +331,7 @@ async fn live<C: Client, D: Dial>(
     {
         return Ok(end);
     }
+    let plan = affinity::pin(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error))?;
     client.linger(storing::wanted(x));
     let committed = attempt::run(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error))?;
     relay::response(gate, client, x, committed).await

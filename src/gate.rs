@@ -1,5 +1,7 @@
 //! What all exchanges share: the live generation, the cache, state, the clock, and the way to endpoints.
 
+pub mod admission;
+
 pub mod background;
 
 pub mod canary;
@@ -27,6 +29,9 @@ use crate::generation::Generation;
 use crate::metrics::Metrics;
 use crate::state::{Limiter, Store};
 use crate::tape::Ring;
+use crate::upstream::affinity::Affinity;
+use crate::upstream::queue::Queues;
+use admission::Admission;
 use memory::Held;
 use services::Sink;
 
@@ -50,6 +55,12 @@ pub struct Gate<D: Dial> {
     pub tapes: Ring,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// The line before the gate.
+    pub admission: Arc<Admission>,
+    /// The lines before endpoints.
+    pub queues: Arc<Queues>,
+    /// Where answers were made that requests refer to.
+    pub affinity: Arc<Affinity>,
     /// Bytes of bodies held in memory.
     pub held: Held,
     /// Where finished exchanges and policies' log lines go.

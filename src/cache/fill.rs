@@ -46,7 +46,11 @@ pub struct Followers {
 impl Fill {
     /// The fill of a recording that has begun.
     pub fn new(recorder: Recorder, followers: Arc<Followers>) -> Self {
-        Self { log: Mutex::new(Log { recorder, ended: None, kept: None, withheld: None }), more: Notify::new(), followers }
+        Self {
+            log: Mutex::new(Log { recorder, ended: None, kept: None, withheld: None }),
+            more: Notify::new(),
+            followers,
+        }
     }
 
     /// The answer's head: the entry to be without its body.

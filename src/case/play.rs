@@ -33,6 +33,7 @@ use crate::metrics::Metrics;
 use crate::policy::{Covered, Decision, HookReport, LogLine};
 use crate::state::{Limiter, Store, StoreLimits};
 use crate::tape::{Ring, Tape};
+use crate::upstream::affinity::Affinity;
 
 /// How long work after a response may go on, in virtual time.
 const AFTERWARDS: Duration = Duration::from_mins(1);
@@ -179,6 +180,9 @@ fn gate(
         clock,
         tapes: Ring::default(),
         metrics: Arc::new(Metrics::new()),
+        admission: Arc::default(),
+        queues: Arc::default(),
+        affinity: Arc::new(Affinity::new(clock)),
         held: Held::default(),
         sink: notes,
         canary: Arc::default(),

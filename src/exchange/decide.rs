@@ -74,6 +74,7 @@ pub async fn route<C: Client>(client: &mut C, x: &mut Exchange) -> Result<Route,
     Ok(Route::Plan(Plan {
         attempts: vec![PlannedAttempt { upstream: upstream.name.clone(), ..PlannedAttempt::default() }],
         decided_by: Place("default".to_owned()),
+        pinned: false,
     }))
 }
 

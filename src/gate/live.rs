@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::policy::{HookReport, LogLevel, LogLine};
 use crate::state::{Limiter, Store, StoreLimits};
 use crate::tape::Ring;
+use crate::upstream::affinity::Affinity;
 use crate::upstream::dial::Dialer;
 
 /// Idle connections to endpoints that are kept, over all of them.
@@ -67,6 +68,9 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
         clock,
         tapes: Ring::default(),
         metrics,
+        admission: Arc::default(),
+        queues: Arc::default(),
+        affinity: Arc::new(Affinity::new(clock)),
         held: Held::default(),
         sink,
         canary: Arc::default(),

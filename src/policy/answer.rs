@@ -14,6 +14,7 @@ use crate::exchange::decision::{
     Answer, CacheRule, Commit, Failover, Identity, Pace, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts,
     Route, Scope, Sharing,
 };
+use crate::settings::Priority;
 use crate::upstream::hold::{Hedge, Until};
 
 /// A hook's answer on its way to plain data.
@@ -163,20 +164,25 @@ impl Reading<'_> {
                 })
                 .collect::<Result<_, _>>()?
         };
-        Ok(Some(Route::Plan(Plan { attempts, decided_by: self.place() })))
+        Ok(Some(Route::Plan(Plan { attempts, decided_by: self.place(), pinned: false })))
     }
 
     fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
-        const KEYS: [&str; 7] = ["upstream", "endpoint", "model", "timeout", "timeouts", "hold", "hedge"];
+        const KEYS: [&str; 8] = ["upstream", "endpoint", "model", "timeout", "priority", "timeouts", "hold", "hedge"];
         let fields = self.fields(table, "an attempt", &KEYS)?;
         let Some(upstream) = fields.text("upstream")? else {
             return Err(self.misuse("returned an attempt without `upstream`"));
         };
+        let priority = fields.text("priority")?.map(|word| word.parse::<Priority>());
+        let priority = priority
+            .transpose()
+            .map_err(|why| self.misuse(format_args!("returned an attempt whose `priority` {why}")))?;
         Ok(PlannedAttempt {
             upstream,
             endpoint: fields.text("endpoint")?,
             model: fields.text("model")?,
             timeout: fields.seconds("timeout")?,
+            priority,
             timeouts: fields.table("timeouts")?.map(|table| self.timeouts(table)).transpose()?.map(Box::new),
             hold: fields.table("hold")?.map(|table| self.hold(table)).transpose()?.map(Box::new),
             hedge: fields.table("hedge")?.map(|table| self.hedge(table)).transpose()?,

@@ -196,7 +196,7 @@ const LONG: &str = "/long";
 
 /// An upstream whose answers are longer than what can stand in sockets on their way, once the test says so.
 fn long() -> (Vec<u8>, Service, mpsc::Sender<()>) {
-    let body: Vec<u8> = (0..12_000_000_u32).map(|number| u8::try_from(number % 251).unwrap()).collect();
+    let body: Vec<u8> = (0..7_000_000_u32).map(|number| u8::try_from(number % 251).unwrap()).collect();
     let copy = body.clone();
     let (go, told) = mpsc::channel::<()>();
     let told = Mutex::new(told);
