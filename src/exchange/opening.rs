@@ -281,7 +281,11 @@ pub(super) async fn begin<C: Client>(
     }
     x.sent.status = Some(head.status.as_u16());
     let sent = client.send_head(relay::marked(x, head), end).await;
-    x.sent.head_after = Some(x.elapsed());
+    if client.has_left() {
+        x.sent.status = None;
+    } else {
+        x.sent.head_after = Some(x.elapsed());
+    }
     sent.map(|()| end)
 }
 
