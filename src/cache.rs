@@ -4,6 +4,7 @@ pub mod admit;
 pub mod bypass;
 pub mod key;
 pub mod memory;
+pub mod parts;
 pub mod record;
 
 pub use admit::Refusal;

@@ -110,7 +110,7 @@ pub async fn cache<C: Client, D: Dial>(
     let Some(rule) = with_body(client, &x.request, None, limits, &mut x.intake, hook).await?? else {
         return Ok(None);
     };
-    let key = key(x, &rule, plan);
+    let key = key(x, &rule, plan.attempts.first().map_or(("", None), Into::into));
     let found = if rule.read { x.tape.stored(|| key.question(), || gate.cache.get(&key)) } else { None };
     x.cache.verdict = match (&found, rule.read) {
         (Some(_), _) => CacheVerdict::Hit,
@@ -122,19 +122,17 @@ pub async fn cache<C: Client, D: Dial>(
     Ok(found)
 }
 
-/// What identifies the stored response: the rule's parts, and what the gate always adds.
-fn key(x: &Exchange, rule: &CacheRule, plan: &Plan) -> Key {
+/// What identifies a response: the rule's parts, and what the gate always adds. It is looked for under the upstream that
+/// is to answer, with the model that it is asked for in place of the client's, and stored under the one that did.
+pub(super) fn key(x: &Exchange, rule: &CacheRule, (upstream, model): (&str, Option<&str>)) -> Key {
     let mut request = x.request.lock();
     let path = request.head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
     let method = request.head.method.clone();
     let stream = asks_for_stream(&mut request, x.generation.settings.limits.json());
-    let intended = plan.attempts.first().map_or("", |attempt| attempt.upstream.as_str());
-    let fingerprint = format!("{} {intended}", x.generation.hash);
-    let model = plan.attempts.first().and_then(|attempt| attempt.model.as_deref());
     let dialect = x.dialect.map(Dialect::as_str);
-    let form = Form { method: method.as_str(), path: &path, dialect, stream, model };
+    let form = Form { method: method.as_str(), path: &path, dialect, stream, upstream, model };
     let user = holder(x.identity.user.as_deref(), &request.head);
-    Key::new(rule, user.as_deref(), &fingerprint, &form)
+    Key::new(rule, user.as_deref(), &x.generation.hash, &form)
 }
 
 /// For whom an answer may be kept: the user, and the key that the client showed. Clients that nobody told apart, but

@@ -82,8 +82,12 @@ pub enum Scope {
 /// What `cache` answered: how this response may be kept and found again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CacheRule {
-    /// Named parts that make two requests the same, readable: name and canonical JSON text, sorted by name.
+    /// Named parts that make two requests the same, readable: name and text, as [`crate::cache::parts`] writes them.
     pub key: Vec<(String, String)>,
+    /// Whether the parts are in no dialect's words and say everything: method and path add nothing.
+    pub neutral: bool,
+    /// Whether the texts of a call for embeddings are kept one by one.
+    pub texts: bool,
     /// How long a stored response may serve.
     pub ttl: Duration,
     /// For whom.
@@ -140,5 +144,14 @@ impl Identity {
         let fields =
             [("user", &self.user), ("client", &self.client), ("session", &self.session), ("agent", &self.agent)];
         fields.iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?))).collect()
+    }
+}
+
+// === impl PlannedAttempt ===
+
+impl<'a> From<&'a PlannedAttempt> for (&'a str, Option<&'a str>) {
+    /// Who is asked, and for which model in place of the client's.
+    fn from(planned: &'a PlannedAttempt) -> Self {
+        (&planned.upstream, planned.model.as_deref())
     }
 }

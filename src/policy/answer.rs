@@ -6,10 +6,12 @@ use bytes::Bytes;
 use mlua::{FromLua, Lua, Table, Value};
 
 use super::api::answer::Respond;
-use super::api::json::{canonical, encode};
+use super::api::json::encode;
+use super::api::parts::{KeyParts, text};
 use super::api::{kind, number};
 use super::failure::Failure;
 use super::place::Spot;
+use crate::cache::parts::Parts;
 use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Place, Plan, PlannedAttempt, Route, Scope};
 
 /// A hook's answer on its way to plain data.
@@ -179,7 +181,7 @@ impl Reading<'_> {
             Value::Table(table) => table,
             other => return Err(self.wrong(other, "nil or { key = { … }, ttl = … }")),
         };
-        let fields = self.fields(table, "a cache rule", &["key", "ttl", "scope", "read", "write"])?;
+        let fields = self.fields(table, "a cache rule", &["key", "ttl", "scope", "read", "write", "texts"])?;
         let Some(ttl) = fields.seconds("ttl")? else {
             return Err(self.misuse("returned a cache rule without `ttl`"));
         };
@@ -190,8 +192,11 @@ impl Reading<'_> {
                 return Err(self.misuse("returned a cache rule whose `scope` is neither \"user\" nor \"shared\""));
             }
         };
+        let (key, neutral) = fields.parts("key")?;
         Ok(Some(CacheRule {
-            key: fields.parts("key")?,
+            key,
+            neutral,
+            texts: fields.get::<Option<bool>>("texts")?.unwrap_or_default(),
             ttl,
             scope,
             read: fields.get::<Option<bool>>("read")?.unwrap_or(true),
@@ -287,10 +292,16 @@ impl Fields<'_> {
         }
     }
 
-    /// Named parts as canonical JSON, sorted by name.
-    fn parts(&self, key: &str) -> Result<Vec<(String, String)>, Failure> {
-        let Value::Table(table) = self.value(key) else {
-            return Err(self.wrong(key, "a table of named parts"));
+    /// Named parts as texts: of a table, or those of the request. Whether they are in no dialect's words.
+    fn parts(&self, key: &str) -> Result<(Vec<(String, String)>, bool), Failure> {
+        let table = match self.value(key) {
+            Value::Table(table) => table,
+            Value::UserData(data) => {
+                let mut parts = data.borrow_mut::<KeyParts>().map_err(|_| self.wrong(key, "a table of named parts"))?;
+                let Parts { named, neutral } = std::mem::take(&mut parts.0);
+                return Ok((named, neutral));
+            }
+            _ => return Err(self.wrong(key, "a table of named parts, such as req:parts() makes")),
         };
         let mut parts = Vec::new();
         for pair in table.pairs::<Value, Value>() {
@@ -299,10 +310,9 @@ impl Fields<'_> {
                 Value::String(name) => name.to_string_lossy(),
                 other => number(other).map(|index| format!("{index}")).unwrap_or_default(),
             };
-            let text = encode(self.reading.lua, &value).map_err(|error| Failure::from_lua(&error))?;
-            parts.push((name, canonical(&text)));
+            let text = text(self.reading.lua, &value).map_err(|error| Failure::from_lua(&error))?;
+            parts.push((name, text));
         }
-        parts.sort();
-        Ok(parts)
+        Ok((parts, false))
     }
 }

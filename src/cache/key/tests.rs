@@ -5,12 +5,20 @@ use serde_json::json;
 use super::*;
 use crate::exchange::decision::Place;
 
-const FORM: Form<'static> =
-    Form { method: "POST", path: "/v1/embeddings", dialect: Some("openai.embeddings"), stream: false, model: None };
+const FORM: Form<'static> = Form {
+    method: "POST",
+    path: "/v1/embeddings",
+    dialect: Some("openai.embeddings"),
+    stream: false,
+    upstream: "up",
+    model: None,
+};
 
 fn rule(parts: &[(&str, &str)], scope: Scope) -> CacheRule {
     CacheRule {
         key: parts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        neutral: false,
+        texts: false,
         ttl: Duration::from_mins(1),
         scope,
         read: true,
@@ -33,6 +41,7 @@ fn requests_that_differ_in_one_thing_never_share_a_key() {
         key(&plain, Some("ann"), "p1", Form { stream: true, ..FORM }),
         key(&plain, Some("ann"), "p1", Form { dialect: None, ..FORM }),
         key(&plain, Some("ann"), "p1", Form { model: Some("m"), ..FORM }),
+        key(&plain, Some("ann"), "p1", Form { upstream: "other", ..FORM }),
         key(&rule(&[("model", "\"n\"")], Scope::User), Some("ann"), "p1", FORM),
         key(&rule(&[("mode", "l\"m\"")], Scope::User), Some("ann"), "p1", FORM),
         key(&rule(&[("model", "\"m\"")], Scope::Shared), Some("ann"), "p1", FORM),

@@ -142,6 +142,14 @@ fn planned(attempt: &PlannedAttempt) -> String {
     text
 }
 
+/// A part in one line: what is no character in a text is escaped.
+fn shown_part(value: &str) -> String {
+    value.chars().fold(String::with_capacity(value.len()), |mut shown, c| {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+        shown
+    })
+}
+
 fn cache(page: &mut Page<'_>, call: &PlayedCall) {
     let (Some(rule), Some(key)) = (&call.cache.rule, &call.cache.key) else {
         return;
@@ -156,6 +164,7 @@ fn cache(page: &mut Page<'_>, call: &PlayedCall) {
     };
     page.line(&format!("cache: {verdict}; {} for {scope}", time(rule.ttl)));
     for (name, value) in key.parts().iter().filter(|(name, _)| name != FINGERPRINT) {
+        let value = &shown_part(value);
         let end = value.floor_char_boundary(LONGEST_PART);
         let shown = value.get(..end).unwrap_or_default();
         let shown =

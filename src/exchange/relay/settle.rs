@@ -1,11 +1,11 @@
 //! The end of a response: the connection goes back, what may be kept is kept, and why it ended is noted.
 
 use super::{Recorder, Source, attempt, fail, heads};
-use crate::cache::Refusal;
+use crate::cache::{Key, Refusal};
 use crate::dialect::failure::Failure;
 use crate::error::{Error, Kind};
 use crate::exchange::wire::{Client, Connection, Dial};
-use crate::exchange::{CacheVerdict, End, Exchange, Reason};
+use crate::exchange::{CacheVerdict, End, Exchange, Reason, decide};
 use crate::gate::Gate;
 
 /// Gives the connection back, stores what may be stored, and says how the exchange ended.
@@ -72,13 +72,23 @@ pub(super) fn remember<D: Dial>(gate: &Gate<D>, x: &mut Exchange) {
     }
 }
 
-/// Puts a response that was sent to its clean end into the cache, if it may be there.
+/// Puts a response that was sent to its clean end into the cache, if it may be there: under the upstream and model that
+/// served, so that what another answered in the place of the one that was meant never passes for its answer.
 fn store<D: Dial>(gate: &Gate<D>, x: &mut Exchange, tape: Option<Recorder>) {
     let (Some(tape), Some(key)) = (tape, x.cache.key.clone()) else {
         return;
     };
+    let key = served(x).unwrap_or(key);
     x.cache.verdict = match gate.cache.finish(tape, true, key) {
         Ok(()) => CacheVerdict::Stored,
         Err(refusal) => CacheVerdict::Miss(refusal.as_str()),
     };
+}
+
+/// The key of who served, where that is not who was to.
+fn served(x: &Exchange) -> Option<Key> {
+    let (rule, served) = (x.cache.rule.as_ref()?, x.attempts.last()?);
+    let meant = x.plan.as_ref()?.attempts.first()?;
+    let served = (served.upstream.as_str(), served.model.as_deref());
+    (served != meant.into()).then(|| decide::key(x, rule, served))
 }
