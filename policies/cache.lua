@@ -33,8 +33,11 @@ local STATEFUL = { "background", "conversation" }
 -- What headers say unless they say something.
 local USUAL = { ["anthropic-version"] = "2023-06-01" }
 
-local ignored = table.clone(p.ignore)
+local ignored: { string } = {}
 for part in unasked do
+  table.insert(ignored, part)
+end
+for _, part in p.ignore do
   table.insert(ignored, part)
 end
 
