@@ -6,6 +6,7 @@ pub mod key;
 pub mod memory;
 pub mod parts;
 pub mod record;
+pub mod vector;
 
 pub use admit::Refusal;
 pub use bypass::{Bypass, bypass};

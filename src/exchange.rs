@@ -15,6 +15,8 @@ pub mod decide;
 
 pub mod decision;
 
+pub mod embeddings;
+
 pub mod fail;
 
 pub mod finish;
@@ -145,6 +147,13 @@ pub enum CacheVerdict {
     Hit,
     /// There was none; the response was stored.
     Stored,
+    /// Of the texts of a call for embeddings so many were there; the others were asked for.
+    Partial {
+        /// Those that were there, or the same as another.
+        kept: usize,
+        /// All of them.
+        of: usize,
+    },
     /// There was none, or it was not to be read; the response was not stored, and why.
     Miss(&'static str),
 }
@@ -272,6 +281,10 @@ async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchan
     if let Some(entry) = decide::cache(gate, client, x, &plan).await? {
         return relay::stored(gate, client, x, entry).await;
     }
+    if let Some(batch) = embeddings::batch(gate, x) {
+        // Boxed: it is rare, and every exchange would carry room for it.
+        return Box::pin(embeddings::run(gate, client, x, plan, batch)).await;
+    }
     let committed = attempt::run(gate, client, x, plan).await?;
     relay::response(gate, client, x, committed).await
 }
@@ -304,6 +317,7 @@ impl CacheVerdict {
             Self::Off => "off",
             Self::Hit => "hit",
             Self::Stored => "stored",
+            Self::Partial { .. } => "partial",
             Self::Miss(_) => "miss",
         }
     }

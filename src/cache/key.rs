@@ -87,14 +87,16 @@ impl Key {
         Self { parts, scope, hash }
     }
 
-    /// The key of one text of a batch: the same, but for what is embedded, and in no words of a dialect.
+    /// The key of one text of a batch: the same, but for what is embedded, and in no words of a dialect. `text` is as
+    /// [`super::parts::of_input`] writes it, `base64` how the client wants its numbers.
     #[must_use]
-    pub fn of_text(&self, text: &str) -> Self {
+    pub fn of_text(&self, text: &str, base64: bool) -> Self {
         let whole = ["dialect", "method", "path", "stream"];
         let is_whole = |name: &str| name.strip_prefix(GATE).is_some_and(|name| whole.contains(&name));
         let mut parts: Vec<_> =
             self.parts.iter().filter(|(name, _)| !INPUTS.contains(&name.as_str()) && !is_whole(name)).cloned().collect();
         parts.push((INPUT.to_owned(), text.to_owned()));
+        parts.push((format!("{GATE}base64"), base64.to_string()));
         Self::of(parts, self.scope.clone())
     }
 

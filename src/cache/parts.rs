@@ -14,7 +14,7 @@ use serde_json::{Map, Number, Value};
 
 use super::key::canonical;
 use crate::dialect::Dialect;
-use crate::dialect::embedding::Embed;
+use crate::dialect::embedding::{Embed, Input};
 use crate::dialect::habits::Habits;
 use crate::dialect::way;
 
@@ -107,6 +107,11 @@ pub fn text_of(value: &Value) -> String {
         Value::Number(number) => number_text(number),
         other => canonical(other),
     }
+}
+
+/// The text of one input of a call for embeddings.
+pub fn of_input(input: &Input) -> String {
+    text_of(&embed::told(input))
 }
 
 /// A string as a part: nothing in it is escaped, since it ends where the part does.

@@ -111,7 +111,7 @@ pub async fn cache<C: Client, D: Dial>(
         return Ok(None);
     };
     let key = key(x, &rule, plan.attempts.first().map_or(("", None), Into::into));
-    let found = if rule.read { x.tape.stored(|| key.question(), || gate.cache.get(&key)) } else { None };
+    let found = if rule.read && !x.is_split(&rule) { x.tape.stored(|| key.question(), || gate.cache.get(&key)) } else { None };
     x.cache.verdict = match (&found, rule.read) {
         (Some(_), _) => CacheVerdict::Hit,
         (None, true) => CacheVerdict::Miss("not stored yet"),
@@ -133,6 +133,14 @@ pub(super) fn key(x: &Exchange, rule: &CacheRule, (upstream, model): (&str, Opti
     let form = Form { method: method.as_str(), path: &path, dialect, stream, upstream, model };
     let user = holder(x.identity.user.as_deref(), &request.head);
     Key::new(rule, user.as_deref(), &x.generation.hash, &form)
+}
+
+/// The key of who served, where that is not who was to.
+pub(super) fn served(x: &Exchange) -> Option<Key> {
+    let (rule, served) = (x.cache.rule.as_ref()?, x.attempts.last()?);
+    let meant = x.plan.as_ref()?.attempts.first()?;
+    let served = (served.upstream.as_str(), served.model.as_deref());
+    (served != meant.into()).then(|| key(x, rule, served))
 }
 
 /// For whom an answer may be kept: the user, and the key that the client showed. Clients that nobody told apart, but

@@ -50,8 +50,10 @@ pub fn summary(x: &Exchange) -> Value {
     line.insert("dialect".into(), json!(x.dialect.map(Dialect::as_str)));
     identity(x, &mut line);
     line.insert("cache".into(), json!(x.cache.verdict.as_str()));
-    if let CacheVerdict::Miss(why) = x.cache.verdict {
-        line.insert("cache_why".into(), json!(why));
+    match x.cache.verdict {
+        CacheVerdict::Miss(why) => drop(line.insert("cache_why".into(), json!(why))),
+        CacheVerdict::Partial { kept, of } => drop(line.insert("cache_why".into(), json!(format!("{kept}/{of}")))),
+        _ => {}
     }
     if let Some(plan) = &x.plan {
         line.insert("route".into(), json!(plan.decided_by.0));

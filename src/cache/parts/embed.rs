@@ -33,7 +33,7 @@ fn around(embed: &Embed, making: &mut Making<'_>) {
 }
 
 /// One input: a text as it is, everything else by its kind.
-pub(in crate::cache) fn told(input: &Input) -> Value {
+pub(super) fn told(input: &Input) -> Value {
     let content = match &input.content {
         Content::Text(text) if input.extra.is_empty() => return Value::from(text.as_str()),
         Content::Text(text) => json!({"text": text}),

@@ -158,6 +158,7 @@ fn cache(page: &mut Page<'_>, call: &PlayedCall) {
     };
     let verdict = match &call.cache.verdict {
         CacheVerdict::Miss(why) => format!("miss, {why}"),
+        CacheVerdict::Partial { kept, of } => format!("partial, {kept}/{of}"),
         verdict => verdict.as_str().to_owned(),
     };
     let scope = match rule.scope {

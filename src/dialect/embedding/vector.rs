@@ -13,6 +13,21 @@ use crate::dialect::codec::Malformed;
 // === impl Vector ===
 
 impl Vector {
+    /// The vector of a JSON value: an array of numbers, or base64.
+    pub fn of_json(value: &RawValue) -> Result<Self, Malformed> {
+        Self::read(value, "")
+    }
+
+    /// It as a JSON value, as it came.
+    pub fn json(&self) -> Result<Box<RawValue>, Malformed> {
+        match self {
+            Self::Floats(text) => Ok(text.clone()),
+            Self::Base64(base64) => {
+                serde_json::value::to_raw_value(base64).map_err(|error| Malformed::at("", error.to_string()))
+            }
+        }
+    }
+
     /// The vector that a JSON value is: an array, or a string of base64.
     pub(super) fn read(value: &RawValue, path: &str) -> Result<Self, Malformed> {
         match value.get().as_bytes().first() {

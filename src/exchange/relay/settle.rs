@@ -1,7 +1,7 @@
 //! The end of a response: the connection goes back, what may be kept is kept, and why it ended is noted.
 
 use super::{Recorder, Source, attempt, fail, heads};
-use crate::cache::{Key, Refusal};
+use crate::cache::Refusal;
 use crate::dialect::failure::Failure;
 use crate::error::{Error, Kind};
 use crate::exchange::wire::{Client, Connection, Dial};
@@ -78,17 +78,9 @@ fn store<D: Dial>(gate: &Gate<D>, x: &mut Exchange, tape: Option<Recorder>) {
     let (Some(tape), Some(key)) = (tape, x.cache.key.clone()) else {
         return;
     };
-    let key = served(x).unwrap_or(key);
+    let key = decide::served(x).unwrap_or(key);
     x.cache.verdict = match gate.cache.finish(tape, true, key) {
         Ok(()) => CacheVerdict::Stored,
         Err(refusal) => CacheVerdict::Miss(refusal.as_str()),
     };
-}
-
-/// The key of who served, where that is not who was to.
-fn served(x: &Exchange) -> Option<Key> {
-    let (rule, served) = (x.cache.rule.as_ref()?, x.attempts.last()?);
-    let meant = x.plan.as_ref()?.attempts.first()?;
-    let served = (served.upstream.as_str(), served.model.as_deref());
-    (served != meant.into()).then(|| decide::key(x, rule, served))
 }
