@@ -46,6 +46,9 @@ static ROUTES: &[Route] = &[
     get("/-/exchanges", false, "the last exchanges", |admin, _| Box::pin(async { Ok(tapes::list(admin)) })),
     post("/-/record", "cases of the last exchanges", |admin, asked| Box::pin(tapes::record(admin, asked))),
     post("/-/explain", "why an exchange came to what it did", |admin, asked| Box::pin(tapes::explain(admin, asked))),
+    post("/-/cache/key", "what the cache key of an exchange is made of", |admin, asked| {
+        Box::pin(tapes::key(admin, asked))
+    }),
     get("/-/", false, "this list", |_, _| Box::pin(async { Ok(Said::json(&json!(listed()))) })),
 ];
 
