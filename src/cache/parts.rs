@@ -204,10 +204,16 @@ impl Making<'_> {
     }
 
     /// A field by its own name, as its dialect has it. One that is null says nothing.
-    fn field(&mut self, name: &str, value: Value) {
+    fn field(&mut self, name: &str, mut value: Value) {
         let name = if plain(name) { name.to_owned() } else { Value::from(name).to_string() };
         if value.is_null() || self.choice.ignores(&name) {
             return;
+        }
+        if let Some(fields) = value.as_object_mut().filter(|fields| !fields.is_empty()) {
+            fields.retain(|field, _| !self.choice.ignores(&format!("{name}.{field}")));
+            if fields.is_empty() {
+                return;
+            }
         }
         self.own = true;
         match value {

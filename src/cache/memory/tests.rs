@@ -9,13 +9,15 @@ use crate::exchange::decision::{CacheRule, Place, Scope};
 fn key(part: &str) -> Key {
     let rule = CacheRule {
         key: vec![("part".to_owned(), part.to_owned())],
+        neutral: false,
+        texts: false,
         ttl: Duration::ZERO,
         scope: Scope::User,
         read: true,
         write: true,
         decided_by: Place::default(),
     };
-    Key::new(&rule, Some("ann"), "p", &Form { method: "POST", path: "/", dialect: None, stream: false, model: None })
+    Key::new(&rule, Some("ann"), "p", &Form { method: "POST", path: "/", dialect: None, stream: false, upstream: "up", model: None })
 }
 
 fn entry(clock: Clock, size: usize, ttl: u64) -> Arc<Entry> {
