@@ -93,8 +93,12 @@ impl Key {
     pub fn of_text(&self, text: &str, base64: bool) -> Self {
         let whole = ["dialect", "method", "path", "stream"];
         let is_whole = |name: &str| name.strip_prefix(GATE).is_some_and(|name| whole.contains(&name));
-        let mut parts: Vec<_> =
-            self.parts.iter().filter(|(name, _)| !INPUTS.contains(&name.as_str()) && !is_whole(name)).cloned().collect();
+        let mut parts: Vec<_> = self
+            .parts
+            .iter()
+            .filter(|(name, _)| !INPUTS.contains(&name.as_str()) && !is_whole(name))
+            .cloned()
+            .collect();
         parts.push((INPUT.to_owned(), text.to_owned()));
         parts.push((format!("{GATE}base64"), base64.to_string()));
         Self::of(parts, self.scope.clone())
@@ -191,7 +195,8 @@ fn separate(index: usize, text: &mut String) {
 /// Hashes every text with its length before it, so that no two lists of texts run together into the same bytes. They are
 /// put together first: many bytes at once are hashed several times faster than few.
 fn hash<'p>(scope: &str, parts: impl Iterator<Item = &'p (String, String)> + Clone) -> [u8; 32] {
-    let texts = || std::iter::once(scope).chain(parts.clone().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
+    let texts =
+        || std::iter::once(scope).chain(parts.clone().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
     let mut bytes = Vec::with_capacity(texts().map(|text| text.len() + size_of::<u64>()).sum());
     for text in texts() {
         bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());

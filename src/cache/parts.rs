@@ -21,6 +21,9 @@ use crate::dialect::way;
 /// The name of the part that is embedded.
 pub const INPUT: &str = "input";
 
+/// What clients call the key that they put into a query.
+const SECRETS: [&str; 5] = ["key", "api_key", "api-key", "token", "access_token"];
+
 /// Named parts of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
@@ -254,7 +257,9 @@ impl Making<'_> {
 fn said(pair: &str) -> Option<String> {
     match pair.split_once('=').unwrap_or((pair, "")) {
         ("" | "alt", _) => None,
-        ("key", key) => Some(format!("key={}", blake3::hash(key.as_bytes()).to_hex())),
+        (name, secret) if SECRETS.contains(&name) => {
+            Some(format!("{name}={}", blake3::hash(secret.as_bytes()).to_hex()))
+        }
         _ => Some(pair.to_owned()),
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::admit::{self, Refusal};
 use super::record::Entry;
@@ -17,8 +16,8 @@ use crate::dialect::embedding::Vector;
 pub struct Kept {
     /// The model that made it, where its upstream said so.
     pub model: Option<String>,
-    /// Its numbers as they came: an array, or a string of base64.
-    pub numbers: Box<RawValue>,
+    /// Its numbers as they came, to the last digit: the JSON text of an array, or of a string of base64.
+    pub numbers: String,
     /// How old it is.
     #[serde(default)]
     pub age: Duration,
@@ -30,7 +29,7 @@ impl Kept {
     /// A vector that has just come. `None` when there is nothing in it.
     pub fn new(vector: &Vector, model: Option<&str>) -> Option<Self> {
         let numbers = vector.json().ok()?;
-        let empty = matches!(numbers.get(), "[]" | "\"\"");
+        let empty = matches!(numbers.as_str(), "[]" | "\"\"");
         let model = model.map(str::to_owned);
         (!empty).then_some(Self { model, numbers, age: Duration::ZERO })
     }

@@ -110,7 +110,8 @@ impl From {
     fn past(&self, id: &str) -> Result<Keyed, Failed> {
         let answered = post(self.gate.admin, "/-/cache/key", &json!({"id": id}));
         if let Ok((200, body)) = &answered {
-            return serde_json::from_str(body).map_err(|error| fail(&format!("the gate's answer cannot be read: {error}")));
+            return serde_json::from_str(body)
+                .map_err(|error| fail(&format!("the gate's answer cannot be read: {error}")));
         }
         Err(told(&self.gate, answered, |_| String::new()))
     }

@@ -111,7 +111,8 @@ pub async fn cache<C: Client, D: Dial>(
         return Ok(None);
     };
     let key = key(x, &rule, plan.attempts.first().map_or(("", None), Into::into));
-    let found = if rule.read && !x.is_split(&rule) { x.tape.stored(|| key.question(), || gate.cache.get(&key)) } else { None };
+    let found =
+        if rule.read && !x.is_split(&rule) { x.tape.stored(|| key.question(), || gate.cache.get(&key)) } else { None };
     x.cache.verdict = match (&found, rule.read) {
         (Some(_), _) => CacheVerdict::Hit,
         (None, true) => CacheVerdict::Miss("not stored yet"),

@@ -216,7 +216,8 @@ impl Batch {
         let served = decide::served(x);
         let key: &Key = served.as_ref().or(x.cache.key.as_ref()).ok_or("no key")?;
         for (at, vector) in missing.iter().zip(&read.vectors) {
-            let entry = Kept::new(vector, read.model.as_deref()).and_then(|kept| kept.entry(&gate.clock, self.rule.ttl));
+            let entry =
+                Kept::new(vector, read.model.as_deref()).and_then(|kept| kept.entry(&gate.clock, self.rule.ttl));
             let (Some(text), Some(entry)) = (self.texts.get(*at), entry) else { return Err("empty") };
             let put = gate.cache.put(key.of_text(text, self.asked.base64), entry);
             put.map_err(crate::cache::Refusal::as_str)?;

@@ -17,7 +17,12 @@ fn key(part: &str) -> Key {
         write: true,
         decided_by: Place::default(),
     };
-    Key::new(&rule, Some("ann"), "p", &Form { method: "POST", path: "/", dialect: None, stream: false, upstream: "up", model: None })
+    Key::new(
+        &rule,
+        Some("ann"),
+        "p",
+        &Form { method: "POST", path: "/", dialect: None, stream: false, upstream: "up", model: None },
+    )
 }
 
 fn entry(clock: Clock, size: usize, ttl: u64) -> Arc<Entry> {

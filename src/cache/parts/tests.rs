@@ -99,7 +99,8 @@ fn what_only_one_dialect_knows_keeps_dialects_apart() {
     let prompt = json!({"model": "tide-1", "prompt": "Tide?"});
     let plain = json!({"model": "tide-1", "messages": said});
     assert_ne!(parts(Dialect::OpenAiCompletions, &prompt), parts(Dialect::OpenAiChat, &plain));
-    let kept = |store: Value| parts(Dialect::OpenAiResponses, &json!({"model": "tide-1", "input": "Tide?", "store": store}));
+    let kept =
+        |store: Value| parts(Dialect::OpenAiResponses, &json!({"model": "tide-1", "input": "Tide?", "store": store}));
     assert_ne!(kept(json!(true)), parts(Dialect::OpenAiChat, &plain), "the next request may name it");
     assert_eq!(kept(json!(false)), parts(Dialect::OpenAiChat, &plain));
 }
@@ -144,7 +145,8 @@ fn names_of_fields_cannot_stand_for_others() {
 #[test]
 fn numbers_that_would_be_rounded_make_no_key() {
     let body = |seed: &str| format!("{{\"model\":\"m\",\"messages\":[],\"seed\":{seed}}}");
-    let made = |seed: &str| of(Some(Dialect::OpenAiChat), "/v1/chat/completions", body(seed).as_bytes(), &Choice::default());
+    let made =
+        |seed: &str| of(Some(Dialect::OpenAiChat), "/v1/chat/completions", body(seed).as_bytes(), &Choice::default());
     assert_ne!(made("9007199254740993"), made("9007199254740992"));
     for seed in ["18446744073709551617", "1e300", "1e400"] {
         assert_eq!(made(seed), None, "{seed}");

@@ -147,7 +147,11 @@ fn planned(attempt: &PlannedAttempt) -> String {
 /// A part in one line: what is no character in a text is escaped.
 fn shown_part(value: &str) -> String {
     value.chars().fold(String::with_capacity(value.len()), |mut shown, c| {
-        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+        if c.is_control() {
+            shown.extend(c.escape_default())
+        } else {
+            shown.push(c)
+        }
         shown
     })
 }

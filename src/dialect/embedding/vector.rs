@@ -13,18 +13,17 @@ use crate::dialect::codec::Malformed;
 // === impl Vector ===
 
 impl Vector {
-    /// The vector of a JSON value: an array of numbers, or base64.
-    pub fn of_json(value: &RawValue) -> Result<Self, Malformed> {
+    /// The vector of a JSON text: an array of numbers, or a string of base64.
+    pub fn of_json(text: &str) -> Result<Self, Malformed> {
+        let value: &RawValue = serde_json::from_str(text).map_err(|error| Malformed::at("", error.to_string()))?;
         Self::read(value, "")
     }
 
-    /// It as a JSON value, as it came.
-    pub fn json(&self) -> Result<Box<RawValue>, Malformed> {
+    /// It as JSON text, as it came.
+    pub fn json(&self) -> Result<String, Malformed> {
         match self {
-            Self::Floats(text) => Ok(text.clone()),
-            Self::Base64(base64) => {
-                serde_json::value::to_raw_value(base64).map_err(|error| Malformed::at("", error.to_string()))
-            }
+            Self::Floats(text) => Ok(text.get().to_owned()),
+            Self::Base64(base64) => serde_json::to_string(base64).map_err(|error| Malformed::at("", error.to_string())),
         }
     }
 

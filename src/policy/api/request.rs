@@ -10,8 +10,8 @@ use mlua::{
 
 use super::headers::{Headers, Of};
 use super::message::BodyOf;
-use super::{parts, unknown_field};
 use super::view::Source;
+use super::{parts, unknown_field};
 use crate::dialect::Dialect;
 use crate::message::{Request, RequestHead, Shared};
 use crate::policy::host::Host;

@@ -229,7 +229,9 @@ fn time_and_scope(was: &str, is: &str) -> Vec<Phrase> {
     match (whom == EVERYBODY, whom_now == EVERYBODY) {
         (false, true) => phrases.push((SHARED.to_owned(), Some(example(whom, whom_now)))),
         (true, false) => phrases.push(("answers are no longer shared between users".to_owned(), None)),
-        _ if whom != whom_now => phrases.push(("for whom answers are kept changed".to_owned(), Some(example(whom, whom_now)))),
+        _ if whom != whom_now => {
+            phrases.push(("for whom answers are kept changed".to_owned(), Some(example(whom, whom_now))))
+        }
         _ => {}
     }
     phrases

@@ -135,13 +135,25 @@ fn every_field_of_every_feature_changes_the_key_or_is_listed() {
 #[test]
 fn every_field_of_the_lesser_calls_changes_the_key_or_is_listed() {
     let bodies = [
-        (Dialect::OpenAiEmbeddings, json!({"model": "m", "input": ["a", [1, 2]], "dimensions": 8, "encoding_format": "base64"})),
+        (
+            Dialect::OpenAiEmbeddings,
+            json!({"model": "m", "input": ["a", [1, 2]], "dimensions": 8, "encoding_format": "base64"}),
+        ),
         (Dialect::OllamaEmbed, json!({"model": "m", "input": ["a", "b"], "truncate": true, "options": {"num_ctx": 9}})),
-        (Dialect::OpenAiCompletions, json!({"model": "m", "prompt": "a", "suffix": "b", "echo": true, "best_of": 2, "n": 2})),
-        (Dialect::OllamaGenerate, json!({"model": "m", "prompt": "a", "suffix": "b", "raw": true, "system": "s", "template": "t",
-            "images": ["iVBORw0KGgo="], "context": [1, 2]})),
-        (Dialect::GeminiEmbed, json!({"requests": [{"model": "models/tide-1", "content": {"parts": [{"text": "a"}]},
-            "taskType": "RETRIEVAL_QUERY", "title": "t", "outputDimensionality": 4}]})),
+        (
+            Dialect::OpenAiCompletions,
+            json!({"model": "m", "prompt": "a", "suffix": "b", "echo": true, "best_of": 2, "n": 2}),
+        ),
+        (
+            Dialect::OllamaGenerate,
+            json!({"model": "m", "prompt": "a", "suffix": "b", "raw": true, "system": "s", "template": "t",
+            "images": ["iVBORw0KGgo="], "context": [1, 2]}),
+        ),
+        (
+            Dialect::GeminiEmbed,
+            json!({"requests": [{"model": "models/tide-1", "content": {"parts": [{"text": "a"}]},
+            "taskType": "RETRIEVAL_QUERY", "title": "t", "outputDimensionality": 4}]}),
+        ),
     ];
     for (dialect, body) in bodies {
         let (_, forgotten) = forgotten(dialect, super::target(dialect), &body);
@@ -164,7 +176,9 @@ fn every_field_of_recorded_requests_changes_the_key_or_is_listed() {
             let shape: Vec<&str> = path.split(':').next().unwrap_or_default().split('/').collect();
             let shape: Vec<&str> =
                 shape.into_iter().map(|step| if step.parse::<usize>().is_ok() { "#" } else { step }).collect();
-            found.entry(format!("{} {}", dialect.as_str(), shape.join("/"))).or_insert_with(|| exchange["id"].to_string());
+            found
+                .entry(format!("{} {}", dialect.as_str(), shape.join("/")))
+                .or_insert_with(|| exchange["id"].to_string());
         }
     }
     assert!(found.is_empty(), "{found:#?}");
