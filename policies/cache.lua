@@ -84,7 +84,6 @@ return policy {
       return nil
     end
     local read, write = req:wishes()
-    ctx.vars.asked = true
     ctx.vars.marked = body.cache ~= nil or word_of(body.extra_body) ~= nil
     return { key = key, ttl = p.ttl, scope = p.scope, read = read, write = write, texts = p.texts and key.input ~= nil }
   end,
@@ -101,12 +100,6 @@ return policy {
       if #body.extra_body == 0 then
         body.extra_body = nil
       end
-    end
-  end,
-
-  on_response = function(res, ctx)
-    if ctx.vars.asked then
-      res.headers:set("x-cache", if res.served_by == "cache" then "hit" else "miss")
     end
   end,
 }

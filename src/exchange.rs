@@ -21,15 +21,23 @@ pub mod fail;
 
 pub mod finish;
 
+mod form;
+
 pub mod forwarding;
 
 pub mod heads;
+
+pub mod linger;
+
+pub mod opening;
 
 pub mod receive;
 
 pub mod relay;
 
 pub mod source;
+
+pub mod storing;
 
 pub mod wire;
 
@@ -40,7 +48,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Version};
 use tokio::time::Instant;
 
-use crate::cache::Key;
+use crate::cache::{Fill, Key, Leading, Role};
 use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
@@ -51,9 +59,13 @@ use crate::gate::memory::Share;
 use crate::generation::Generation;
 use crate::message::{Owned, Request};
 use crate::policy::Run;
+use crate::stream::Wire;
 use crate::tape::Tape;
 use crate::tape::client::TapedClient;
+use attempt::held::Held;
 use decision::{CacheRule, Identity, Plan};
+use linger::Lingering;
+use opening::Opening;
 use wire::{Client, Dial};
 
 /// One request and its response: everything known about it so far.
@@ -90,6 +102,8 @@ pub struct Exchange {
     pub cache: CacheState,
     /// Every attempt made.
     pub attempts: Vec<AttemptRecord>,
+    /// What the attempt that is being relayed owns until its end.
+    pub held: Held,
     /// What was learnt while the answer was translated, if it was.
     pub translated: Option<Translated>,
     /// Counts the tokens of an answer that passes in its own dialect.
@@ -98,6 +112,8 @@ pub struct Exchange {
     pub used: Option<Usage>,
     /// What the client was sent.
     pub sent: Sent,
+    /// What the client heard before there was an answer.
+    pub opening: Opening,
     /// What concerns the reading of its body.
     pub intake: Intake,
     /// Whether it asks to leave HTTP for another protocol.
@@ -135,6 +151,16 @@ pub struct CacheState {
     pub key: Option<Key>,
     /// How it went.
     pub verdict: CacheVerdict,
+    /// How the client wants the events of a chat's answer; `None`: it wants it whole.
+    pub wire: Option<Wire>,
+    /// What recording an answer takes, when one may be stored.
+    pub store: Option<storing::Means>,
+    /// The place of the one who asks, which others may join.
+    pub lead: Option<Leading>,
+    /// The answer on its way into the cache.
+    pub fill: Option<Arc<Fill>>,
+    /// What the client is told of it besides the verdict: `age=12; stored-as=gemini`.
+    pub details: Option<String>,
 }
 
 /// How the cache served an exchange.
@@ -145,6 +171,8 @@ pub enum CacheVerdict {
     Off,
     /// A stored response was sent.
     Hit,
+    /// The response of an equal call was sent as it came.
+    Joined,
     /// There was none; the response was stored.
     Stored,
     /// Of the texts of a call for embeddings so many were there; the others were asked for.
@@ -186,6 +214,8 @@ pub struct AttemptRecord {
     pub took: Duration,
     /// How long the gate waited before it.
     pub waited: Duration,
+    /// Whether another attempt was under way beside it, or had answered, when it ended: nothing was decided after it.
+    pub beside: bool,
 }
 
 /// What the client was sent.
@@ -237,7 +267,7 @@ pub enum End {
 
 /// Serves one exchange to its end. Never fails: whatever goes wrong becomes a response, or a broken connection.
 pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange: &mut Exchange) -> End {
-    let client = &mut TapedClient::new(client, exchange.tape.clone());
+    let client = &mut Lingering::new(TapedClient::new(client, exchange.tape.clone()), exchange.tape.clone());
     let served = match exchange.deadline {
         None => live(gate, client, exchange).await,
         Some(deadline) => match tokio::time::timeout_at(deadline, live(gate, client, exchange)).await {
@@ -249,6 +279,7 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
         Ok(end) => end,
         Err(error) => Box::pin(fail::answer(gate, client, exchange, error)).await,
     };
+    opening::note(exchange);
     if end == End::Answered && !exchange.intake.expects_continue {
         receive::drain(client, exchange.generation.settings.limits.drain).await;
     }
@@ -256,7 +287,11 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
 }
 
 /// The steps in their order. An error before the commit point is answered by [`fail`].
-async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchange) -> Result<End, Error> {
+async fn live<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut Lingering<TapedClient<'_, C>>,
+    x: &mut Exchange,
+) -> Result<End, Error> {
     receive::check(x)?;
     decide::identify(client, x).await?;
     if let Some(generation) = gate.canary.chosen(x) {
@@ -278,14 +313,17 @@ async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchan
         return Ok(End::Upgrade);
     }
     x.plan = Some(plan.clone());
-    if let Some(entry) = decide::cache(gate, client, x, &plan).await? {
-        return relay::stored(gate, client, x, entry).await;
+    if let Some(found) = decide::cache(gate, client, x, &plan).await?
+        && let Some(end) = Box::pin(relay::told::tell(gate, client, x, found)).await?
+    {
+        return Ok(end);
     }
     if let Some(batch) = embeddings::batch(gate, x) {
         // Boxed: it is rare, and every exchange would carry room for it.
         return Box::pin(embeddings::run(gate, client, x, plan, batch)).await;
     }
-    let committed = attempt::run(gate, client, x, plan).await?;
+    client.linger(storing::wanted(x));
+    let committed = attempt::run(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error))?;
     relay::response(gate, client, x, committed).await
 }
 
@@ -308,6 +346,18 @@ impl Exchange {
     }
 }
 
+// === impl CacheState ===
+
+impl CacheState {
+    /// Takes the place that others may join, if that is the role.
+    fn leads(&mut self, role: Role) {
+        if let (Role::Leads(lead), Some(store)) = (role, &mut self.store) {
+            store.followers = Arc::clone(lead.followers());
+            self.lead = Some(lead);
+        }
+    }
+}
+
 // === impl CacheVerdict ===
 
 impl CacheVerdict {
@@ -316,6 +366,7 @@ impl CacheVerdict {
         match self {
             Self::Off => "off",
             Self::Hit => "hit",
+            Self::Joined => "join",
             Self::Stored => "stored",
             Self::Partial { .. } => "partial",
             Self::Miss(_) => "miss",

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::cache::MemoryCache;
+use crate::cache::{Flights, MemoryCache};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
 use crate::exchange::wire::Dial;
@@ -38,6 +38,8 @@ pub struct Gate<D: Dial> {
     pub dial: D,
     /// Stored responses.
     pub cache: MemoryCache,
+    /// Calls that equal ones may join.
+    pub flights: Flights,
     /// Sealed thoughts that clients cannot carry.
     pub keep: Keep,
     /// What policies keep.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::parts::{INPUT, quoted, text_of};
+use super::parts::{INPUT, text_of};
 use crate::exchange::decision::{CacheRule, Scope};
 
 /// What starts the names of the parts that the gate adds, so that no part of a policy can stand for one of them.
@@ -25,15 +25,16 @@ const INPUTS: [&str; 5] = [INPUT, "inputs", "prompt", "content", "requests"];
 pub struct Form<'a> {
     /// The method.
     pub method: &'a str,
-    /// The path that the client asked for, with its query.
+    /// The path that the client asked for, with its query. Of a chat only what does not say in which form it is
+    /// answered.
     pub path: &'a str,
-    /// The dialect of the client, if it speaks one.
+    /// The dialect of the client, if it speaks one, and only that may be served.
     pub dialect: Option<&'a str>,
-    /// Whether the client wants a stream of events.
-    pub stream: bool,
-    /// The upstream that the plan asks first; in a key to store under, the one that answered.
+    /// Whether the client wants a stream of events; `None` for a chat, whose answer serves in either form.
+    pub stream: Option<bool>,
+    /// The upstream that the plan asks first.
     pub upstream: &'a str,
-    /// The model that it is asked for in place of the client's.
+    /// The model that the plan asks for in place of the client's.
     pub model: Option<&'a str>,
 }
 
@@ -58,20 +59,17 @@ impl Key {
         parts.retain(|(name, _)| !name.starts_with(GATE));
         let mut own = |name: &str, value: Value| parts.push((format!("{GATE}{name}"), text_of(&value)));
         own("dialect", form.dialect.map_or(Value::Null, Value::from));
+        own("method", form.method.into());
+        own("path", form.path.into());
         own("policies", policies.into());
-        own("stream", form.stream.into());
         own("upstream", form.upstream.into());
-        if !rule.neutral {
-            own("method", form.method.into());
-            own("path", form.path.into());
+        if let Some(stream) = form.stream {
+            own("stream", stream.into());
         }
-        match (form.model, rule.neutral) {
-            (Some(model), true) => {
-                parts.retain(|(name, _)| name != MODEL);
-                parts.push((MODEL.to_owned(), quoted(model)));
-            }
-            (Some(model), false) => parts.push((format!("{GATE}model"), quoted(model))),
-            (None, _) => {}
+        if let Some(model) = form.model {
+            own("model", model.into());
+            // What the client calls it says nothing more.
+            parts.retain(|(name, _)| !(rule.sharing.any_dialect && name == MODEL));
         }
         let scope = match (rule.scope, user) {
             (Scope::Shared, _) => "shared".to_owned(),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::admit::{self, Refusal};
-use super::record::Entry;
+use super::entry::Entry;
 use crate::clock::Clock;
 use crate::dialect::embedding::Vector;
 
@@ -54,10 +54,11 @@ impl Kept {
             size: body.len(),
             chunks: vec![body],
             times: vec![Duration::ZERO],
-            stored_at: clock.elapsed(),
+            stored_at: clock.wall(),
             ttl,
             age_before: Duration::ZERO,
             tags: Vec::new(),
+            origin: None,
         }))
     }
 }

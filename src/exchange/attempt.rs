@@ -1,14 +1,24 @@
 //! Tries endpoints until one answers. Nothing reaches the client before that: here is the commit point.
 
-pub mod first;
+pub(super) mod desk;
 
 mod headers;
 
 mod hear;
 
+mod hedge;
+
+pub mod held;
+
+mod hold;
+
 mod patience;
 
-pub mod send;
+pub mod prepare;
+
+mod progress;
+
+mod send;
 
 mod translate;
 
@@ -20,18 +30,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::decision::{Failover, Outcome, Place, Plan, PlannedAttempt};
+use super::decision::{Failover, Outcome, Place, Plan};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
-use super::{AttemptRecord, Exchange, Translated, receive};
+use super::{AttemptRecord, Exchange, Translated, opening, receive};
+use crate::cache::Fill;
 use crate::dialect::interpreter::Interpreter;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
 use crate::message::{Body, ResponseHead};
 use crate::policy::Hook;
 use crate::tape::connection::TapedConnection;
-use crate::upstream::{Endpoint, Upstream, balance, retry_after};
+use crate::upstream::{Endpoint, Upstream, retry_after};
+use desk::Desk;
+use hedge::Race;
+use held::Held;
+use prepare::Ready;
+use progress::{Progress, Try};
 use translate::Hearing;
+pub(super) use translate::{reword, translated};
 
 /// More attempts than any plan needs: a policy that always says "again" ends here.
 const MOST_ATTEMPTS: usize = 16;
@@ -59,7 +76,16 @@ pub struct Committed<N: Connection> {
     pub endpoint: Arc<Endpoint>,
     /// The error that its stream began with, though its status says success.
     pub early_error: Option<Error>,
+    /// What the attempt owns until its end.
+    pub held: Held,
+    /// The model that it was asked for, when the plan named one.
+    pub model: Option<String>,
+    /// Its way into the cache.
+    pub fill: Option<Arc<Fill>>,
 }
+
+/// The refusal worth most so far.
+type Best<D> = Option<Committed<TapedConnection<<D as Dial>::Connection>>>;
 
 /// How one attempt ended.
 enum Ended<N: Connection> {
@@ -69,24 +95,6 @@ enum Ended<N: Connection> {
     Failed(Error),
 }
 
-/// One try that is about to be made.
-struct Try {
-    planned: PlannedAttempt,
-    upstream: Arc<Upstream>,
-    endpoint: Arc<Endpoint>,
-}
-
-/// The plan as it is being worked through.
-struct Progress {
-    plan: Plan,
-    /// The plan's entry in use.
-    at: usize,
-    /// Endpoints tried.
-    tried: Vec<Arc<Endpoint>>,
-    /// The last endpoint tried: it is tried again only when there is no other.
-    last: Option<Try>,
-}
-
 /// Works through the plan. Returns the response to send; an error only when no attempt brought any response.
 pub async fn run<C: Client, D: Dial>(
     gate: &Gate<D>,
@@ -94,14 +102,14 @@ pub async fn run<C: Client, D: Dial>(
     x: &mut Exchange,
     plan: Plan,
 ) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
-    let mut progress = Progress { plan, at: 0, tried: Vec::new(), last: None };
-    let mut best: Option<Committed<TapedConnection<D::Connection>>> = None;
+    opening::ready(client, x).await?;
+    let mut progress = Progress::new(plan);
+    let mut best: Best<D> = None;
     let mut waited = Duration::ZERO;
     let mut failure = Error::gate("the plan holds no attempt");
     while x.attempts.len() < MOST_ATTEMPTS {
         let Some(next) = progress.next(gate, x) else { break };
-        let may_fail_over = x.generation.policies.has(Hook::Failover);
-        let ended = once(gate, client, x, &next, may_fail_over, waited).await;
+        let (next, ended) = once(gate, client, x, &mut progress, next, &mut best, waited).await?;
         let decision = judge(gate, x, &progress, &next, &ended);
         match (ended, decision) {
             (Ended::Response(response), None) if response.served() => return Ok(*response),
@@ -120,41 +128,83 @@ pub async fn run<C: Client, D: Dial>(
                 waited = progress.turn(x, &next, again);
             }
         }
-        progress.last = Some(next);
+        progress.made(next);
         wait(client, x, waited).await?;
     }
     best.ok_or(failure)
 }
 
-/// Makes one attempt and records it.
+/// Makes one attempt, and those beside it, and records them. Returns the one that counts; an error when nobody waits for
+/// an answer any more.
 async fn once<C: Client, D: Dial>(
     gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
-    next: &Try,
-    replay: bool,
+    progress: &mut Progress,
+    mut next: Try,
+    best: &mut Best<D>,
     waited: Duration,
-) -> Ended<TapedConnection<D::Connection>> {
+) -> Result<(Try, Ended<TapedConnection<D::Connection>>), Error> {
     let started = Instant::now();
-    // What an attempt before it was told is not about this one.
-    x.translated = None;
-    let result = send::attempt(gate, client, x, &next.planned, &next.upstream, &next.endpoint, replay).await;
-    let (status, error) = match &result {
+    let hedge = hedge::rule(x, &next);
+    let again = hedge.is_some() || x.generation.policies.has(Hook::Failover);
+    let result = match prepare::prepare(gate, client, x, &next, again, number(x, 0)).await {
+        Ok(Ready::Ask(prepared)) => match hedge.filter(|_| prepared.is_at_hand()) {
+            Some(hedge) => {
+                let desk = Desk::default();
+                let mut race = Race::new(gate, hedge, &desk, waited);
+                race.begin(next, started, prepared);
+                return Box::pin(race.run(client, x, progress, best)).await;
+            }
+            None => send::attempt(&gate.dial, client, x, prepared).await,
+        },
+        Ok(Ready::Here(response)) => Ok(response),
+        Err(error) => Err(error),
+    };
+    record(x, &next, started, waited, &result, false);
+    let ended = ended(&mut next, result);
+    Ok((next, ended))
+}
+
+/// The number of an attempt that is made ready while others are `under_way`.
+fn number(x: &Exchange, under_way: usize) -> u32 {
+    u32::try_from(x.attempts.len() + under_way + 1).unwrap_or(u32::MAX)
+}
+
+/// Keeps what became of an attempt; `beside` another that goes on, or that has answered.
+fn record<N: Connection>(
+    x: &mut Exchange,
+    made: &Try,
+    started: Instant,
+    waited: Duration,
+    result: &Result<Committed<N>, Error>,
+    beside: bool,
+) {
+    let (status, error) = match result {
         Ok(response) => (Some(response.status), response.early_error.clone()),
         Err(error) => (None, Some(error.clone())),
     };
     x.attempts.push(AttemptRecord {
-        upstream: next.upstream.name.clone(),
-        endpoint: next.endpoint.name.clone(),
-        model: next.planned.model.clone(),
-        dialect: translate::way(x, &next.upstream).dialect(),
+        upstream: made.upstream.name.clone(),
+        endpoint: made.endpoint.name.clone(),
+        model: made.planned.model.clone(),
+        dialect: translate::way(x, &made.upstream).dialect(),
         status,
         error,
         took: x.tape.ask(|| "took".to_owned(), || started.elapsed()),
         waited,
+        beside,
     });
+}
+
+/// What an attempt came to, with what it owns.
+fn ended<N: Connection>(made: &mut Try, result: Result<Committed<N>, Error>) -> Ended<N> {
     match result {
-        Ok(response) => Ended::Response(Box::new(response)),
+        Ok(mut response) => {
+            response.held = std::mem::take(&mut made.held);
+            response.model.clone_from(&made.planned.model);
+            Ended::Response(Box::new(response))
+        }
         Err(error) => Ended::Failed(error),
     }
 }
@@ -235,17 +285,11 @@ fn better<N: Connection>(old: Option<Committed<N>>, new: Committed<N>) -> Commit
 }
 
 /// Waits before the next attempt, unless the client leaves.
-async fn wait<C: Client>(client: &mut C, x: &Exchange, after: Duration) -> Result<(), Error> {
-    if after.is_zero() {
+async fn wait<C: Client>(client: &mut C, x: &mut Exchange, after: Duration) -> Result<(), Error> {
+    if after.is_zero() || x.remaining().is_some_and(|left| left <= after) {
         return Ok(());
     }
-    if x.remaining().is_some_and(|left| left <= after) {
-        return Ok(());
-    }
-    tokio::select! {
-        () = tokio::time::sleep(after) => Ok(()), // paced: the back-off that failover asked for
-        () = client.gone(), if client_idle(x) => Err(receive::gone()),
-    }
+    opening::meanwhile(client, x, tokio::time::sleep(after)).await // paced: the back-off that failover asked for
 }
 
 /// What an exchange keeps of a translated stream at its end.
@@ -253,14 +297,25 @@ pub(super) fn heard(x: &Exchange, interpreter: Interpreter) -> Translated {
     Hearing::Chat(Box::new(interpreter)).into_translated(x)
 }
 
-/// Whether the request body is off the wire, so that the client can be watched.
-fn client_idle(x: &Exchange) -> bool {
-    !matches!(x.request.lock().body, Body::Unread)
-}
-
 // === impl Committed ===
 
 impl<N: Connection> Committed<N> {
+    /// A response with the status that its endpoint gave it.
+    pub fn new(head: ResponseHead, source: Source<N>, upstream: Arc<Upstream>, endpoint: Arc<Endpoint>) -> Self {
+        let status = head.status.as_u16();
+        Self {
+            head,
+            status,
+            source,
+            upstream,
+            endpoint,
+            early_error: None,
+            held: Held::default(),
+            model: None,
+            fill: None,
+        }
+    }
+
     /// Whether the endpoint did what it was asked.
     fn served(&self) -> bool {
         self.head.status.as_u16() < 400 && self.early_error.is_none()
@@ -279,74 +334,4 @@ impl Exchange {
     pub(super) fn request_replayable(&self) -> bool {
         self.request.lock().body.bytes().is_some()
     }
-}
-
-// === impl Progress ===
-
-impl Progress {
-    /// The next try: an endpoint of the current upstream that was not tried, else the plan's next upstream, else
-    /// the only endpoint again.
-    fn next<D: Dial>(&mut self, gate: &Gate<D>, x: &Exchange) -> Option<Try> {
-        while let Some(planned) = self.plan.attempts.get(self.at) {
-            if let Some(next) = self.choose(gate, x, planned) {
-                self.tried.push(Arc::clone(&next.endpoint));
-                return Some(next);
-            }
-            self.at += 1;
-        }
-        if self.tried.len() == 1 {
-            return self.last.take();
-        }
-        None
-    }
-
-    fn choose<D: Dial>(&self, gate: &Gate<D>, x: &Exchange, planned: &PlannedAttempt) -> Option<Try> {
-        let upstream = x.generation.upstreams.get(&planned.upstream)?;
-        let excluded = |endpoint: &Endpoint| {
-            self.was_tried(endpoint) || planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name)
-        };
-        let endpoint =
-            balance::choose(&upstream.endpoints, excluded, || x.tape.ask(|| "draw".to_owned(), || gate.draw()))?;
-        Some(Try { planned: planned.clone(), upstream: Arc::clone(upstream), endpoint: Arc::clone(endpoint) })
-    }
-
-    /// How many endpoints of the plan were not tried.
-    fn untried(&self, x: &Exchange, current: &Try) -> usize {
-        let mut left: Vec<&Endpoint> = Vec::new();
-        for planned in &self.plan.attempts {
-            let Some(upstream) = x.generation.upstreams.get(&planned.upstream) else {
-                continue;
-            };
-            for endpoint in &upstream.endpoints {
-                let wanted = planned.endpoint.as_ref().is_none_or(|wanted| *wanted == endpoint.name);
-                let counted = same(endpoint, &current.endpoint) || left.iter().any(|other| same(other, endpoint));
-                if wanted && !counted && !self.was_tried(endpoint) {
-                    left.push(endpoint);
-                }
-            }
-        }
-        left.len()
-    }
-
-    fn was_tried(&self, endpoint: &Endpoint) -> bool {
-        self.tried.iter().any(|tried| same(tried, endpoint))
-    }
-
-    /// Takes up what `failover` answered: where to go on, and how long to wait first.
-    fn turn(&mut self, x: &Exchange, current: &Try, again: Failover) -> Duration {
-        if let Some(upstream) = again.upstream.filter(|name| *name != current.upstream.name) {
-            let planned = PlannedAttempt { upstream, ..PlannedAttempt::default() };
-            if x.generation.upstreams.get(&planned.upstream).is_some() {
-                self.at += 1;
-                let at = self.at.min(self.plan.attempts.len());
-                self.plan.attempts.insert(at, planned);
-            }
-        }
-        again.after.min(LONGEST_WAIT)
-    }
-}
-
-/// Whether two references are to one endpoint of a generation.
-fn same(one: &Endpoint, other: &Endpoint) -> bool {
-    std::ptr::eq(one, other)
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+use super::attempt::held::Held;
 use super::decision::Identity;
+use super::opening::Opening;
 use super::wire::Dial;
 use super::{CacheState, Exchange, Intake, Peer, Sent, forwarding, heads, receive};
 use crate::dialect::Dialect;
@@ -102,10 +104,12 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         plan: None,
         cache: CacheState::default(),
         attempts: Vec::new(),
+        held: Held::default(),
         translated: None,
         meter: None,
         used: None,
         sent: Sent::default(),
+        opening: Opening::default(),
         intake,
         upgrade,
         tape,

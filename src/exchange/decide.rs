@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use super::decision::{Answer, CacheRule, Identity, Place, Plan, PlannedAttempt, Route};
-use super::receive::with_body;
+use super::receive::{buffer, with_body};
+use super::storing::Means;
 use super::wire::{Client, Dial};
-use super::{CacheVerdict, Exchange};
-use crate::cache::{Entry, Form, Key};
-use crate::dialect::Dialect;
+use super::{CacheVerdict, Exchange, form};
+use crate::cache::{Following, Form, Key, Role};
+use crate::dialect::{Dialect, way};
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
-use crate::json::{self, Item};
-use crate::message::{Request, RequestHead};
+use crate::message::RequestHead;
 use crate::policy::Hook;
+use crate::tape::Recalled;
 
 /// Asks `identify`; without an answer the caller is nobody in particular.
 pub async fn identify<C: Client>(client: &mut C, x: &mut Exchange) -> Result<(), Error> {
@@ -94,6 +95,14 @@ fn checked(x: &Exchange, route: Route) -> Result<Route, Error> {
     Ok(route)
 }
 
+/// An answer that was made for another exchange.
+pub enum Found {
+    /// It is stored, or was heard when the exchange was recorded.
+    Recalled(Recalled),
+    /// Another exchange waits for it, or hears it, at present.
+    Joins(Following),
+}
+
 /// Asks `cache`, and looks for a stored response. The key is made here, from the request as the policies left it
 /// before any attempt: look-up and storing use the same one.
 pub async fn cache<C: Client, D: Dial>(
@@ -101,7 +110,7 @@ pub async fn cache<C: Client, D: Dial>(
     client: &mut C,
     x: &mut Exchange,
     plan: &Plan,
-) -> Result<Option<Arc<Entry>>, Error> {
+) -> Result<Option<Found>, Error> {
     if !x.generation.policies.has(Hook::Cache) {
         return Ok(None);
     }
@@ -110,9 +119,18 @@ pub async fn cache<C: Client, D: Dial>(
     let Some(rule) = with_body(client, &x.request, None, limits, &mut x.intake, hook).await?? else {
         return Ok(None);
     };
-    let key = key(x, &rule, plan.attempts.first().map_or(("", None), Into::into));
-    let found =
-        if rule.read && !x.is_split(&rule) { x.tape.stored(|| key.question(), || gate.cache.get(&key)) } else { None };
+    if x.dialect.is_some_and(way::is_chat) {
+        // Its body says in which form it is to be answered, whether the policy has read it or not.
+        buffer(client, &x.request, &x.generation.settings.limits, &mut x.intake).await?;
+    }
+    let key = key(x, &rule, plan);
+    // What is kept text by text is kept apart from whole answers.
+    let whole = !x.is_split(&rule);
+    if rule.write && whole {
+        let (clock, limit) = (gate.clock, gate.cache.entry_limit());
+        x.cache.store = Some(Means { clock, limit, followers: Arc::default() });
+    }
+    let found = if rule.read && whole { find(gate, x, &rule, &key) } else { None };
     x.cache.verdict = match (&found, rule.read) {
         (Some(_), _) => CacheVerdict::Hit,
         (None, true) => CacheVerdict::Miss("not stored yet"),
@@ -123,25 +141,60 @@ pub async fn cache<C: Client, D: Dial>(
     Ok(found)
 }
 
-/// What identifies a response: the rule's parts, and what the gate always adds. It is looked for under the upstream that
-/// is to answer, with the model that it is asked for in place of the client's, and stored under the one that did.
-pub(super) fn key(x: &Exchange, rule: &CacheRule, (upstream, model): (&str, Option<&str>)) -> Key {
+/// Looks for a stored answer, then for a call under way; where there is neither, others may join this one.
+fn find<D: Dial>(gate: &Gate<D>, x: &mut Exchange, rule: &CacheRule, key: &Key) -> Option<Found> {
+    let joins = rule.write && rule.sharing.join;
+    let mut role = Role::Alone;
+    let mut look = || {
+        gate.cache.get(key).or_else(|| {
+            if joins && !x.tape.is_bound() {
+                role = gate.flights.enter(key);
+            }
+            // Who led before may have stored its answer a moment ago.
+            gate.cache.peek(key).filter(|_| matches!(role, Role::Leads(_)))
+        })
+    };
+    match (x.tape.stored(|| key.question(), &mut look), role) {
+        (Some(recalled), _) => Some(Found::Recalled(recalled)),
+        (None, Role::Follows(following)) => Some(Found::Joins(following)),
+        (None, role) => {
+            x.cache.leads(role);
+            None
+        }
+    }
+}
+
+/// What identifies the stored response: the rule's parts, and what the gate always adds.
+fn key(x: &mut Exchange, rule: &CacheRule, plan: &Plan) -> Key {
+    let limits = x.generation.settings.limits.json();
     let mut request = x.request.lock();
     let path = request.head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
     let method = request.head.method.clone();
-    let stream = asks_for_stream(&mut request, x.generation.settings.limits.json());
-    let dialect = x.dialect.map(Dialect::as_str);
-    let form = Form { method: method.as_str(), path: &path, dialect, stream, upstream, model };
+    let asked = form::Asked::of(&mut request, limits);
+    let first = plan.attempts.first();
+    let intended = first.map_or("", |attempt| attempt.upstream.as_str());
     let user = holder(x.identity.user.as_deref(), &request.head);
+    let model = first.and_then(|attempt| attempt.model.as_deref());
+    let chat = x.dialect.filter(|dialect| way::is_chat(*dialect));
+    x.cache.wire = chat.and_then(|dialect| way::wire(dialect, &x.target, asked.stream));
+    let any = rule.sharing.any_dialect;
+    let own = x.dialect.filter(|_| chat.is_none() || !any).map(Dialect::as_str);
+    let form = match chat {
+        None => {
+            let stream = Some(asked.stream == Some(true));
+            Form { method: method.as_str(), path: &path, dialect: own, stream, upstream: intended, model }
+        }
+        Some(dialect) => Form {
+            method: method.as_str(),
+            path: &form::path(dialect, &path, any),
+            dialect: own,
+            stream: None,
+            upstream: intended,
+            // A path may name it, which is no part of the key in any dialect.
+            model: model.or(asked.model.as_deref().filter(|_| any)).or(form::model(&path).filter(|_| any)),
+        },
+    };
     Key::new(rule, user.as_deref(), &x.generation.hash, &form)
-}
-
-/// The key of who served, where that is not who was to.
-pub(super) fn served(x: &Exchange) -> Option<Key> {
-    let (rule, served) = (x.cache.rule.as_ref()?, x.attempts.last()?);
-    let meant = x.plan.as_ref()?.attempts.first()?;
-    let served = (served.upstream.as_str(), served.model.as_deref());
-    (served != meant.into()).then(|| key(x, rule, served))
 }
 
 /// For whom an answer may be kept: the user, and the key that the client showed. Clients that nobody told apart, but
@@ -166,17 +219,3 @@ pub(super) fn holder(user: Option<&str>, head: &RequestHead) -> Option<String> {
 
 /// Headers that say with whose rights a call is made.
 const CREDENTIALS: [&str; 5] = ["authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"];
-
-/// Whether a request's JSON says `"stream": true`.
-fn asks_for_stream(request: &mut Request, limits: json::Limits) -> bool {
-    if request.body.bytes().is_none_or(|bytes| bytes.is_empty()) {
-        return false;
-    }
-    let Ok(doc) = request.body.json(limits) else {
-        return false;
-    };
-    let Ok(Item::Object(root)) = doc.root() else {
-        return false;
-    };
-    matches!(doc.get(root, "stream"), Ok(Some(Item::Bool(true))))
-}

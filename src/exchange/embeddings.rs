@@ -10,9 +10,9 @@ use serde_json::Map;
 use super::attempt::{self, Committed};
 use super::decision::{CacheRule, Plan};
 use super::wire::{Client, Connection, Dial};
-use super::{CacheVerdict, End, Exchange, decide, heads, receive, relay};
+use super::{CacheVerdict, End, Exchange, heads, receive, relay};
 use crate::cache::vector::{self, Kept};
-use crate::cache::{Key, parts};
+use crate::cache::{Refusal, parts};
 use crate::dialect::Dialect;
 use crate::dialect::embedding::{Embed, Vector, Vectors};
 use crate::dialect::event::Usage;
@@ -84,6 +84,7 @@ pub async fn run<C: Client, D: Dial>(
     if missing.is_empty() && !batch.texts.is_empty() {
         x.cache.verdict = CacheVerdict::Hit;
         let (head, body, age) = batch.all()?;
+        x.cache.details = Some(format!("hit; age={}", age.as_secs()));
         return relay::made(gate, client, x, head, body, ServedBy::Cache { age }).await;
     }
     batch.ask_for(x, &missing)?;
@@ -92,11 +93,18 @@ pub async fn run<C: Client, D: Dial>(
         return relay::response(gate, client, x, committed).await;
     }
     let body = whole(client, x, &mut committed).await?;
+    let as_meant = is_meant(x, &committed);
     let Committed { mut head, upstream, endpoint, .. } = committed;
     heads::strip_response(&mut head);
-    let body = batch.answer(gate, x, &missing, &mut head, body)?;
+    let body = batch.answer(gate, x, &missing, &mut head, body, as_meant)?;
     let served_by = ServedBy::Upstream { upstream: upstream.name.clone(), endpoint: endpoint.name.clone() };
     relay::made(gate, client, x, head, body, served_by).await
+}
+
+/// Whether an answer came from the upstream and model that were meant: what others made are other vectors.
+fn is_meant<N: Connection>(x: &Exchange, committed: &Committed<N>) -> bool {
+    let first = x.plan.as_ref().and_then(|plan| plan.attempts.first());
+    first.is_some_and(|first| first.upstream == committed.upstream.name && first.model == committed.model)
 }
 
 /// Reads an answer to its end, unless the client leaves.
@@ -178,6 +186,7 @@ impl Batch {
         missing: &[usize],
         head: &mut ResponseHead,
         body: Bytes,
+        as_meant: bool,
     ) -> Result<Bytes, Error> {
         let all = missing.len() == self.texts.len();
         let read = decoded(x, head, &body).and_then(|body| Vectors::read(self.dialect, &body).ok());
@@ -186,7 +195,7 @@ impl Batch {
             let message = "the upstream's answer holds not one vector for each text";
             return if all { Ok(body) } else { Err(Error::upstream(Kind::Garbage, message)) };
         };
-        let stored = self.store(gate, x, missing, head, &read);
+        let stored = if as_meant { self.store(gate, x, missing, head, &read) } else { Err(Refusal::Fallback.as_str()) };
         x.cache.verdict = match stored {
             _ if !all => CacheVerdict::Partial { kept: self.texts.len() - missing.len(), of: self.texts.len() },
             Ok(()) => CacheVerdict::Stored,
@@ -195,11 +204,12 @@ impl Batch {
         if all {
             return Ok(body);
         }
+        x.cache.details = Some(format!("partial; {}/{}", self.texts.len() - missing.len(), self.texts.len()));
         head.remove_header("content-encoding");
         self.merged(missing, read)
     }
 
-    /// Keeps the vectors that came, under the upstream and model that made them.
+    /// Keeps the vectors that came.
     fn store<D: Dial>(
         &self,
         gate: &Gate<D>,
@@ -212,15 +222,14 @@ impl Batch {
             return Err("not to be stored");
         }
         let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        vector::may_keep(head.status.as_u16(), headers).map_err(crate::cache::Refusal::as_str)?;
-        let served = decide::served(x);
-        let key: &Key = served.as_ref().or(x.cache.key.as_ref()).ok_or("no key")?;
+        vector::may_keep(head.status.as_u16(), headers).map_err(Refusal::as_str)?;
+        let key = x.cache.key.as_ref().ok_or("no key")?;
         for (at, vector) in missing.iter().zip(&read.vectors) {
             let entry =
                 Kept::new(vector, read.model.as_deref()).and_then(|kept| kept.entry(&gate.clock, self.rule.ttl));
             let (Some(text), Some(entry)) = (self.texts.get(*at), entry) else { return Err("empty") };
             let put = gate.cache.put(key.of_text(text, self.asked.base64), entry);
-            put.map_err(crate::cache::Refusal::as_str)?;
+            put.map_err(Refusal::as_str)?;
         }
         Ok(())
     }

@@ -55,6 +55,9 @@ pub fn summary(x: &Exchange) -> Value {
         CacheVerdict::Partial { kept, of } => drop(line.insert("cache_why".into(), json!(format!("{kept}/{of}")))),
         _ => {}
     }
+    if x.opening.signs() > 0 {
+        line.insert("signs_of_life".into(), json!(x.opening.signs()));
+    }
     if let Some(plan) = &x.plan {
         line.insert("route".into(), json!(plan.decided_by.0));
     }

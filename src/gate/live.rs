@@ -10,7 +10,7 @@ use super::preview::Lanes;
 use super::services::{Counting, GateServices, HookErrors, Sink};
 use super::{Gate, Random, State};
 use crate::admin::Board;
-use crate::cache::MemoryCache;
+use crate::cache::{Flights, MemoryCache};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::dialect::keep::Keep;
@@ -59,6 +59,7 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
     metrics.generation("live");
     Ok(Gate {
         cache: MemoryCache::new(clock, generation.settings.cache.memory, generation.settings.cache.entry),
+        flights: Flights::default(),
         keep: Keep::new(generation.settings.limits.thoughts),
         live: ArcSwap::from_pointee(generation),
         dial,

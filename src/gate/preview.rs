@@ -17,7 +17,7 @@ use super::services::Sink;
 use super::{Gate, State, canary};
 use crate::admin::Board;
 use crate::bundle::Hash;
-use crate::cache::MemoryCache;
+use crate::cache::{Flights, MemoryCache};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
 use crate::error::{Error, Kind};
@@ -185,6 +185,7 @@ impl Lane<Dialer> {
             live: ArcSwap::from_pointee(generation),
             dial: live.dial.clone(),
             cache: MemoryCache::new(live.clock, settings.cache.memory / PART, settings.cache.entry),
+            flights: Flights::default(),
             keep: Keep::new(settings.limits.thoughts / PART),
             state,
             clock: live.clock,

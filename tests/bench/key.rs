@@ -59,7 +59,6 @@ fn main() {
 fn key(parts: parts::Parts) -> Key {
     let rule = CacheRule {
         key: parts.named,
-        neutral: parts.neutral,
         texts: false,
         ttl: Duration::from_mins(5),
         scope: Scope::User,

@@ -3,13 +3,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::exchange::decision::Place;
 
 const FORM: Form<'static> = Form {
     method: "POST",
     path: "/v1/embeddings",
     dialect: Some("openai.embeddings"),
-    stream: false,
+    stream: Some(false),
     upstream: "up",
     model: None,
 };
@@ -17,13 +16,12 @@ const FORM: Form<'static> = Form {
 fn rule(parts: &[(&str, &str)], scope: Scope) -> CacheRule {
     CacheRule {
         key: parts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        neutral: false,
         texts: false,
         ttl: Duration::from_mins(1),
         scope,
         read: true,
         write: true,
-        decided_by: Place::default(),
+        ..CacheRule::default()
     }
 }
 
@@ -38,7 +36,7 @@ fn requests_that_differ_in_one_thing_never_share_a_key() {
         key(&plain, Some("ann"), "p2", FORM),
         key(&plain, Some("ann"), "p1", Form { path: "/v1/responses", ..FORM }),
         key(&plain, Some("ann"), "p1", Form { method: "GET", ..FORM }),
-        key(&plain, Some("ann"), "p1", Form { stream: true, ..FORM }),
+        key(&plain, Some("ann"), "p1", Form { stream: Some(true), ..FORM }),
         key(&plain, Some("ann"), "p1", Form { dialect: None, ..FORM }),
         key(&plain, Some("ann"), "p1", Form { model: Some("m"), ..FORM }),
         key(&plain, Some("ann"), "p1", Form { upstream: "other", ..FORM }),
