@@ -6,6 +6,7 @@ mod embed;
 mod media;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 use std::fmt::Write as _;
 
@@ -82,6 +83,11 @@ fn known(dialect: Dialect, target: &str, body: Value, choice: &Choice) -> Option
         }
         _ => {
             let codec = way::codec(dialect, target, Habits::OPENAI)?;
+            let unread = unread::unread(&body);
+            if !unread.is_empty() {
+                making.own = true;
+                making.put("unread", unread);
+            }
             chat::parts(codec.read_request(target, body).ok()?, dialect, &mut making);
             making.own |= chat::continues(dialect);
             if making.own {

@@ -415,6 +415,7 @@ impl Fields<'_> {
             let text = text(self.reading.lua, &value).map_err(|error| Failure::from_lua(&error))?;
             parts.push((name, text));
         }
+        parts.sort();
         Ok((parts, false))
     }
 }

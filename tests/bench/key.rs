@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tidegate::cache::parts::{self, Choice};
 use tidegate::cache::{Form, Key};
 use tidegate::dialect::Dialect;
-use tidegate::exchange::decision::{CacheRule, Place, Scope};
+use tidegate::exchange::decision::{CacheRule, Scope};
 
 /// The gate's own allocator: a key is mostly small allocations.
 #[global_allocator]
@@ -64,9 +64,9 @@ fn key(parts: parts::Parts) -> Key {
         scope: Scope::User,
         read: true,
         write: true,
-        decided_by: Place::default(),
+        ..CacheRule::default()
     };
-    let form = Form { method: "POST", path: "/", dialect: None, stream: false, upstream: "up", model: None };
+    let form = Form { method: "POST", path: "/", dialect: None, stream: None, upstream: "up", model: None };
     Key::new(&rule, Some("ada"), "generation", &form)
 }
 

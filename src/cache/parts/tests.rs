@@ -12,7 +12,7 @@ const UNASKED: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/policie
 /// The rules of the shipped policy.
 const NORMAL: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/policies/lib/normal.lua"));
 
-/// What the shipped policy chooses, but that `stream` is a part when it `shows` it.
+/// What the shipped policy chooses.
 fn shipped() -> Choice {
     let names = regex::Regex::new(r#"(?m)^  (?:\["([^"]+)"\]|(\w+)) = ""#).unwrap();
     let ignore = names.captures_iter(UNASKED).map(|found| found.iter().flatten().last().unwrap().as_str().to_owned());
@@ -64,7 +64,7 @@ fn a_chat_is_told_by_names_that_a_person_can_read() {
             "logit_bias = {\"a\":2,\"b\":1}",
             "messages[0].user = \"Say \"tide\".\n\"",
             "messages[1].assistant = {\"arguments\":{\"at\":6},\"call\":\"tide\",\"id\":\"c1\"}",
-            "messages[2].tool = {\"result_of\":\"c1\"}",
+            "messages[2].tool = {\"name\":\"tide\",\"result_of\":\"c1\"}",
             "messages[2].tool.content = \"high\"",
             "model = \"tide-1\"",
             "system[0] = \"Be brief.\"",
