@@ -10,11 +10,13 @@ pub mod fill;
 pub mod flight;
 pub mod key;
 pub mod memory;
+pub mod parts;
 pub mod pick;
 mod purges;
 pub mod record;
 mod refreshing;
 mod sealed;
+pub mod vector;
 
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,8 @@ pub mod decide;
 
 pub mod decision;
 
+pub mod embeddings;
+
 pub mod fail;
 
 pub mod finish;
@@ -195,6 +197,13 @@ pub enum CacheVerdict {
     Joined,
     /// There was none; the response was stored.
     Stored,
+    /// Of the texts of a call for embeddings so many were there; the others were asked for.
+    Partial {
+        /// Those that were there, or the same as another.
+        kept: usize,
+        /// All of them.
+        of: usize,
+    },
     /// There was none, or it was not to be read; the response was not stored, and why.
     Miss(&'static str),
 }
@@ -341,6 +350,12 @@ async fn live<C: Client, D: Dial>(
             Err(error) => return Box::pin(refresh::or_spare(gate, client, x, error)).await,
         }
     }
+    // Boxed: it is rare, and every exchange would carry room for it.
+    if x.cache.rule.as_ref().is_some_and(|rule| rule.texts)
+        && let Some(batch) = Box::pin(embeddings::batch(gate, x)).await
+    {
+        return Box::pin(embeddings::run(gate, client, x, plan, batch)).await;
+    }
     let plan = affinity::pin(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error))?;
     client.linger(storing::wanted(x));
     let committed = attempt::run(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error));
@@ -392,6 +407,7 @@ impl CacheVerdict {
             Self::Stale => "stale",
             Self::Joined => "join",
             Self::Stored => "stored",
+            Self::Partial { .. } => "partial",
             Self::Miss(_) => "miss",
         }
     }

@@ -48,6 +48,9 @@ static ROUTES: &[Route] = &[
     post("/-/explain", "why an exchange came to what it did", |admin, asked| Box::pin(tapes::explain(admin, asked))),
     get("/-/cache", false, "what the cache holds and did", |admin, _| Box::pin(async { Ok(cache::stats(admin)) })),
     post("/-/cache/purge", "take stored answers away", |admin, asked| Box::pin(cache::purge(admin, asked))),
+    post("/-/cache/key", "what the cache key of an exchange is made of", |admin, asked| {
+        Box::pin(tapes::key(admin, asked))
+    }),
     get("/-/", false, "this list", |_, _| Box::pin(async { Ok(Said::json(&json!(listed()))) })),
 ];
 

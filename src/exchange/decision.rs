@@ -120,8 +120,10 @@ pub enum Scope {
 /// What `cache` answered: how this response may be kept and found again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CacheRule {
-    /// Named parts that make two requests the same, readable: name and canonical JSON text, sorted by name.
+    /// Named parts that make two requests the same, readable: name and text, as [`crate::cache::parts`] writes them.
     pub key: Vec<(String, String)>,
+    /// Whether the texts of a call for embeddings are kept one by one.
+    pub texts: bool,
     /// How long a stored response may serve.
     pub ttl: Duration,
     /// For whom.

@@ -51,8 +51,10 @@ pub fn summary(x: &Exchange) -> Value {
     line.insert("dialect".into(), json!(x.dialect.map(Dialect::as_str)));
     identity(x, &mut line);
     line.insert("cache".into(), json!(x.cache.verdict.as_str()));
-    if let CacheVerdict::Miss(why) = x.cache.verdict {
-        line.insert("cache_why".into(), json!(why));
+    match x.cache.verdict {
+        CacheVerdict::Miss(why) => drop(line.insert("cache_why".into(), json!(why))),
+        CacheVerdict::Partial { kept, of } => drop(line.insert("cache_why".into(), json!(format!("{kept}/{of}")))),
+        _ => {}
     }
     if x.opening.signs() > 0 {
         line.insert("signs_of_life".into(), json!(x.opening.signs()));

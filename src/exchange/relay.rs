@@ -49,6 +49,20 @@ pub async fn response<C: Client, D: Dial, N: Connection>(
     send(gate, client, x, head, source, served_by).await
 }
 
+/// Sends a body that the gate put together.
+pub async fn made<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    mut head: ResponseHead,
+    body: Bytes,
+    served_by: ServedBy,
+) -> Result<End, Error> {
+    heads::frame_response(&mut head, Framing::Length(body.len() as u64));
+    let source = Source::<D::Connection>::Whole(Some(body));
+    send(gate, client, x, head, source, served_by).await
+}
+
 /// Sends an answer that a policy made.
 pub async fn answer<C: Client, D: Dial>(
     gate: &Gate<D>,

@@ -6,10 +6,12 @@ use bytes::Bytes;
 use mlua::{FromLua, Lua, Table, Value};
 
 use super::api::answer::Respond;
-use super::api::json::{canonical, encode};
+use super::api::json::encode;
+use super::api::parts::{KeyParts, text};
 use super::api::{kind, number};
 use super::failure::Failure;
 use super::place::Spot;
+use crate::cache::parts::Parts;
 use crate::exchange::decision::{
     Answer, CacheRule, Commit, Failover, Identity, Pace, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts,
     Route, Scope, Sharing, Stale,
@@ -241,7 +243,8 @@ impl Reading<'_> {
             Value::Table(table) => table,
             other => return Err(self.wrong(other, "nil or { key = { … }, ttl = … }")),
         };
-        let known = ["key", "ttl", "scope", "read", "write", "join", "pace", "fill", "dialects", "tags", "stale"];
+        let known =
+            ["key", "ttl", "scope", "read", "write", "texts", "join", "pace", "fill", "dialects", "tags", "stale"];
         let fields = self.fields(table, "a cache rule", &known)?;
         let Some(ttl) = fields.seconds("ttl")? else {
             return Err(self.misuse("returned a cache rule without `ttl`"));
@@ -253,13 +256,15 @@ impl Reading<'_> {
                 return Err(self.misuse("returned a cache rule whose `scope` is neither \"user\" nor \"shared\""));
             }
         };
+        let (key, neutral) = fields.parts("key")?;
         Ok(Some(CacheRule {
-            key: fields.parts("key")?,
+            key,
+            texts: fields.get::<Option<bool>>("texts")?.unwrap_or_default(),
             ttl,
             scope,
             read: fields.get::<Option<bool>>("read")?.unwrap_or(true),
             write: fields.get::<Option<bool>>("write")?.unwrap_or(true),
-            sharing: fields.sharing()?,
+            sharing: fields.sharing(neutral)?,
             tags: fields.texts("tags")?,
             stale: self.stale(fields.value("stale"))?,
             decided_by: self.place(),
@@ -365,8 +370,8 @@ impl Fields<'_> {
         texts.map_err(|_| self.wrong(key, "a list of strings"))
     }
 
-    /// How an answer serves more than one call.
-    fn sharing(&self) -> Result<Sharing, Failure> {
+    /// How an answer serves more than one call; `neutral` says that its key is in no dialect's words.
+    fn sharing(&self, neutral: bool) -> Result<Sharing, Failure> {
         let pace = match self.value("pace") {
             Value::Nil => Pace::Instant,
             Value::String(word) if *word == "instant" => Pace::Instant,
@@ -382,7 +387,8 @@ impl Fields<'_> {
             Some(_) => return Err(self.wrong("fill", "\"wanted\" or \"finish\"")),
         };
         let any_dialect = match self.text("dialects")?.as_deref() {
-            None | Some("own") => false,
+            None => neutral,
+            Some("own") => false,
             Some("any") => true,
             Some(_) => return Err(self.wrong("dialects", "\"own\" or \"any\"")),
         };
@@ -420,10 +426,16 @@ impl Fields<'_> {
         }
     }
 
-    /// Named parts as canonical JSON, sorted by name.
-    fn parts(&self, key: &str) -> Result<Vec<(String, String)>, Failure> {
-        let Value::Table(table) = self.value(key) else {
-            return Err(self.wrong(key, "a table of named parts"));
+    /// Named parts as texts: of a table, or those of the request. Whether they are in no dialect's words.
+    fn parts(&self, key: &str) -> Result<(Vec<(String, String)>, bool), Failure> {
+        let table = match self.value(key) {
+            Value::Table(table) => table,
+            Value::UserData(data) => {
+                let mut parts = data.borrow_mut::<KeyParts>().map_err(|_| self.wrong(key, "a table of named parts"))?;
+                let Parts { named, neutral } = std::mem::take(&mut parts.0);
+                return Ok((named, neutral));
+            }
+            _ => return Err(self.wrong(key, "a table of named parts, such as req:parts() makes")),
         };
         let mut parts = Vec::new();
         for pair in table.pairs::<Value, Value>() {
@@ -432,10 +444,10 @@ impl Fields<'_> {
                 Value::String(name) => name.to_string_lossy(),
                 other => number(other).map(|index| format!("{index}")).unwrap_or_default(),
             };
-            let text = encode(self.reading.lua, &value).map_err(|error| Failure::from_lua(&error))?;
-            parts.push((name, canonical(&text)));
+            let text = text(self.reading.lua, &value).map_err(|error| Failure::from_lua(&error))?;
+            parts.push((name, text));
         }
         parts.sort();
-        Ok(parts)
+        Ok((parts, false))
     }
 }

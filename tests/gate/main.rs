@@ -32,6 +32,7 @@ mod hedge;
 mod hidden;
 mod hooks;
 mod join;
+mod keys;
 mod limits;
 mod limits_policy;
 mod log;
