@@ -181,6 +181,11 @@ impl Recorder {
         &self.entry
     }
 
+    /// The largest body in bytes.
+    pub fn limit(&self) -> usize {
+        self.max_bytes
+    }
+
     /// Takes the next piece of the body. A stream may be cut anywhere. `heard`: others listen, for whom pieces are held
     /// though the answer will not be kept.
     pub fn push(&mut self, piece: &Bytes, heard: bool) {

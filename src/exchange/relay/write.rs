@@ -12,7 +12,9 @@ use crate::stream::Wire;
 
 /// Sends a piece of the body; those who listen hear it first.
 pub(super) async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: Bytes) -> Result<(), Error> {
-    x.sent.bytes += piece.len() as u64;
+    if !client.has_left() {
+        x.sent.bytes += piece.len() as u64;
+    }
     if let Some(meter) = &mut x.meter {
         meter.read(&piece);
     }
