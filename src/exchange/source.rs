@@ -185,9 +185,16 @@ impl<N: Connection> Source<N> {
     /// The next piece from the endpoint, on its way past the recording.
     async fn recorded(&mut self) -> Result<Option<Bytes>, Error> {
         let piece = self.read().await;
-        if let Self::Live { fill: Some(fill), .. } = self {
+        if let Self::Live { fill: Some(fill), connection, pending, voice, .. } = self {
             match &piece {
-                Ok(Some(piece)) => fill.push(piece),
+                Ok(Some(piece)) => {
+                    fill.push(piece);
+                    let done = connection.as_mut().is_some_and(Connection::response_done);
+                    if done && pending.is_empty() && voice.failed.is_none() {
+                        // Known before the client has all of it: it may ask again at once.
+                        fill.end(Ok(()));
+                    }
+                }
                 Ok(None) => fill.end(Ok(())),
                 Err(error) => fill.end(Err(error.clone())),
             }

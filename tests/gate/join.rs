@@ -240,6 +240,7 @@ fn a_slow_follower_holds_nobody_up() {
     for client in [first, second] {
         assert!(client.join().unwrap().body == body);
     }
+    slow.widen();
     assert!(slow.read().body == body, "it has the whole answer all the same");
     assert_eq!(upstream.count(), 1);
 }
@@ -256,6 +257,7 @@ fn one_who_asked_first_and_is_slow_holds_nobody_up() {
     for client in others {
         assert!(client.join().unwrap().body == body);
     }
+    slow.widen();
     assert!(slow.read().body == body);
     assert_eq!(upstream.count(), 1);
 }
