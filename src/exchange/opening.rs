@@ -123,6 +123,9 @@ async fn until(due: Option<Instant>) {
 /// When the client is to hear a sign of life, if ever.
 fn due(x: &mut Exchange) -> Option<Instant> {
     let every = x.generation.settings.limits.ping?;
+    if x.opening.stage == Stage::Taken {
+        return None;
+    }
     if x.opening.manner.is_none() && !matches!(x.request.lock().body, Body::Unread) {
         x.opening.manner = Some(manner(x, every));
         x.opening.next = Some(x.started + every);

@@ -341,7 +341,8 @@ async fn pump<C: Client, D: Dial, N: Connection>(
             return broken(client, x, events, error, source.told()).await;
         }
     }
-    if let Some(events) = events {
+    if let Some(mut events) = events {
+        x.sent.error = events.unfinished(x.dialect);
         for piece in events.end(x) {
             write(client, x, piece).await?;
         }

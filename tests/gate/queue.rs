@@ -123,7 +123,8 @@ fn a_place_is_held_until_the_answer_has_come_to_its_end() {
     let (go, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let upstream = Service::start(move |_, stream| {
-        say(stream, open("text/event-stream")) && say(stream, chunk("data: 1\n\n"));
+        say(stream, open("text/event-stream"));
+        say(stream, chunk("data: 1\n\n"));
         wait.lock().recv().is_ok() && say(stream, END)
     });
     let gate = gate(&upstream.url(), "at_once = 1", "");

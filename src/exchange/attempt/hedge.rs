@@ -52,6 +52,7 @@ type Made<D> = Result<Committed<TapedConnection<<D as Dial>::Connection>>, Error
 
 /// What happens next in a race. The same happens next when the exchange is played again.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 enum Turn {
     /// Nobody gave a sign for so long that another attempt is begun.
     Begin,

@@ -57,6 +57,8 @@ struct Stream<'a> {
     splitter: Splitter,
     /// When it first said something that counts.
     spoken: Option<Instant>,
+    /// Whether nothing but white space has come.
+    blank: bool,
     /// Events that had data.
     events: u32,
     desk: &'a Desk,
@@ -130,7 +132,8 @@ impl Holding {
     ) -> Result<(), Error> {
         let mut share = self.share.apart();
         let splitter = Splitter::new(wire, self.event);
-        let mut stream = Stream { holding: self, splitter, spoken: None, events: 0, desk, sent: patience.sent() };
+        let sent = patience.sent();
+        let mut stream = Stream { holding: self, splitter, spoken: None, blank: true, events: 0, desk, sent };
         let mut bytes = 0;
         let turn = loop {
             if bytes >= stream.holding.rule.bytes {
@@ -138,10 +141,12 @@ impl Holding {
             }
             let bound = stream.spoken.map(|spoken| spoken + stream.holding.rule.time);
             let until = bound.map_or_else(|| patience.first(), |bound| bound.min(patience.piece()));
+            // A head that came later than its first event may: what stands behind it is too late however it was cut.
+            let late = bound.is_none() && until <= Instant::now();
             let piece = match tokio::time::timeout_at(until, piece(response)).await {
-                Ok(piece) => piece?,
+                Ok(piece) if !late => piece?,
                 Err(_) if bound.is_some_and(|bound| bound <= until) => break Turn::Go,
-                Err(_) => break Turn::Failed(silent(stream.spoken.is_some())),
+                _ => break Turn::Failed(silent(stream.spoken.is_some())),
             };
             let Some(piece) = piece else { break stream.end().await };
             bytes += piece.len();
@@ -170,8 +175,13 @@ impl Holding {
 impl Stream<'_> {
     /// Takes the next piece, and looks at each event that it completes.
     async fn push(&mut self, piece: bytes::Bytes) -> Turn {
-        if self.events == 0 && self.holding.strict() && strange(self.splitter.wire(), &piece) {
-            return Turn::Failed(garbage(&piece));
+        if self.blank
+            && let Some(first) = first_of(&piece)
+        {
+            self.blank = false;
+            if self.holding.strict() && strange(self.splitter.wire(), first) {
+                return Turn::Failed(garbage(&piece));
+            }
         }
         self.splitter.push(piece);
         loop {
@@ -205,7 +215,7 @@ impl Stream<'_> {
     async fn event(&mut self, event: Event) -> Turn {
         let sight = stream::look(&event);
         if sight.error {
-            return Turn::Refused(failed(event.data()));
+            return Turn::Refused(failed("the upstream's stream began with an error", event.data()));
         }
         if !event.has_data() {
             return Turn::Hold;
@@ -301,13 +311,16 @@ fn readable(data: &[u8]) -> bool {
     data.is_empty() || data == b"[DONE]" || serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()
 }
 
-/// Whether the first bytes of a stream show that it is none: a page, or a document, under a stream's name.
-fn strange(wire: Wire, piece: &[u8]) -> bool {
-    let piece = piece.strip_prefix("\u{feff}".as_bytes()).unwrap_or(piece);
-    match (wire, piece.trim_ascii_start().first()) {
-        (_, Some(b'<')) => true,
-        (Wire::Sse, Some(first)) => matches!(first, b'{' | b'['),
-        _ => false,
+/// The first byte that is no white space, nor part of a byte order mark.
+fn first_of(piece: &[u8]) -> Option<u8> {
+    piece.iter().copied().find(|byte| !byte.is_ascii_whitespace() && !matches!(byte, 0xef | 0xbb | 0xbf))
+}
+
+/// Whether the first byte of a stream shows that it is none: a page, or a document, under a stream's name.
+fn strange(wire: Wire, first: u8) -> bool {
+    match wire {
+        Wire::Sse => matches!(first, b'<' | b'{' | b'['),
+        Wire::Ndjson | Wire::JsonArray => first == b'<',
     }
 }
 
@@ -316,9 +329,9 @@ fn silent(spoken: bool) -> Error {
     Error::upstream(Kind::Timeout, what)
 }
 
-/// An error event in place of a stream.
-fn failed(data: &[u8]) -> Error {
-    Error::upstream(Kind::StreamError, "the upstream's stream began with an error").with_detail(shown(data))
+/// An error in place of an answer.
+fn failed(message: &str, data: &[u8]) -> Error {
+    Error::upstream(Kind::StreamError, message).with_detail(shown(data))
 }
 
 /// Something that is no answer of the dialect.
@@ -327,5 +340,5 @@ fn garbage(data: &[u8]) -> Error {
 }
 
 fn shown(data: &[u8]) -> String {
-    String::from_utf8_lossy(data).chars().take(300).collect()
+    String::from_utf8_lossy(data.trim_ascii()).chars().take(300).collect()
 }

@@ -47,6 +47,8 @@ pub(super) struct Held {
     failed: bool,
     /// Whether it used up its time: it is asked no more about this stream.
     off: bool,
+    /// What it answered last.
+    said: Option<Commit>,
 }
 
 // === impl Run: commit ===
@@ -78,7 +80,7 @@ impl Run {
         let frame = self.frame(Hook::Commit, mount);
         let ground = Ground { dialect, limits: self.set.limits.json, memory: Mutex::new(Memory::default()) };
         let ground = Arc::new(ground);
-        self.held.push(Held { mount, attempt: attempt.number, frame, ground, failed: false, off: false });
+        self.held.push(Held { mount, attempt: attempt.number, frame, ground, failed: false, off: false, said: None });
         self.held.len() - 1
     }
 
@@ -98,7 +100,7 @@ impl Run {
                 }
             };
             if answer.is_some() {
-                self.answered(mount, &frame);
+                self.answered(mount, at, &frame, answer);
                 return answer;
             }
             number += 1;
@@ -144,8 +146,12 @@ impl Run {
         Ok(table)
     }
 
-    /// Notes that a policy decided; that it had no opinion on one event or another is not noted.
-    fn answered(&mut self, mount: usize, frame: &Frame) {
+    /// Notes that a policy decided; that it had no opinion, or still the same, is not noted.
+    fn answered(&mut self, mount: usize, at: usize, frame: &Frame, answer: Option<Commit>) {
+        let known = self.held.get_mut(at).map(|held| std::mem::replace(&mut held.said, answer));
+        if known.flatten() == answer {
+            return;
+        }
         let (used, answered, failed) = (frame.used(), true, false);
         self.trace.steps.push(Step { hook: Hook::Commit, mount, used, answered, failed, edits: Vec::new() });
     }

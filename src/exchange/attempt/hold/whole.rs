@@ -57,7 +57,8 @@ impl Holding {
             return Err(garbage(&body));
         }
         if stream::look(&Event::new(Wire::Ndjson, None, body.clone())).error {
-            response.early_error = Some(failed(&body));
+            let message = "the upstream answered with an error and a status of success";
+            response.early_error = Some(failed(message, &body));
         }
         Ok(())
     }
