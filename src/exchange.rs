@@ -21,17 +21,25 @@ pub mod fail;
 
 pub mod finish;
 
+mod form;
+
 pub mod forwarding;
 
 pub mod heads;
+
+pub mod linger;
 
 pub mod opening;
 
 pub mod receive;
 
+pub mod refresh;
+
 pub mod relay;
 
 pub mod source;
+
+pub mod storing;
 
 pub mod turn;
 
@@ -44,7 +52,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Version};
 use tokio::time::Instant;
 
-use crate::cache::Key;
+use crate::cache::{Entry, Fill, Key, Leading, Role};
 use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
@@ -55,13 +63,14 @@ use crate::gate::memory::Share;
 use crate::generation::Generation;
 use crate::message::{Owned, Request};
 use crate::policy::Run;
+use crate::stream::Wire;
 use crate::tape::Tape;
 use crate::tape::client::TapedClient;
 use crate::upstream::queue;
-use affinity::Pin;
-use affinity::scribe::Scribe;
+use affinity::Bond;
 use attempt::held::Held;
 use decision::{CacheRule, Identity, Plan};
+use linger::Lingering;
 use opening::Opening;
 use turn::Waited;
 use wire::{Client, Dial};
@@ -110,10 +119,8 @@ pub struct Exchange {
     pub used: Option<Usage>,
     /// What the client was sent.
     pub sent: Sent,
-    /// What was done about what the request refers to.
-    pub pin: Pin,
-    /// Notes where the answer was made, when that may be asked for.
-    pub scribe: Option<Box<Scribe>>,
+    /// Where what it refers to was made, and where its answer is.
+    pub bond: Bond,
     /// Its place among those that the gate serves at once, where that is limited.
     pub admitted: Option<queue::Place>,
     /// What the client heard before there was an answer.
@@ -155,6 +162,20 @@ pub struct CacheState {
     pub key: Option<Key>,
     /// How it went.
     pub verdict: CacheVerdict,
+    /// How the client wants the events of a chat's answer; `None`: it wants it whole.
+    pub wire: Option<Wire>,
+    /// What recording an answer takes, when one may be stored.
+    pub store: Option<storing::Means>,
+    /// The place of the one who asks, which others may join.
+    pub lead: Option<Leading>,
+    /// The answer on its way into the cache.
+    pub fill: Option<Arc<Fill>>,
+    /// A stored response whose time is over, for when the upstreams fail.
+    pub spare: Option<Arc<Entry>>,
+    /// Whether a new response is to be fetched when this exchange is over.
+    pub again: bool,
+    /// What the client is told of it besides the verdict: `age=12; stored-as=gemini`.
+    pub details: Option<String>,
 }
 
 /// How the cache served an exchange.
@@ -165,6 +186,10 @@ pub enum CacheVerdict {
     Off,
     /// A stored response was sent.
     Hit,
+    /// A stored response was sent though its time was over.
+    Stale,
+    /// The response of an equal call was sent as it came.
+    Joined,
     /// There was none; the response was stored.
     Stored,
     /// There was none, or it was not to be read; the response was not stored, and why.
@@ -254,7 +279,7 @@ pub enum End {
 
 /// Serves one exchange to its end. Never fails: whatever goes wrong becomes a response, or a broken connection.
 pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange: &mut Exchange) -> End {
-    let client = &mut TapedClient::new(client, exchange.tape.clone());
+    let client = &mut Lingering::new(TapedClient::new(client, exchange.tape.clone()), exchange.tape.clone());
     let served = match exchange.deadline {
         None => live(gate, client, exchange).await,
         Some(deadline) => match tokio::time::timeout_at(deadline, live(gate, client, exchange)).await {
@@ -277,7 +302,11 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
 }
 
 /// The steps in their order. An error before the commit point is answered by [`fail`].
-async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchange) -> Result<End, Error> {
+async fn live<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut Lingering<TapedClient<'_, C>>,
+    x: &mut Exchange,
+) -> Result<End, Error> {
     receive::check(x)?;
     if x.generation.settings.limits.exchanges > 0 {
         x.admitted = Box::pin(turn::before_gate(gate, client, x)).await?;
@@ -302,12 +331,20 @@ async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchan
         return Ok(End::Upgrade);
     }
     x.plan = Some(plan.clone());
-    if let Some(entry) = decide::cache(gate, client, x, &plan).await? {
-        return relay::stored(gate, client, x, entry).await;
+    if let Some(found) = decide::cache(gate, client, x, &plan).await? {
+        match Box::pin(relay::told::tell(gate, client, x, found)).await {
+            Ok(None) => {}
+            Ok(Some(end)) => return Ok(end),
+            Err(error) => return Box::pin(refresh::or_spare(gate, client, x, error)).await,
+        }
     }
-    let plan = affinity::pin(gate, client, x, plan).await?;
-    let committed = attempt::run(gate, client, x, plan).await?;
-    relay::response(gate, client, x, committed).await
+    let plan = affinity::pin(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error))?;
+    client.linger(storing::wanted(x));
+    let committed = attempt::run(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error));
+    if x.cache.spare.is_some() {
+        return Box::pin(refresh::or_better(gate, client, x, committed)).await;
+    }
+    relay::response(gate, client, x, committed?).await
 }
 
 // === impl Exchange ===
@@ -329,6 +366,18 @@ impl Exchange {
     }
 }
 
+// === impl CacheState ===
+
+impl CacheState {
+    /// Takes the place that others may join, if that is the role.
+    fn leads(&mut self, role: Role) {
+        if let (Role::Leads(lead), Some(store)) = (role, &mut self.store) {
+            store.followers = Arc::clone(lead.followers());
+            self.lead = Some(lead);
+        }
+    }
+}
+
 // === impl CacheVerdict ===
 
 impl CacheVerdict {
@@ -337,6 +386,8 @@ impl CacheVerdict {
         match self {
             Self::Off => "off",
             Self::Hit => "hit",
+            Self::Stale => "stale",
+            Self::Joined => "join",
             Self::Stored => "stored",
             Self::Miss(_) => "miss",
         }

@@ -12,6 +12,7 @@ mod mount;
 mod parse;
 mod quantity;
 mod queue;
+mod redis;
 mod reference;
 mod reload;
 mod secret;
@@ -32,6 +33,7 @@ pub use mount::{Mount, OnError};
 pub use parse::Lookup;
 pub(crate) use quantity::parse_duration;
 pub use queue::{Priority, Queue};
+pub use redis::{Redis, RedisUrls};
 pub use reference::reference;
 pub use reload::reload_notes;
 pub use secret::{Headers, Place, Secret};
@@ -83,6 +85,8 @@ section! {
         forwarding: Forwarding = Forwarding::default() => reload;
         /// The store of answers.
         cache: Placed<Cache> = Cache::default().into() => reload;
+        /// What several gates have in common.
+        redis: Placed<Redis> = Redis::default().into() => restart;
         /// The last exchanges, kept to be looked at and played again.
         record: Record = Record::default() => reload;
         /// What is written down.

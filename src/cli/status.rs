@@ -58,6 +58,10 @@ fn lines(status: &Value) -> String {
     if let Some(passed) = status.get("passed_over") {
         let _ = writeln!(out, "on disk   {}: {}", digits(&passed["hash"]), text(&passed["why"]));
     }
+    redis(&status["redis"], &mut out);
+    if let Some(why) = status["cache"]["disk"]["why"].as_str() {
+        let _ = writeln!(out, "cache     not on disk: {why}");
+    }
     canary(&status["canary"], &mut out);
     shadow(&status["shadow"], &mut out);
     lines_of(status, &mut out);
@@ -75,6 +79,17 @@ fn lines(status: &Value) -> String {
         let _ = writeln!(out, "hooks     {errors} failed lately; --json tells which");
     }
     out
+}
+
+/// The Redis that gates share, when there is something to say of it.
+fn redis(redis: &Value, out: &mut String) {
+    if redis["up"] == false {
+        let why = redis["why"].as_str().unwrap_or("it is not connected yet");
+        let _ = writeln!(out, "redis     {} is gone since {}: {why}", text(&redis["hosts"]), moment(&redis["since"]));
+    }
+    if let Some(refused) = redis["refused"].as_str() {
+        let _ = writeln!(out, "redis     {} refuses: {refused}", text(&redis["hosts"]));
+    }
 }
 
 /// The lines that requests wait in.

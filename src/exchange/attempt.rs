@@ -34,6 +34,7 @@ use super::decision::{Failover, Outcome, Place, Plan};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
 use super::{AttemptRecord, Exchange, Translated, opening, receive, turn};
+use crate::cache::Fill;
 use crate::dialect::interpreter::Interpreter;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
@@ -47,6 +48,7 @@ use held::Held;
 use prepare::Ready;
 use progress::{Progress, Try};
 use translate::Hearing;
+pub(super) use translate::{reword, translated};
 
 /// More attempts than any plan needs: a policy that always says "again" ends here.
 const MOST_ATTEMPTS: usize = 16;
@@ -76,6 +78,10 @@ pub struct Committed<N: Connection> {
     pub early_error: Option<Error>,
     /// What the attempt owns until its end.
     pub held: Held,
+    /// The model that it was asked for, when the plan named one.
+    pub model: Option<String>,
+    /// Its way into the cache.
+    pub fill: Option<Arc<Fill>>,
 }
 
 /// The refusal worth most so far.
@@ -231,6 +237,7 @@ fn ended<N: Connection>(made: &mut Try, result: Result<Committed<N>, Error>) -> 
     match result {
         Ok(mut response) => {
             response.held = std::mem::take(&mut made.held);
+            response.model.clone_from(&made.planned.model);
             Ended::Response(Box::new(response))
         }
         Err(error) => {
@@ -341,7 +348,17 @@ impl<N: Connection> Committed<N> {
     /// A response with the status that its endpoint gave it.
     pub fn new(head: ResponseHead, source: Source<N>, upstream: Arc<Upstream>, endpoint: Arc<Endpoint>) -> Self {
         let status = head.status.as_u16();
-        Self { head, status, source, upstream, endpoint, early_error: None, held: Held::default() }
+        Self {
+            head,
+            status,
+            source,
+            upstream,
+            endpoint,
+            early_error: None,
+            held: Held::default(),
+            model: None,
+            fill: None,
+        }
     }
 
     /// Whether the endpoint did what it was asked.

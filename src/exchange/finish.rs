@@ -64,7 +64,7 @@ pub fn summary(x: &Exchange) -> Value {
         line.insert("route".into(), json!(plan.decided_by.0));
     }
     line.insert("attempts".into(), x.attempts.iter().map(attempt).collect());
-    if let Some(pin) = x.pin.as_str() {
+    if let Some(pin) = x.bond.pin.as_str() {
         line.insert("affinity".into(), json!(pin));
     }
     if let Some(translated) = &x.translated {

@@ -31,9 +31,7 @@ pub(super) async fn hear<C: Client, N: Connection>(
             interpreter.begin(wire.unwrap_or(Wire::Sse), decoder);
             let told = Told { losses: interpreter.told.losses.clone(), ..Told::default() };
             x.translated = Some(translate::translated(x, told));
-            if let Source::Live { interpreter: place, .. } = &mut response.source {
-                *place = Some(interpreter);
-            }
+            response.source.interpret(interpreter);
             Ok(response)
         }
         hearing if status.is_success() => whole(client, x, dialect, hearing, response, wire).await,

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use crate::dialect::meter::Meter;
 use crate::error::Error;
 use crate::exchange::Exchange;
-use crate::exchange::wire::Client;
+use crate::exchange::source::Source;
+use crate::exchange::wire::{Client, Connection};
 use crate::message::ResponseHead;
 use crate::stream::Wire;
 
@@ -15,7 +16,7 @@ pub(super) async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: By
     if let Some(meter) = &mut x.meter {
         meter.read(&piece);
     }
-    if let Some(scribe) = x.scribe.as_mut()
+    if let Some(scribe) = x.bond.scribe.as_mut()
         && scribe.hear(&piece)
     {
         Box::pin(scribe.note()).await;
@@ -23,9 +24,26 @@ pub(super) async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: By
     client.send_body(piece).await
 }
 
+/// Writes a piece. While the client is slow, the source is read on for those who joined and are not.
+pub(super) async fn write_on<C: Client, N: Connection>(
+    client: &mut C,
+    x: &mut Exchange,
+    source: &mut Source<N>,
+    piece: Bytes,
+) -> Result<(), Error> {
+    if !source.is_shared() {
+        return write(client, x, piece).await;
+    }
+    tokio::select! {
+        biased;
+        written = write(client, x, piece) => written,
+        () = source.read_ahead() => Ok(()),
+    }
+}
+
 /// What is to be known before the client hears that the answer is over.
 pub(super) async fn ended(x: &mut Exchange) {
-    if let Some(mut scribe) = x.scribe.take()
+    if let Some(mut scribe) = x.bond.scribe.take()
         && scribe.end()
     {
         Box::pin(scribe.note()).await;
