@@ -69,8 +69,7 @@ use crate::stream::Wire;
 use crate::tape::Tape;
 use crate::tape::client::TapedClient;
 use crate::upstream::queue;
-use affinity::Pin;
-use affinity::scribe::Scribe;
+use affinity::Bond;
 use attempt::held::Held;
 use decision::{CacheRule, Identity, Plan};
 use linger::Lingering;
@@ -122,10 +121,8 @@ pub struct Exchange {
     pub used: Option<Usage>,
     /// What the client was sent.
     pub sent: Sent,
-    /// What was done about what the request refers to.
-    pub pin: Pin,
-    /// Notes where the answer was made, when that may be asked for.
-    pub scribe: Option<Box<Scribe>>,
+    /// Where what it refers to was made, and where its answer is.
+    pub bond: Bond,
     /// Its place among those that the gate serves at once, where that is limited.
     pub admitted: Option<queue::Place>,
     /// What the client heard before there was an answer.

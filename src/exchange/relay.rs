@@ -132,7 +132,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
     x.meter = if bodied { meter(x, &head, wire) } else { None };
     if let Some(made_by) = made_by.filter(|_| bodied) {
-        x.scribe = Box::pin(scribe::listen(gate, x, made_by, &head, wire)).await;
+        x.bond.scribe = Box::pin(scribe::listen(gate, x, made_by, &head, wire)).await;
     }
     settle::remember(gate, x);
     let sent = opening::begin(client, x, head, end).await;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::LONGEST_WAIT;
 use super::held::Held;
-use crate::exchange::Exchange;
 use crate::exchange::decision::{Failover, Plan, PlannedAttempt};
 use crate::exchange::wire::Dial;
+use crate::exchange::{Exchange, turn};
 use crate::gate::Gate;
 use crate::upstream::{Endpoint, Upstream, balance};
 
@@ -68,8 +68,12 @@ impl Progress {
         let excluded = |endpoint: &Endpoint| {
             self.was_tried(endpoint) || planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name)
         };
-        let endpoint =
-            balance::choose(&upstream.endpoints, excluded, || x.tape.ask(|| "draw".to_owned(), || gate.draw()))?;
+        let draw = || x.tape.ask(|| "draw".to_owned(), || gate.draw());
+        // One that would serve at once is better than a place in a line.
+        let crowded = turn::crowded(gate, x, upstream);
+        let waits = |endpoint: &Endpoint| excluded(endpoint) || crowded.contains(&endpoint.name);
+        let endpoint = balance::choose(&upstream.endpoints, waits, draw)
+            .or_else(|| balance::choose(&upstream.endpoints, excluded, draw))?;
         Some(Try {
             planned: planned.clone(),
             upstream: Arc::clone(upstream),
