@@ -27,6 +27,7 @@ use crate::generation::Generation;
 use crate::metrics::Metrics;
 use crate::state::{Limiter, Store};
 use crate::tape::Ring;
+use crate::upstream::health::Health;
 use memory::Held;
 use services::Sink;
 
@@ -42,6 +43,8 @@ pub struct Gate<D: Dial> {
     pub keep: Keep,
     /// What policies keep.
     pub state: State,
+    /// What is known of endpoints.
+    pub health: Arc<Health>,
     /// The time.
     pub clock: Clock,
     /// The last exchanges, as they can be played again.

@@ -1,6 +1,8 @@
 //! The settings of a bundle: one TOML file, read so that every mistake in it is told at once, with its line.
 
 mod address;
+mod balance;
+mod breaker;
 mod check;
 mod collection;
 mod environment;
@@ -8,6 +10,7 @@ mod limits;
 mod listen;
 mod mount;
 mod parse;
+mod probe;
 mod quantity;
 mod reference;
 mod reload;
@@ -20,11 +23,14 @@ mod url;
 mod tests;
 
 pub use address::ExistingFile;
+pub use balance::{Balance, By, Sticky};
+pub use breaker::{Breaker, Retries, WhenAllOpen};
 pub use collection::Placed;
 pub use limits::{Cache, Fetch, Limits, Log, LogFormat, LogLevel, Record};
 pub use listen::{Admin, Forwarding, Listen, RequestId, Tls};
 pub use mount::{Mount, OnError};
 pub use parse::Lookup;
+pub use probe::Probe;
 pub(crate) use quantity::parse_duration;
 pub use reference::reference;
 pub use reload::reload_notes;

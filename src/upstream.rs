@@ -1,6 +1,12 @@
 //! Where requests go: named upstreams, their endpoints, how one is chosen and connected to.
 
+mod average;
+
 pub mod balance;
+
+pub mod breaker;
+
+mod budget;
 
 pub mod build;
 
@@ -8,7 +14,13 @@ pub mod dial;
 
 mod gather;
 
+pub mod health;
+
+mod learned;
+
 pub mod peers;
+
+pub mod probe;
 
 pub mod resolve;
 
@@ -16,13 +28,15 @@ pub mod retry_after;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::HeaderValue;
 use http::uri::Scheme;
 
 use crate::dialect::servers::Server;
+use crate::settings;
+use health::{Ask, Fitness, Pool, Vitals};
 
 /// All upstreams of a generation, by name.
 #[derive(Debug, Default)]
@@ -46,6 +60,16 @@ pub struct Upstream {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// How long each step may take.
     pub timeouts: Timeouts,
+    /// How its endpoints share its requests.
+    pub balance: settings::Balance,
+    /// When an endpoint that fails is left alone.
+    pub breaker: settings::Breaker,
+    /// How many attempts may be repetitions.
+    pub retries: settings::Retries,
+    /// How the gate itself finds out whether endpoints are alive.
+    pub probe: Option<settings::Probe>,
+    /// What the gate knows of it as a whole, generation after generation.
+    pub(crate) pool: OnceLock<Arc<Pool>>,
 }
 
 /// One address of an upstream.
@@ -63,6 +87,10 @@ pub struct Endpoint {
     pub prefix: String,
     /// Its share among its siblings; 0 keeps it in reserve until the others were tried.
     pub weight: u32,
+    /// What it costs, in the unit of its siblings.
+    pub cost: u32,
+    /// A number made of its name, by which keys find it.
+    pub seed: u64,
     /// Headers set on every attempt, in place of the client's: usually the key. Marked sensitive, so never shown.
     pub headers: Vec<(String, HeaderValue)>,
     /// `Host` as this endpoint expects it.
@@ -81,6 +109,8 @@ pub struct Endpoint {
     pub connect_timeout: Duration,
     /// The connector's prepared form of this endpoint, by address.
     pub(crate) peers: peers::Peers,
+    /// What the gate knows of it, generation after generation.
+    pub(crate) vitals: OnceLock<Arc<Vitals>>,
 }
 
 /// Which HTTP is spoken to an endpoint.
@@ -117,6 +147,14 @@ pub struct Timeouts {
     pub total: Option<Duration>,
 }
 
+/// Whether a header carries a key.
+pub(crate) fn is_key(name: &str) -> bool {
+    KEYS.iter().any(|key| name.eq_ignore_ascii_case(key))
+}
+
+/// Headers that carry keys of LLM APIs.
+const KEYS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+
 // === impl Upstreams ===
 
 impl Upstreams {
@@ -148,9 +186,37 @@ impl Upstreams {
     }
 }
 
+// === impl Upstream ===
+
+impl Upstream {
+    /// What is known of it as a whole.
+    pub fn pool(&self) -> &Pool {
+        self.pool.get_or_init(Arc::default)
+    }
+
+    /// Whether any of its endpoints may be asked.
+    pub fn is_fit(&self, now: Duration) -> bool {
+        let ask = Ask { now, ..Ask::default() };
+        let open = |endpoint: &Arc<Endpoint>| {
+            matches!(endpoint.vitals().fitness(&self.breaker, self.balance.headroom, &ask), Fitness::Open(_))
+        };
+        !self.endpoints.iter().all(open)
+    }
+}
+
 // === impl Endpoint ===
 
 impl Endpoint {
+    /// What is known of it.
+    pub fn vitals(&self) -> &Vitals {
+        self.vitals.get_or_init(Arc::default)
+    }
+
+    /// Whether it is asked with a key of its own: then its limits are common to all clients.
+    pub fn has_key(&self) -> bool {
+        self.headers.iter().any(|(name, _)| is_key(name))
+    }
+
     /// The scheme as it stands in a URL.
     pub fn scheme(&self) -> Scheme {
         if self.tls { Scheme::HTTPS } else { Scheme::HTTP }

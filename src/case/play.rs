@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::policy::{Covered, Decision, HookReport, LogLine};
 use crate::state::{Limiter, Store, StoreLimits};
 use crate::tape::{Ring, Tape};
+use crate::upstream::health::Health;
 
 /// How long work after a response may go on, in virtual time.
 const AFTERWARDS: Duration = Duration::from_mins(1);
@@ -156,6 +157,9 @@ fn gate(
         limiter: Arc::new(Limiter::new(clock)),
         random: Arc::new(Random::new(case.setup.seed)),
     };
+    let metrics = Arc::new(Metrics::new());
+    let health = Arc::new(Health::new(clock, Arc::clone(&metrics)));
+    health.attach(&candidate.upstreams);
     let limits = &candidate.settings.cache;
     let cache = MemoryCache::new(clock, limits.memory, limits.entry);
     let services = Arc::new(GateServices {
@@ -175,9 +179,10 @@ fn gate(
         cache,
         keep: Keep::new(thoughts),
         state,
+        health,
         clock,
         tapes: Ring::default(),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
         held: Held::default(),
         sink: notes,
         canary: Arc::default(),

@@ -1,5 +1,7 @@
 //! Tries endpoints until one answers. Nothing reaches the client before that: here is the commit point.
 
+mod asked;
+
 pub mod first;
 
 mod headers;
@@ -84,12 +86,18 @@ pub async fn run<C: Client, D: Dial>(
     x: &mut Exchange,
     plan: Plan,
 ) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
+    asked::ready(client, x, &plan).await?;
     let mut progress = Progress::new(plan);
     let mut best: Option<Committed<TapedConnection<D::Connection>>> = None;
     let mut waited = Duration::ZERO;
     let mut failure = Error::gate("the plan holds no attempt");
     while x.attempts.len() < MOST_ATTEMPTS {
-        let Some(mut next) = progress.next(gate, x) else { break };
+        let Some(mut next) = progress.next(gate, x) else {
+            if x.attempts.is_empty() {
+                failure = progress.refusal().unwrap_or(failure);
+            }
+            break;
+        };
         let may_fail_over = x.generation.policies.has(Hook::Failover);
         let ended = once(gate, client, x, &mut next, may_fail_over, waited).await;
         let decision = judge(gate, x, &progress, &next, &ended);
@@ -129,6 +137,7 @@ async fn once<C: Client, D: Dial>(
     // What an attempt before it was told is not about this one.
     x.translated = None;
     let result = send::attempt(gate, client, x, &next.planned, &next.upstream, &next.endpoint, replay).await;
+    next.held.judge(x, &result);
     let (status, error) = match &result {
         Ok(response) => (Some(response.status), response.early_error.clone()),
         Err(error) => (None, Some(error.clone())),

@@ -49,6 +49,8 @@ pub struct PlannedAttempt {
     pub model: Option<String>,
     /// How long the response head may take, in place of the upstream's own setting.
     pub timeout: Option<Duration>,
+    /// What keeps requests at the same endpoint, where the upstream's endpoints are chosen by such a key.
+    pub key: Option<String>,
 }
 
 /// The ordered attempts of an exchange.

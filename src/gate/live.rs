@@ -22,6 +22,7 @@ use crate::policy::{HookReport, LogLevel, LogLine};
 use crate::state::{Limiter, Store, StoreLimits};
 use crate::tape::Ring;
 use crate::upstream::dial::Dialer;
+use crate::upstream::health::Health;
 
 /// Idle connections to endpoints that are kept, over all of them.
 const POOL: usize = 1024;
@@ -38,6 +39,8 @@ pub struct Parts<'a> {
     pub dial: &'a Dialer,
     /// What policies keep.
     pub state: &'a State,
+    /// What is known of endpoints.
+    pub health: &'a Health,
     /// The time.
     pub clock: Clock,
     /// Where finished exchanges and log lines go.
@@ -55,7 +58,9 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
         random: Arc::new(Random::new(fastrand::u64(..))),
     };
     let dial = Dialer::new(POOL);
-    let generation = Parts { dial: &dial, state: &state, clock, sink: &sink }.build(candidate, 1, workers)?;
+    let health = Arc::new(Health::new(clock, Arc::clone(&metrics)));
+    let parts = Parts { dial: &dial, state: &state, health: &health, clock, sink: &sink };
+    let generation = parts.build(candidate, 1, workers)?;
     metrics.generation("live");
     Ok(Gate {
         cache: MemoryCache::new(clock, generation.settings.cache.memory, generation.settings.cache.entry),
@@ -63,6 +68,7 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
         live: ArcSwap::from_pointee(generation),
         dial,
         state,
+        health,
         clock,
         tapes: Ring::default(),
         metrics,
@@ -78,11 +84,12 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
 impl<'a> Parts<'a> {
     /// Those of a running gate.
     pub fn of(gate: &'a Gate<Dialer>) -> Self {
-        Self { dial: &gate.dial, state: &gate.state, clock: gate.clock, sink: &gate.sink }
+        Self { dial: &gate.dial, state: &gate.state, health: &gate.health, clock: gate.clock, sink: &gate.sink }
     }
 
     /// Builds a generation.
     pub fn build(&self, candidate: Candidate, number: u64, workers: usize) -> Result<Generation, Vec<Fault>> {
+        self.health.attach(&candidate.upstreams);
         let errors = Arc::new(HookErrors::default());
         let services = Arc::new(GateServices {
             state: self.state.clone(),

@@ -160,7 +160,7 @@ impl Reading<'_> {
     }
 
     fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
-        let fields = self.fields(table, "an attempt", &["upstream", "endpoint", "model", "timeout"])?;
+        let fields = self.fields(table, "an attempt", &["upstream", "endpoint", "model", "timeout", "key"])?;
         let Some(upstream) = fields.text("upstream")? else {
             return Err(self.misuse("returned an attempt without `upstream`"));
         };
@@ -169,6 +169,7 @@ impl Reading<'_> {
             endpoint: fields.text("endpoint")?,
             model: fields.text("model")?,
             timeout: fields.seconds("timeout")?,
+            key: fields.text("key")?,
         })
     }
 

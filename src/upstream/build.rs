@@ -1,9 +1,10 @@
 //! Makes upstreams from their settings.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderValue;
 
+use super::balance;
 use super::peers::Peers;
 use super::{Endpoint, HttpVersion, Timeouts, Trust, Upstream, Upstreams};
 use crate::dialect::servers::Server;
@@ -30,6 +31,11 @@ fn upstream(name: &str, settings: &UpstreamSettings) -> Upstream {
             idle: settings.timeouts.idle,
             total: settings.timeouts.total,
         },
+        balance: settings.balance.clone(),
+        breaker: settings.breaker.clone(),
+        retries: settings.retries.clone(),
+        probe: settings.probe.clone(),
+        pool: OnceLock::new(),
     }
 }
 
@@ -42,6 +48,8 @@ fn endpoint(upstream: &UpstreamSettings, endpoint: &EndpointSettings) -> Endpoin
         port: url.port,
         prefix: url.prefix.clone(),
         weight: endpoint.weight,
+        cost: endpoint.cost,
+        seed: balance::key_of(endpoint.label().as_bytes()),
         headers: headers(&upstream.headers).chain(headers(&endpoint.headers)).collect(),
         host_header: host_header(url),
         preserve_host: upstream.preserve_host,
@@ -59,6 +67,7 @@ fn endpoint(upstream: &UpstreamSettings, endpoint: &EndpointSettings) -> Endpoin
         write_timeout: upstream.timeouts.idle,
         connect_timeout: upstream.timeouts.connect,
         peers: Peers::default(),
+        vitals: OnceLock::new(),
     }
 }
 
@@ -81,18 +90,10 @@ fn headers(headers: &Headers) -> impl Iterator<Item = (String, HeaderValue)> {
 
 /// An upstream of one endpoint, for a policy's `http.fetch`; the URL's path is not part of it.
 pub fn single(url: &Url) -> (Arc<Upstream>, Arc<Endpoint>) {
-    let settings = UpstreamSettings::at(Url { prefix: String::new(), ..url.clone() });
+    let bare = Url { prefix: String::new(), ..url.clone() };
+    let settings = UpstreamSettings::at(bare.clone());
     let mut upstream = upstream(&url.authority(), &settings);
-    let only = Arc::new(endpoint(&settings, &bare(url)));
+    let only = Arc::new(endpoint(&settings, &EndpointSettings::at(bare)));
     upstream.endpoints = vec![Arc::clone(&only)];
     (Arc::new(upstream), only)
-}
-
-fn bare(url: &Url) -> EndpointSettings {
-    EndpointSettings {
-        url: Url { prefix: String::new(), ..url.clone() },
-        name: None,
-        weight: 1,
-        headers: Headers::default(),
-    }
 }

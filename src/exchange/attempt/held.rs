@@ -1,6 +1,52 @@
 //! What an attempt owns from the choice of its endpoint to the last byte of its answer, in one place, so that every way
 //! it can end gives all of it back.
 
+use super::Committed;
+use crate::error::Error;
+use crate::exchange::Exchange;
+use crate::exchange::wire::Connection;
+use crate::upstream::health::Ticket;
+use crate::upstream::is_key;
+
 /// What an attempt owns until its end.
 #[derive(Debug, Default)]
-pub struct Held {}
+pub struct Held {
+    /// What its endpoint is judged by.
+    pub ticket: Option<Ticket>,
+}
+
+// === impl Held ===
+
+impl Held {
+    /// Tells the endpoint's judge how the attempt went up to the commit point. An answer that may be passed on is judged
+    /// at its end.
+    pub(super) fn judge<N: Connection>(&mut self, x: &Exchange, result: &Result<Committed<N>, Error>) {
+        let Some(ticket) = &mut self.ticket else { return };
+        match result {
+            Ok(response) => {
+                // Without a key of its own, an endpoint's limits are those of the client that was asked for.
+                let shared = response.endpoint.has_key() || !x.request.lock().head.headers.keys().any(|name| is_key(name.as_str()));
+                ticket.heard(response.status, &response.head.headers, shared);
+                match &response.early_error {
+                    Some(error) => self.failed(error),
+                    None => self.ticket = self.ticket.take().and_then(|ticket| ticket.judged(response.status)),
+                }
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// Ends the attempt with an error.
+    pub fn failed(&mut self, error: &Error) {
+        if let Some(ticket) = self.ticket.take() {
+            ticket.failed(error);
+        }
+    }
+
+    /// Ends the attempt with an answer that was passed on to its end, of so many tokens.
+    pub fn served(&mut self, tokens: Option<u64>) {
+        if let Some(ticket) = self.ticket.take() {
+            ticket.served(tokens);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Each strategy's promise, and what holds under all of them.
