@@ -97,7 +97,15 @@ impl Kind {
 impl Error {
     /// An error of any kind; `message` may be shown to the client, so it names no address and no secret.
     pub fn new(fault: Fault, kind: Kind, status: u16, message: impl Into<String>) -> Self {
-        Self(Arc::new(Inner { fault, kind, status, message: message.into(), detail: None, code: None, retry_after: None }))
+        Self(Arc::new(Inner {
+            fault,
+            kind,
+            status,
+            message: message.into(),
+            detail: None,
+            code: None,
+            retry_after: None,
+        }))
     }
 
     /// A mistake of the client: `status` is what it is told.

@@ -133,7 +133,8 @@ fn in_turn<'e>(upstream: &Upstream, those: impl Candidates<'e>) -> Option<&'e Ar
 
 /// The one with the fewest requests under way for its weight; a draw among equals.
 fn least_busy<'e>(those: impl Candidates<'e>, draw: &mut impl FnMut() -> f64) -> Option<&'e Arc<Endpoint>> {
-    let load = |endpoint: &Endpoint| (f64::from(endpoint.vitals().under_way()) + 1.0) / f64::from(endpoint.weight.max(1));
+    let load =
+        |endpoint: &Endpoint| (f64::from(endpoint.vitals().under_way()) + 1.0) / f64::from(endpoint.weight.max(1));
     let least = those.clone().map(|endpoint| load(endpoint)).fold(f64::MAX, f64::min);
     // Others count too, and may have made all busier since.
     let mut equal = those.clone().filter(|endpoint| load(endpoint) <= least);

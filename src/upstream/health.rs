@@ -136,12 +136,7 @@ impl Name {
 }
 
 /// Puts what is known under a name in its place, or something new.
-fn join<K: Hash + Eq, T>(
-    known: &mut HashMap<K, Weak<T>>,
-    name: K,
-    place: &OnceLock<Arc<T>>,
-    new: impl FnOnce() -> T,
-) {
+fn join<K: Hash + Eq, T>(known: &mut HashMap<K, Weak<T>>, name: K, place: &OnceLock<Arc<T>>, new: impl FnOnce() -> T) {
     let entry = known.entry(name).or_default();
     let found = entry.upgrade().unwrap_or_else(|| Arc::new(new()));
     *entry = Arc::downgrade(place.get_or_init(|| found));

@@ -165,9 +165,8 @@ impl Limit {
     fn is_near(&self, tokens: u64, headroom: u32) -> bool {
         let Some(remaining) = self.remaining else { return false };
         let short = self.is_of_tokens() && !self.kind.contains("output") && remaining < tokens;
-        let low = self.limit.is_some_and(|limit| {
-            remaining.saturating_mul(100) < limit.saturating_mul(u64::from(headroom))
-        });
+        let low =
+            self.limit.is_some_and(|limit| remaining.saturating_mul(100) < limit.saturating_mul(u64::from(headroom)));
         remaining == 0 || short || low
     }
 }
@@ -226,10 +225,26 @@ mod tests {
     #[test]
     fn every_family_of_headers_is_read() {
         let families: [&[(&str, &str)]; 7] = [
-            &[("x-ratelimit-limit-requests", "100"), ("x-ratelimit-remaining-requests", "4"), ("x-ratelimit-reset-requests", "6m0s")],
-            &[("x-ratelimit-limit-tokens", "9000"), ("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "360")],
-            &[("anthropic-ratelimit-requests-limit", "50"), ("anthropic-ratelimit-requests-remaining", "0"), ("anthropic-ratelimit-requests-reset", "2026-03-01T12:06:00Z")],
-            &[("anthropic-ratelimit-input-tokens-limit", "1000"), ("anthropic-ratelimit-input-tokens-remaining", "10"), ("anthropic-ratelimit-input-tokens-reset", "2026-03-01T12:06:00Z")],
+            &[
+                ("x-ratelimit-limit-requests", "100"),
+                ("x-ratelimit-remaining-requests", "4"),
+                ("x-ratelimit-reset-requests", "6m0s"),
+            ],
+            &[
+                ("x-ratelimit-limit-tokens", "9000"),
+                ("x-ratelimit-remaining-tokens", "0"),
+                ("x-ratelimit-reset-tokens", "360"),
+            ],
+            &[
+                ("anthropic-ratelimit-requests-limit", "50"),
+                ("anthropic-ratelimit-requests-remaining", "0"),
+                ("anthropic-ratelimit-requests-reset", "2026-03-01T12:06:00Z"),
+            ],
+            &[
+                ("anthropic-ratelimit-input-tokens-limit", "1000"),
+                ("anthropic-ratelimit-input-tokens-remaining", "10"),
+                ("anthropic-ratelimit-input-tokens-reset", "2026-03-01T12:06:00Z"),
+            ],
             &[("ratelimit-limit", "100, 100;w=60"), ("ratelimit-remaining", "1"), ("ratelimit-reset", "360")],
             &[("ratelimit", "limit=100, remaining=2, reset=360")],
             &[("ratelimit-policy", "\"burst\";q=100;w=60"), ("ratelimit", "\"burst\";r=3;t=360")],
@@ -242,7 +257,11 @@ mod tests {
 
     #[test]
     fn enough_left_is_no_reason_to_go_elsewhere() {
-        let some = [("x-ratelimit-limit-requests", "100"), ("x-ratelimit-remaining-requests", "5"), ("x-ratelimit-reset-requests", "9s")];
+        let some = [
+            ("x-ratelimit-limit-requests", "100"),
+            ("x-ratelimit-remaining-requests", "5"),
+            ("x-ratelimit-reset-requests", "9s"),
+        ];
         assert_eq!(busy(&some, 0), None);
         assert_eq!(busy(&[("x-ratelimit-limit-requests", "100")], 0), None);
         assert_eq!(busy(&[("retry-after", "7"), ("x-request-id", "0")], 0), None);
@@ -250,7 +269,11 @@ mod tests {
 
     #[test]
     fn a_large_request_goes_elsewhere_before_a_small_one() {
-        let left = [("x-ratelimit-limit-tokens", "10000"), ("x-ratelimit-remaining-tokens", "2000"), ("x-ratelimit-reset-tokens", "60s")];
+        let left = [
+            ("x-ratelimit-limit-tokens", "10000"),
+            ("x-ratelimit-remaining-tokens", "2000"),
+            ("x-ratelimit-reset-tokens", "60s"),
+        ];
         assert_eq!((busy(&left, 1999), busy(&left, 2001)), (None, Some(60)));
         let mut learned = learned(&left);
         learned.spend(1600);
@@ -278,6 +301,9 @@ mod tests {
         let mut learned = Learned::default();
         learned.read(&headers.collect(), SystemTime::UNIX_EPOCH, NOW);
         assert!(learned.is_empty(NOW));
-        assert_eq!(busy(&[("ratelimit", "=;,\"\";r=;t=-1"), ("x-ratelimit-", "1"), ("ratelimit-reset", "soon")], 1), None);
+        assert_eq!(
+            busy(&[("ratelimit", "=;,\"\";r=;t=-1"), ("x-ratelimit-", "1"), ("ratelimit-reset", "soon")], 1),
+            None
+        );
     }
 }

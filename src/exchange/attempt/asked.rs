@@ -99,9 +99,7 @@ fn key(x: &Exchange, planned: &PlannedAttempt, sticky: &Sticky) -> Option<u64> {
     match sticky {
         Sticky::User => Some(user().unwrap_or_else(address)),
         Sticky::Session => Some(x.identity.session.as_ref().map(of).or_else(user).unwrap_or_else(address)),
-        Sticky::Header(name) => {
-            x.request.lock().head.headers.get(name).map(|value| balance::key_of(value.as_bytes()))
-        }
+        Sticky::Header(name) => x.request.lock().head.headers.get(name).map(|value| balance::key_of(value.as_bytes())),
         Sticky::Prompt => read(x, prompt),
     }
 }
@@ -225,7 +223,8 @@ mod tests {
     #[test]
     fn a_conversation_that_goes_on_stays_the_same_and_another_is_not() {
         let turn = |first: &str, more: &[&str]| {
-            let mut messages = vec![json!({"role": "system", "content": "s"}), json!({"role": "user", "content": first})];
+            let mut messages =
+                vec![json!({"role": "system", "content": "s"}), json!({"role": "user", "content": first})];
             messages.extend(more.iter().map(|text| json!({"role": "user", "content": text})));
             json!({"model": "m", "messages": messages, "temperature": more.len()})
         };

@@ -25,7 +25,8 @@ impl Held {
         match result {
             Ok(response) => {
                 // Without a key of its own, an endpoint's limits are those of the client that was asked for.
-                let shared = response.endpoint.has_key() || !x.request.lock().head.headers.keys().any(|name| is_key(name.as_str()));
+                let shared = response.endpoint.has_key()
+                    || !x.request.lock().head.headers.keys().any(|name| is_key(name.as_str()));
                 ticket.heard(response.status, &response.head.headers, shared);
                 match &response.early_error {
                     Some(error) => self.failed(error),

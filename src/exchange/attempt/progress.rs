@@ -55,16 +55,7 @@ pub(super) struct Progress {
 impl Progress {
     /// The plan, of which nothing was tried.
     pub(super) fn new(plan: Plan) -> Self {
-        Self {
-            plan,
-            at: 0,
-            current: 0,
-            begun: 0,
-            tried: Vec::new(),
-            spent: Vec::new(),
-            last: None,
-            refused: None,
-        }
+        Self { plan, at: 0, current: 0, begun: 0, tried: Vec::new(), spent: Vec::new(), last: None, refused: None }
     }
 
     /// Takes back a try that was made: it is made again only when there is no other endpoint.
@@ -75,7 +66,8 @@ impl Progress {
     /// Why nothing was tried, when all endpoints are open and their owner wants the client to be told.
     pub(super) fn refusal(&self) -> Option<Error> {
         let (upstream, wait) = self.refused.as_ref()?;
-        let message = format!("no endpoint of `{}` can be asked for the next {} s", upstream.name, wait.as_secs_f64().ceil());
+        let message =
+            format!("no endpoint of `{}` can be asked for the next {} s", upstream.name, wait.as_secs_f64().ceil());
         Some(Error::new(Fault::Upstream, Kind::Overloaded, 503, message).with_retry_after(*wait))
     }
 

@@ -86,6 +86,7 @@ async fn route_answers_one_attempt_a_list_or_a_response() {
         endpoint: None,
         model: Some("q".to_owned()),
         timeout: Some(Duration::from_millis(1500)),
+        key: None,
     };
     assert_eq!((plan.attempts, plan.decided_by), (vec![expected], Place("p.lua:1".to_owned())));
     let list = begin(&set("return { { upstream = 'a' }, { upstream = 'b' } }"), &request(&[], "")).route().await;

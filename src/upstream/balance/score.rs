@@ -25,9 +25,8 @@ pub(super) fn best<'e>(
     those: impl Candidates<'e>,
     draw: &mut impl FnMut() -> f64,
 ) -> Option<&'e Arc<Endpoint>> {
-    let new = |endpoint: &&'e Arc<Endpoint>| {
-        endpoint.vitals().figures().0.is_none() && endpoint.vitals().under_way() == 0
-    };
+    let new =
+        |endpoint: &&'e Arc<Endpoint>| endpoint.vitals().figures().0.is_none() && endpoint.vitals().under_way() == 0;
     if let Some(new) = those.clone().find(new) {
         return Some(new);
     }

@@ -33,9 +33,9 @@ impl Window {
     pub(in crate::upstream) fn sums(&self, now: Duration, length: Duration) -> (u32, u32) {
         let number = number(now, length);
         let oldest = (number + 1).saturating_sub(SLOTS as u64);
-        (oldest..=number.min(self.newest)).map(|at| self.slots[index(at)]).fold((0, 0), |(all, bad), slot| {
-            (all.saturating_add(slot.0), bad.saturating_add(slot.1))
-        })
+        (oldest..=number.min(self.newest))
+            .map(|at| self.slots[index(at)])
+            .fold((0, 0), |(all, bad), slot| (all.saturating_add(slot.0), bad.saturating_add(slot.1)))
     }
 }
 

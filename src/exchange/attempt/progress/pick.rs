@@ -105,13 +105,8 @@ impl<D: Dial, E: Fn(&Endpoint) -> bool> Pick<'_, D, E> {
     /// Picks by what is known now, and says whether there was nothing to know.
     fn fresh(&self) -> (Picked, bool) {
         loop {
-            let found = balance::choose(
-                self.upstream,
-                &self.asked.ask(),
-                self.asked.key,
-                &self.excluded,
-                || self.gate.draw(),
-            );
+            let found =
+                balance::choose(self.upstream, &self.asked.ask(), self.asked.key, &self.excluded, || self.gate.draw());
             let obvious = found.left == 0 || (found.left == 1 && found.fit.is_some() && self.reach == Reach::Fit);
             let picked = match self.reach {
                 Reach::Fit => found.fit.map(|endpoint| self.take(endpoint, false)),
@@ -132,9 +127,7 @@ impl<D: Dial, E: Fn(&Endpoint) -> bool> Pick<'_, D, E> {
         match self.upstream.breaker.when_all_open {
             WhenAllOpen::Try => self.take(endpoint, true).unwrap_or(Picked::Nothing),
             // One that is half-open is waited for as shortly as can be said.
-            WhenAllOpen::Refuse => {
-                Picked::Refused(until.saturating_sub(self.asked.now).max(Duration::from_secs(1)))
-            }
+            WhenAllOpen::Refuse => Picked::Refused(until.saturating_sub(self.asked.now).max(Duration::from_secs(1))),
         }
     }
 
