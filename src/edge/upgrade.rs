@@ -84,7 +84,9 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
     let ticket = ticket.judged(head.status.as_u16());
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         // What is said in another protocol says nothing about the endpoint: it is well when it lets itself be talked to.
-        ticket.map_or((), |ticket| ticket.served(None));
+        if let Some(ticket) = ticket {
+            ticket.served(None);
+        }
         return switch(session, x, head, connection, idle).await;
     }
     let source = Source::live(connection, idle, x.deadline);

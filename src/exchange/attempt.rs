@@ -134,6 +134,7 @@ async fn once<C: Client, D: Dial>(
     waited: Duration,
 ) -> Ended<TapedConnection<D::Connection>> {
     let started = Instant::now();
+    next.held.begins();
     // What an attempt before it was told is not about this one.
     x.translated = None;
     let result = send::attempt(gate, client, x, &next.planned, &next.upstream, &next.endpoint, replay).await;

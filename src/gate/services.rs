@@ -141,7 +141,11 @@ impl<D: Dial + Clone> Services for GateServices<D> {
         let call = async move {
             let answered = exchange(dial, target, endpoint, request).await;
             match &answered {
-                Ok(response) => ticket.judged(response.status).map_or((), |ticket| ticket.served(None)),
+                Ok(response) => {
+                    if let Some(ticket) = ticket.judged(response.status) {
+                        ticket.served(None);
+                    }
+                }
                 Err(error) => ticket.failed(error),
             }
             answered

@@ -171,6 +171,11 @@ impl Limit {
     }
 }
 
+/// Whether an answer tells of limits.
+pub(super) fn tells(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| about_limits(name).is_some())
+}
+
 /// What follows the words by which a header is known to be about limits; `None` for others.
 fn about_limits(name: &HeaderName) -> Option<&str> {
     let name = name.as_str();

@@ -46,7 +46,7 @@ fn cost(by: &str, count: usize) -> f64 {
         let key = Some(random.u64(..));
         let found = balance::choose(&upstream, &ask, key, |_| false, || random.f64());
         let mut ticket = Ticket::take(&upstream, found.fit.unwrap(), &ask, clock, false).unwrap();
-        ticket.heard(200, &headers, true);
+        ticket.heard(200, &headers, || true);
         ticket.served(Some(100));
         black_box(found.left);
     })

@@ -18,6 +18,18 @@ pub struct Held {
 // === impl Held ===
 
 impl Held {
+    /// What an attempt owns that has leave to be made.
+    pub(super) fn of(ticket: Ticket) -> Self {
+        Self { ticket: Some(ticket) }
+    }
+
+    /// Counts the time from now: the attempt waits no longer for anything but its endpoint.
+    pub(super) fn begins(&mut self) {
+        if let Some(ticket) = &mut self.ticket {
+            ticket.begins();
+        }
+    }
+
     /// Tells the endpoint's judge how the attempt went up to the commit point. An answer that may be passed on is judged
     /// at its end.
     pub(super) fn judge<N: Connection>(&mut self, x: &Exchange, result: &Result<Committed<N>, Error>) {
@@ -25,8 +37,10 @@ impl Held {
         match result {
             Ok(response) => {
                 // Without a key of its own, an endpoint's limits are those of the client that was asked for.
-                let shared = response.endpoint.has_key()
-                    || !x.request.lock().head.headers.keys().any(|name| is_key(name.as_str()));
+                let shared = || {
+                    let by_client = || x.request.lock().head.headers.keys().any(|name| is_key(name.as_str()));
+                    response.endpoint.has_key() || !by_client()
+                };
                 ticket.heard(response.status, &response.head.headers, shared);
                 match &response.early_error {
                     Some(error) => self.failed(error),

@@ -113,12 +113,9 @@ impl Progress {
                 }
                 None
             }
-            Picked::One(endpoint, ticket) => Some(Try {
-                planned: planned.clone(),
-                upstream: Arc::clone(upstream),
-                endpoint,
-                held: Held { ticket: Some(ticket) },
-            }),
+            Picked::One(endpoint, ticket) => {
+                Some(Try { planned: planned.clone(), upstream: Arc::clone(upstream), endpoint, held: Held::of(ticket) })
+            }
         }
     }
 
@@ -131,13 +128,13 @@ impl Progress {
         let asked = Asked::of(gate, x, &last.planned, &last.upstream);
         let forced = last.upstream.breaker.when_all_open == WhenAllOpen::Try;
         let take = |forced| Ticket::take(&last.upstream, &last.endpoint, &asked.ask(), gate.clock, forced);
-        let mut ticket = take(forced);
+        let ticket = take(forced);
         let what = || format!("again {} of {}", self.begun, last.upstream.name);
         if !forced && !x.tape.ask(what, || ticket.is_some()) {
             return None;
         }
-        ticket = ticket.or_else(|| take(true));
-        Some(Try { held: Held { ticket }, ..last })
+        let held = Held::of(ticket.or_else(|| take(true))?);
+        Some(Try { held, ..last })
     }
 
     /// Whether one more try may be made at an upstream: its first of an exchange always may.

@@ -1,12 +1,16 @@
 //! Each strategy's promise, and what holds under all of them.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use super::*;
 use crate::clock::Clock;
 use crate::settings::{self, By};
 use crate::upstream::build;
 use crate::upstream::health::{Ticket, Verdict};
+
+/// One time for all: what opened first reopens first.
+static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::live);
 
 /// An upstream with endpoints of these weights, named `0`, `1` and so on.
 fn upstream(settings: &str, weights: &[u32]) -> Arc<Upstream> {
@@ -48,7 +52,7 @@ fn shares(upstream: &Upstream, tried: &[&str], requests: usize) -> BTreeMap<Stri
 
 fn attempt(upstream: &Arc<Upstream>, name: &str, verdict: Verdict) {
     let endpoint = upstream.endpoints.iter().find(|endpoint| endpoint.name == name).unwrap();
-    let ticket = Ticket::take(upstream, endpoint, &at(0), Clock::live(), true).unwrap();
+    let ticket = Ticket::take(upstream, endpoint, &at(0), *CLOCK, true).unwrap();
     ticket.settle(verdict);
 }
 
@@ -122,7 +126,7 @@ fn one_that_has_to_prove_itself_is_asked_next_and_by_two_at_once() {
         let pick = || choose(&upstream, &later, None, |_| false, fastrand::f64).fit.unwrap();
         let (first, second) = (pick(), pick());
         assert_eq!((first.name.as_str(), second.name.as_str()), ("0", "0"), "{strategy:?}");
-        let take = |endpoint| Ticket::take(&upstream, endpoint, &later, Clock::live(), false);
+        let take = |endpoint| Ticket::take(&upstream, endpoint, &later, *CLOCK, false);
         let _under_way = (take(first).unwrap(), take(second).unwrap());
         assert!(take(first).is_none(), "{strategy:?}");
         assert_eq!(pick().name, "1", "{strategy:?}");
@@ -143,7 +147,7 @@ fn the_least_busy_for_its_weight_is_chosen() {
     let mut under_way = Vec::new();
     for _ in 0..40 {
         let endpoint = choose(&upstream, &at(0), None, |_| false, fastrand::f64).fit.unwrap();
-        under_way.push(Ticket::take(&upstream, endpoint, &at(0), Clock::live(), false).unwrap());
+        under_way.push(Ticket::take(&upstream, endpoint, &at(0), *CLOCK, false).unwrap());
     }
     let busy = |at: usize| upstream.endpoints[at].vitals().under_way();
     assert!(busy(0).abs_diff(10) <= 1 && busy(1).abs_diff(30) <= 1, "{} and {}", busy(0), busy(1));
@@ -159,7 +163,7 @@ async fn the_quicker_one_is_asked_more_and_a_slow_one_is_not_forgotten() {
         let began = clock.elapsed().saturating_sub(Duration::from_millis(took));
         let ask = Ask { now: began, ..Ask::default() };
         let mut ticket = Ticket::take(&upstream, endpoint, &ask, clock, false).unwrap();
-        ticket.heard(200, &http::HeaderMap::new(), true);
+        ticket.heard(200, &http::HeaderMap::new(), || true);
         ticket.served(None);
     };
     let shares = |now: Duration| {

@@ -125,7 +125,7 @@ async fn one_that_refuses_is_spared_for_as_long_as_it_asks_and_does_not_open() {
     let scene = Scene::new("");
     for _ in 0..20 {
         let mut ticket = scene.ticket(None).unwrap();
-        ticket.heard(429, &headers(&[("retry-after", "30")]), true);
+        ticket.heard(429, &headers(&[("retry-after", "30")]), || true);
         assert!(ticket.judged(429).is_none());
     }
     assert_eq!(scene.fitness(0, None), Fitness::Spared);
@@ -138,9 +138,9 @@ async fn limits_of_a_clients_own_key_say_nothing_about_the_endpoint() {
     let scene = Scene::new("");
     let none_left = headers(&[("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "60s")]);
     let mut ticket = scene.ticket(None).unwrap();
-    ticket.heard(200, &none_left, false);
+    ticket.heard(200, &none_left, || false);
     assert_eq!(scene.fitness(0, None), Fitness::Fit);
-    ticket.heard(200, &none_left, true);
+    ticket.heard(200, &none_left, || true);
     assert_eq!(scene.fitness(0, None), Fitness::Spared);
 }
 
@@ -160,7 +160,7 @@ async fn a_slow_answer_is_a_failure_where_that_is_wanted() {
     for _ in 0..5 {
         let mut ticket = scene.ticket(None).unwrap();
         tokio::time::advance(Duration::from_secs(31)).await;
-        ticket.heard(200, &HeaderMap::new(), true);
+        ticket.heard(200, &HeaderMap::new(), || true);
         ticket.served(None);
     }
     assert!(scene.is_open(None));
@@ -225,7 +225,7 @@ async fn status_tells_all_of_it_and_no_secret() {
         ("x-ratelimit-remaining-requests", "9"),
         ("x-ratelimit-reset-requests", "6s"),
     ];
-    ticket.heard(200, &headers(&limits), true);
+    ticket.heard(200, &headers(&limits), || true);
     tokio::time::advance(Duration::from_secs(2)).await;
     ticket.served(Some(100));
     scene.fail(5, None, Kind::Reset);

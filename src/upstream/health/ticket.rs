@@ -9,7 +9,7 @@ use super::vitals::{Ask, Entry, Verdict};
 use crate::clock::Clock;
 use crate::error::{Error, Fault, Kind};
 use crate::settings::WhenAllOpen;
-use crate::upstream::{Endpoint, Upstream, balance, retry_after};
+use crate::upstream::{Endpoint, Upstream, balance, learned, retry_after};
 
 /// An attempt under way at an endpoint. Dropped without a verdict it says nothing: the client left, or another attempt
 /// was faster; a half-open endpoint has its place free again.
@@ -60,9 +60,14 @@ impl Ticket {
         Some((Arc::clone(endpoint), ticket))
     }
 
-    /// Notes that the answer has begun. `shared` says that its limits are the endpoint's own and not those of a client's
-    /// key.
-    pub fn heard(&mut self, status: u16, headers: &HeaderMap, shared: bool) {
+    /// Counts the time from now.
+    pub fn begins(&mut self) {
+        self.began = self.clock.elapsed();
+    }
+
+    /// Notes that the answer has begun. `shared` says whether its limits are the endpoint's own and not those of a
+    /// client's key.
+    pub fn heard(&mut self, status: u16, headers: &HeaderMap, shared: impl FnOnce() -> bool) {
         let now = self.clock.elapsed();
         self.heard = Some(now);
         let vitals = self.endpoint.vitals();
@@ -70,7 +75,7 @@ impl Ticket {
             vitals.heard(now, now.saturating_sub(self.began));
         }
         let refused = matches!(status, 429 | 503 | 529);
-        if shared && (refused || headers.keys().any(|name| name.as_str().contains("ratelimit"))) {
+        if (refused || learned::tells(headers)) && shared() {
             let wall = self.clock.wall();
             let wait = if refused { retry_after::of(headers, wall) } else { None };
             let rest = (status == 429 || status == 529 || wait.is_some()).then_some(wait);

@@ -45,6 +45,7 @@ pub(super) enum Picked {
 
 /// What was picked, as a tape has it.
 #[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Told {
     Endpoint(String),
     Nothing,
