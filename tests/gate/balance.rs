@@ -83,7 +83,7 @@ fn a_conversation_stays_where_its_prompt_is_cached() {
     let services = services(4);
     let more = "balance = { by = \"hash\", key = \"prompt\" }";
     let gate = Bundled::serve(&[("tidegate.toml", &settings(&services, more))]);
-    let mut used = 0;
+    let mut used = 0_u32;
     for talk_number in 0..8 {
         let before = counts(&services);
         let mut messages = vec![
