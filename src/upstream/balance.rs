@@ -103,10 +103,10 @@ fn share(endpoint: &Endpoint) -> u64 {
 }
 
 /// A draw by weight.
-fn weighted<'e>(those: impl Candidates<'e>, draw: &mut impl FnMut() -> f64) -> Option<&'e Arc<Endpoint>> {
+fn weighted<'e>(mut those: impl Candidates<'e>, draw: &mut impl FnMut() -> f64) -> Option<&'e Arc<Endpoint>> {
     let total = those.clone().map(|endpoint| share(endpoint)).sum();
     let mut mark = scale(draw(), total);
-    those.into_iter().find(|endpoint| {
+    those.find(|endpoint| {
         let hit = mark < share(endpoint);
         mark = mark.saturating_sub(share(endpoint));
         hit
@@ -132,14 +132,14 @@ fn in_turn<'e>(upstream: &Upstream, those: impl Candidates<'e>) -> Option<&'e Ar
 }
 
 /// The one with the fewest requests under way for its weight; a draw among equals.
-fn least_busy<'e>(those: impl Candidates<'e>, draw: &mut impl FnMut() -> f64) -> Option<&'e Arc<Endpoint>> {
+fn least_busy<'e>(mut those: impl Candidates<'e>, draw: &mut impl FnMut() -> f64) -> Option<&'e Arc<Endpoint>> {
     let load =
         |endpoint: &Endpoint| (f64::from(endpoint.vitals().under_way()) + 1.0) / f64::from(endpoint.weight.max(1));
     let least = those.clone().map(|endpoint| load(endpoint)).fold(f64::MAX, f64::min);
     // Others count too, and may have made all busier since.
     let mut equal = those.clone().filter(|endpoint| load(endpoint) <= least);
     let count = equal.clone().count();
-    if count == 0 { those.into_iter().next() } else { equal.nth(index(draw(), count)) }
+    if count == 0 { those.next() } else { equal.nth(index(draw(), count)) }
 }
 
 /// The better of two drawn ones (Mitzenmacher 2001), by what one more request costs there: so many follow the quickest,

@@ -154,6 +154,8 @@ impl Breaker {
         }
         self.release(pass);
         let current = pass.era == self.era && pass.sort != Sort::Plain;
+        // Made while it was open, which another such attempt has ended meanwhile.
+        let forced_before = pass.sort == Sort::Forced && pass.era.wrapping_add(1) == self.era;
         match self.state {
             State::Closed => self.count(now, rules, outcome),
             State::Open { .. } if current && outcome == Outcome::Success => self.sign_of_life(now, rules, 0),
@@ -161,6 +163,9 @@ impl Breaker {
                 Outcome::Success => self.sign_of_life(now, rules, good),
                 Outcome::Failure { unreachable } => Some(self.open(now, rules, unreachable)),
             },
+            State::HalfOpen { good, .. } if forced_before && outcome == Outcome::Success => {
+                self.sign_of_life(now, rules, good)
+            }
             State::Open { .. } | State::HalfOpen { .. } => None,
         }
     }

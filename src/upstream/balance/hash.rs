@@ -18,9 +18,9 @@ pub(super) fn nearest<'e>(those: impl Candidates<'e>, key: u64) -> Option<&'e Ar
     let first = weights.next()?;
     if weights.all(|weight| weight == first) {
         // Among equals the order of the numbers is that of the scores, and costs no logarithm.
-        return those.into_iter().max_by_key(|endpoint| mixed(key, endpoint.seed));
+        return those.max_by_key(|endpoint| mixed(key, endpoint.seed));
     }
-    those.into_iter().max_by(|one, other| score(key, one).total_cmp(&score(key, other)))
+    those.max_by(|one, other| score(key, one).total_cmp(&score(key, other)))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "53 bits are kept, as many as the type has")]

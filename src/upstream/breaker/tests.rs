@@ -151,6 +151,15 @@ fn one_that_was_forced_revives_it_and_cannot_prolong_it() {
 }
 
 #[test]
+fn two_that_were_forced_at_once_close_it() {
+    let mut breaker = opened(0, BAD);
+    let passes: Vec<Pass> = (0..3).filter_map(|_| breaker.enter(s(1), &rules(), true).0).collect();
+    assert_eq!(breaker.record(s(1), &rules(), passes[0], GOOD), Some(Turn::HalfOpened));
+    assert_eq!(breaker.record(s(1), &rules(), passes[1], BAD), None);
+    assert_eq!(breaker.record(s(1), &rules(), passes[2], GOOD), Some(Turn::Closed));
+}
+
+#[test]
 fn a_sign_of_life_revives_at_once_only_what_nobody_was_at() {
     let mut dead = opened(0, GONE);
     assert_eq!(dead.probed(s(1), &rules(), false), None);

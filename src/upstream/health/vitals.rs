@@ -213,7 +213,8 @@ impl Vitals {
         Some(Entry { endpoint, model })
     }
 
-    /// Notes what the head of an answer tells, and how long it took.
+    /// Notes how long the head of an answer took.
+    #[allow(clippy::cast_possible_truncation, reason = "three digits of it are enough")]
     pub(super) fn heard(&self, now: Duration, took: Duration) {
         let mut inner = self.inner.lock();
         inner.latency.add(now, took);
