@@ -6,6 +6,8 @@ mod endpoints;
 
 mod generations;
 
+mod lines;
+
 mod routes;
 
 mod tapes;
@@ -103,6 +105,7 @@ impl Admin {
             .collect();
         status.insert("upstreams".into(), json!(upstreams));
         status.insert("cache".into(), self.gate.cache.stats().to_json());
+        lines::show(&self.gate, &mut status);
         self.board.show(&mut status);
         if let Some(canary) = self.gate.canary.show() {
             status.insert("canary".into(), canary);

@@ -1,5 +1,7 @@
 //! What all exchanges share: the live generation, the cache, state, the clock, and the way to endpoints.
 
+pub mod admission;
+
 pub mod background;
 
 pub mod canary;
@@ -19,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::cache::MemoryCache;
+use crate::cache::{Flights, MemoryCache};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
 use crate::exchange::wire::Dial;
@@ -27,7 +29,10 @@ use crate::generation::Generation;
 use crate::metrics::Metrics;
 use crate::state::{Limiter, Store};
 use crate::tape::Ring;
+use crate::upstream::affinity::Affinity;
 use crate::upstream::health::Health;
+use crate::upstream::queue::Queues;
+use admission::Admission;
 use memory::Held;
 use services::Sink;
 
@@ -39,6 +44,8 @@ pub struct Gate<D: Dial> {
     pub dial: D,
     /// Stored responses.
     pub cache: MemoryCache,
+    /// Calls that equal ones may join.
+    pub flights: Flights,
     /// Sealed thoughts that clients cannot carry.
     pub keep: Keep,
     /// What policies keep.
@@ -51,6 +58,12 @@ pub struct Gate<D: Dial> {
     pub tapes: Ring,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// The line before the gate.
+    pub admission: Arc<Admission>,
+    /// The lines before endpoints.
+    pub queues: Arc<Queues>,
+    /// Where answers were made that requests refer to.
+    pub affinity: Arc<Affinity>,
     /// Bytes of bodies held in memory.
     pub held: Held,
     /// Where finished exchanges and policies' log lines go.

@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 
 use crate::exchange::{Exchange, Reason};
 use crate::upstream::health::State;
+use crate::upstream::queue::Busy;
 
 /// All counters of a gate.
 pub struct Metrics {
@@ -30,6 +31,11 @@ pub struct Metrics {
     breakers: Family<BreakerLabels, Counter>,
     open_endpoints: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
     not_repeated: Family<UpstreamLabels, Counter>,
+    turned_away: Family<ReasonLabels, Counter>,
+    admitted: Gauge<i64, AtomicI64>,
+    waiting: Gauge<i64, AtomicI64>,
+    queue_running: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
+    queue_waiting: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -81,6 +87,11 @@ struct BreakerLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct EndpointLabels {
     upstream: String,
     endpoint: String,
@@ -121,6 +132,11 @@ impl Metrics {
             breakers: Family::default(),
             open_endpoints: Family::default(),
             not_repeated: Family::default(),
+            turned_away: Family::default(),
+            admitted: Gauge::default(),
+            waiting: Gauge::default(),
+            queue_running: Family::default(),
+            queue_waiting: Family::default(),
         };
         metrics.register();
         metrics
@@ -142,6 +158,15 @@ impl Metrics {
         registry.register("breaker_changes", "Breakers that opened, half-opened and closed", self.breakers.clone());
         registry.register("open_endpoints", "Whether an endpoint is left alone", self.open_endpoints.clone());
         registry.register("not_repeated", "Attempts that the retry budget did not allow", self.not_repeated.clone());
+        registry.register("turned_away", "Exchanges that found no room in the gate", self.turned_away.clone());
+        registry.register("admitted_exchanges", "Exchanges served, where that is limited", self.admitted.clone());
+        registry.register("waiting_exchanges", "Exchanges that wait to be served", self.waiting.clone());
+        registry.register(
+            "queue_running",
+            "Requests that an endpoint with a line works on",
+            self.queue_running.clone(),
+        );
+        registry.register("queue_waiting", "Requests that wait before an endpoint", self.queue_waiting.clone());
     }
 
     /// Counts a finished exchange.
@@ -216,6 +241,28 @@ impl Metrics {
         self.not_repeated.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
     }
 
+    /// Counts an exchange that found no room in the gate, and why.
+    pub fn turned_away(&self, reason: &'static str) {
+        self.turned_away.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// How busy the gate is, by its own limit.
+    pub fn admission(&self, busy: &Busy) {
+        self.admitted.set(busy.running.into());
+        self.waiting.set(count(busy.waits()));
+    }
+
+    /// How busy the lines before the endpoints that have one are; all others are forgotten.
+    pub fn queues(&self, queues: impl Iterator<Item = (String, String, Busy)>) {
+        self.queue_running.clear();
+        self.queue_waiting.clear();
+        for (upstream, endpoint, busy) in queues {
+            let labels = EndpointLabels { upstream, endpoint };
+            self.queue_running.get_or_create(&labels).set(busy.running.into());
+            self.queue_waiting.get_or_create(&labels).set(count(busy.waits()));
+        }
+    }
+
     /// Everything in Prometheus' text form.
     pub fn render(&self) -> String {
         let mut out = String::new();
@@ -228,6 +275,10 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// The class of a status: one of five words.

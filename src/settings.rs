@@ -1,6 +1,7 @@
 //! The settings of a bundle: one TOML file, read so that every mistake in it is told at once, with its line.
 
 mod address;
+mod affinity;
 mod balance;
 mod breaker;
 mod check;
@@ -13,6 +14,7 @@ mod mount;
 mod parse;
 mod probe;
 mod quantity;
+mod queue;
 mod reference;
 mod reload;
 mod secret;
@@ -24,6 +26,7 @@ mod url;
 mod tests;
 
 pub use address::ExistingFile;
+pub use affinity::{Affinity, Lost};
 pub use balance::{Balance, By, Sticky};
 pub use breaker::{Breaker, Retries, WhenAllOpen};
 pub use collection::Placed;
@@ -34,6 +37,7 @@ pub use mount::{Mount, OnError};
 pub use parse::Lookup;
 pub use probe::Probe;
 pub(crate) use quantity::parse_duration;
+pub use queue::{Priority, Queue};
 pub use reference::reference;
 pub use reload::reload_notes;
 pub use secret::{Headers, Place, Secret};

@@ -1,5 +1,7 @@
 //! Where requests go: named upstreams, their endpoints, how one is chosen and connected to.
 
+pub mod affinity;
+
 mod average;
 
 pub mod balance;
@@ -23,6 +25,8 @@ mod learned;
 pub mod peers;
 
 pub mod probe;
+
+pub mod queue;
 
 pub mod resolve;
 
@@ -73,6 +77,10 @@ pub struct Upstream {
     pub probe: Option<settings::Probe>,
     /// What the gate knows of it as a whole, generation after generation.
     pub(crate) pool: OnceLock<Arc<Pool>>,
+    /// The line before each endpoint, if there is one.
+    pub queue: Option<queue::Rule>,
+    /// Whether requests go where what they refer to was made.
+    pub affinity: Option<affinity::Rule>,
     /// How much of an answer is held back.
     pub hold: Hold,
     /// When a second attempt is made beside the first, if ever.

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Admin, Said, endpoints, generations, tapes};
+use super::{Admin, Said, endpoints, generations, lines, tapes};
 use crate::edge::local::Asked;
 use crate::gate::reload::Denied;
 
@@ -117,6 +117,7 @@ pub(super) fn body<T: DeserializeOwned>(asked: &Asked) -> Result<T, Denied> {
 
 fn metrics(admin: &Admin) -> Said {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    lines::measure(&admin.gate);
     Said { kind, body: admin.gate.metrics.render() }
 }
 

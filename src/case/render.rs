@@ -67,6 +67,9 @@ fn write_call(page: &mut Page<'_>, call: &PlayedCall) {
 fn write_attempt(page: &mut Page<'_>, call: &PlayedCall, index: usize, attempt: &AttemptRecord, wires: &[&Wire]) {
     let dialect = attempt.dialect.map_or_else(String::new, |dialect| format!(" in {}", dialect.as_str()));
     page.line(&format!("< upstream {}/{}{dialect}", attempt.upstream, attempt.endpoint));
+    if let Some(queued) = attempt.queued.filter(|queued| queued.position > 0) {
+        page.indented(&format!("(waited {} in line, from place {})", time(queued.time), queued.position));
+    }
     let wire = wires.last().copied();
     if wires.len() > 1 {
         page.indented("(sent again: the kept connection was closed)");

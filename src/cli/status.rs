@@ -61,6 +61,7 @@ fn lines(status: &Value) -> String {
     endpoints(&status["upstreams"], &mut out);
     canary(&status["canary"], &mut out);
     shadow(&status["shadow"], &mut out);
+    lines_of(status, &mut out);
     for preview in status["previews"].as_array().into_iter().flatten() {
         let _ = writeln!(out, "preview   {} until {}", text(&preview["hash"]), moment(&preview["until"]));
     }
@@ -105,6 +106,24 @@ fn why(endpoint: &Value) -> String {
     let left = endpoint["half_open_in"].as_f64().map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
     let last = endpoint["last_error"]["kind"].as_str().map(|kind| format!(", last error {kind}")).unwrap_or_default();
     left + &last
+}
+
+/// The lines that requests wait in.
+fn lines_of(status: &Value, out: &mut String) {
+    let exchanges = &status["exchanges"];
+    if exchanges.is_object() {
+        let (running, at_once, waiting) = (&exchanges["running"], &exchanges["at_once"], &exchanges["waiting"]);
+        let _ = writeln!(out, "exchanges {running} of {at_once} served, {waiting} wait");
+    }
+    for queue in status["queues"].as_array().into_iter().flatten() {
+        let waiting: u64 = queue["waiting"].as_object().into_iter().flatten().filter_map(|(_, of)| of.as_u64()).sum();
+        let (upstream, endpoint) = (text(&queue["upstream"]), text(&queue["endpoint"]));
+        let _ = writeln!(
+            out,
+            "queue     {upstream}/{endpoint}: {} of {} served, {waiting} wait",
+            queue["running"], queue["at_once"]
+        );
+    }
 }
 
 /// The canary that runs, and how the last one ended.

@@ -71,6 +71,7 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
         error: asked.as_ref().err().cloned(),
         took: began.elapsed(),
         waited: Duration::ZERO,
+        queued: None,
         beside: false,
     });
     let Target { upstream, endpoint, ticket, .. } = target;

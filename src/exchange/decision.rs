@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::Error;
+use crate::settings::Priority;
 use crate::upstream::hold::{Hedge, Until};
 
 /// Who is calling, and how that is known.
@@ -52,6 +53,8 @@ pub struct PlannedAttempt {
     pub timeout: Option<Duration>,
     /// What keeps requests at the same endpoint, where the upstream's endpoints are chosen by such a key.
     pub key: Option<String>,
+    /// The class in which it waits before an endpoint, in place of the upstream's own setting.
+    pub priority: Option<Priority>,
     /// How long each step may take, where that is not as the upstream's settings say.
     pub timeouts: Option<Box<PlannedTimeouts>>,
     /// How much of the answer is held back, where that is not as the upstream's settings say.
@@ -93,6 +96,8 @@ pub struct Plan {
     pub attempts: Vec<PlannedAttempt>,
     /// Who decided.
     pub decided_by: Place,
+    /// Whether the request refers to what one endpoint made, so that no other can serve it.
+    pub pinned: bool,
 }
 
 /// What `route` answered.
@@ -115,7 +120,7 @@ pub enum Scope {
 }
 
 /// What `cache` answered: how this response may be kept and found again.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CacheRule {
     /// Named parts that make two requests the same, readable: name and canonical JSON text, sorted by name.
     pub key: Vec<(String, String)>,
@@ -127,8 +132,35 @@ pub struct CacheRule {
     pub read: bool,
     /// Whether to store the answer.
     pub write: bool,
+    /// How an answer serves more than one call.
+    pub sharing: Sharing,
     /// Who decided.
     pub decided_by: Place,
+}
+
+/// How an answer serves more than one call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sharing {
+    /// Whether a call waits for the answer to an equal one that is under way.
+    pub join: bool,
+    /// How fast a stored stream is told.
+    pub pace: Pace,
+    /// Whether an answer is read to its end though its client has left and nobody else waits for it.
+    pub outlive: bool,
+    /// Whether the parts of the key mean the same in every dialect: then so does the key.
+    pub any_dialect: bool,
+}
+
+/// How fast a stored stream is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Pace {
+    /// As fast as the client takes it.
+    #[default]
+    Instant,
+    /// As it came.
+    Recorded,
+    /// So many events a second: most servers send one for each token.
+    Rate(f64),
 }
 
 /// How an attempt ended, as `failover` sees it.
@@ -176,6 +208,14 @@ pub struct Failover {
     pub after: Duration,
     /// Who decided.
     pub decided_by: Place,
+}
+
+// === impl Sharing ===
+
+impl Default for Sharing {
+    fn default() -> Self {
+        Self { join: true, pace: Pace::Instant, outlive: false, any_dialect: false }
+    }
 }
 
 // === impl Identity ===

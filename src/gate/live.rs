@@ -10,7 +10,7 @@ use super::preview::Lanes;
 use super::services::{Counting, GateServices, HookErrors, Sink};
 use super::{Gate, Random, State};
 use crate::admin::Board;
-use crate::cache::MemoryCache;
+use crate::cache::{Flights, MemoryCache};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::dialect::keep::Keep;
@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::policy::{HookReport, LogLevel, LogLine};
 use crate::state::{Limiter, Store, StoreLimits};
 use crate::tape::Ring;
+use crate::upstream::affinity::Affinity;
 use crate::upstream::dial::Dialer;
 use crate::upstream::health::Health;
 
@@ -64,6 +65,7 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
     metrics.generation("live");
     Ok(Gate {
         cache: MemoryCache::new(clock, generation.settings.cache.memory, generation.settings.cache.entry),
+        flights: Flights::default(),
         keep: Keep::new(generation.settings.limits.thoughts),
         live: ArcSwap::from_pointee(generation),
         dial,
@@ -72,6 +74,9 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
         clock,
         tapes: Ring::default(),
         metrics,
+        admission: Arc::default(),
+        queues: Arc::default(),
+        affinity: Arc::new(Affinity::new(clock)),
         held: Held::default(),
         sink,
         canary: Arc::default(),

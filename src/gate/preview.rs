@@ -17,7 +17,7 @@ use super::services::Sink;
 use super::{Gate, State, canary};
 use crate::admin::Board;
 use crate::bundle::Hash;
-use crate::cache::MemoryCache;
+use crate::cache::{Flights, MemoryCache};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
 use crate::error::{Error, Kind};
@@ -187,12 +187,16 @@ impl Lane<Dialer> {
             live: ArcSwap::from_pointee(generation),
             dial: live.dial.clone(),
             cache: MemoryCache::new(live.clock, settings.cache.memory / PART, settings.cache.entry),
+            flights: Flights::default(),
             keep: Keep::new(settings.limits.thoughts / PART),
             state,
             health,
             clock: live.clock,
             tapes: Ring::default(),
             metrics,
+            admission: Arc::clone(&live.admission),
+            queues: Arc::clone(&live.queues),
+            affinity: Arc::clone(&live.affinity),
             held: live.held.clone(),
             sink,
             canary: Arc::new(canary::Seat::default()),

@@ -65,7 +65,11 @@ pub fn choose<'e>(
     let (mut best, mut first, mut many) = (Rank::Out, None, false);
     for (endpoint, rank) in upstream.endpoints.iter().zip(&mut ranks).filter(|(endpoint, _)| !excluded(endpoint)) {
         found.left += 1;
-        *rank = match (endpoint.vitals().fitness(rules, headroom, ask), endpoint.weight) {
+        let fitness = match endpoint.vitals().fitness(rules, headroom, ask) {
+            Fitness::Fit | Fitness::Trial if is_full(upstream, endpoint) => Fitness::Spared,
+            fitness => fitness,
+        };
+        *rank = match (fitness, endpoint.weight) {
             (Fitness::Open(until), _) => {
                 found.open = Some((endpoint, until)).into_iter().chain(found.open).min_by_key(|(_, until)| *until);
                 continue;
@@ -95,6 +99,11 @@ pub fn choose<'e>(
         (By::Score, _) => score::best(&upstream.balance, those, &mut draw),
     };
     found
+}
+
+/// Whether a request would wait before an endpoint that has a line.
+fn is_full(upstream: &Upstream, endpoint: &Endpoint) -> bool {
+    upstream.queue.as_ref().is_some_and(|rule| endpoint.vitals().under_way() >= rule.limits.at_once)
 }
 
 /// The share of an endpoint among others of its rank; among those in reserve all have the same.

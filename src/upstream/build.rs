@@ -39,6 +39,8 @@ fn upstream(name: &str, settings: &UpstreamSettings) -> Upstream {
         retries: settings.retries.clone(),
         probe: settings.probe.clone(),
         pool: OnceLock::new(),
+        queue: settings.queue.as_ref().map(Into::into),
+        affinity: settings.affinity.as_ref().map(Into::into),
         hold: Hold { until: settings.hold.until, time: settings.hold.time, bytes: settings.hold.bytes },
         hedge: settings.hedge.after.map(|after| Hedge { after, most: settings.hedge.most.get() }),
     }

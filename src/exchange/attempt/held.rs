@@ -4,15 +4,21 @@
 use super::Committed;
 use crate::error::Error;
 use crate::exchange::Exchange;
+use crate::exchange::turn::Waited;
 use crate::exchange::wire::Connection;
 use crate::upstream::health::Ticket;
 use crate::upstream::is_key;
+use crate::upstream::queue::Place;
 
 /// What an attempt owns until its end.
 #[derive(Debug, Default)]
 pub struct Held {
     /// What its endpoint is judged by.
     pub ticket: Option<Ticket>,
+    /// Its place before the endpoint, where there is a line: free for the next when the answer has come to its end.
+    pub place: Option<Place>,
+    /// How it waited for that.
+    pub queued: Option<Waited>,
 }
 
 // === impl Held ===
@@ -20,7 +26,7 @@ pub struct Held {
 impl Held {
     /// What an attempt owns that has leave to be made.
     pub(super) fn of(ticket: Ticket) -> Self {
-        Self { ticket: Some(ticket) }
+        Self { ticket: Some(ticket), ..Self::default() }
     }
 
     /// Counts the time from now: the attempt waits no longer for anything but its endpoint.

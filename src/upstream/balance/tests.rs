@@ -238,6 +238,14 @@ fn a_request_without_a_key_goes_anywhere_by_weight() {
 }
 
 #[test]
+fn one_with_a_free_place_goes_before_one_with_a_line() {
+    let upstream = upstream("queue.at_once = 1", &[100, 1]);
+    let take = |endpoint| Ticket::take(&upstream, endpoint, &at(0), *CLOCK, false).unwrap();
+    let _under_way = take(&upstream.endpoints[0]);
+    assert_eq!(shares(&upstream, &[], 50).into_keys().collect::<Vec<_>>(), ["1"]);
+}
+
+#[test]
 fn chance_is_asked_only_when_there_is_a_choice() {
     for strategy in ALL {
         let upstream = by(strategy, &[1, 0]);

@@ -110,7 +110,11 @@ impl Ticket {
 
     /// Ends an attempt that failed. What is not the upstream's fault says nothing about it.
     pub fn failed(self, error: &Error) {
-        if error.fault() == Fault::Upstream && error.kind() != Kind::TooLarge {
+        let telling = matches!(
+            error.kind(),
+            Kind::Connect | Kind::Tls | Kind::Reset | Kind::Timeout | Kind::Garbage | Kind::StreamError
+        );
+        if error.fault() == Fault::Upstream && telling {
             self.settle(Verdict::failed(error.kind()));
         }
     }
