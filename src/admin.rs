@@ -2,6 +2,8 @@
 
 pub mod board;
 
+mod cache;
+
 mod endpoints;
 
 mod generations;
@@ -104,7 +106,10 @@ impl Admin {
             })
             .collect();
         status.insert("upstreams".into(), json!(upstreams));
-        status.insert("cache".into(), self.gate.cache.stats().to_json());
+        status.insert("cache".into(), self.gate.cache.show());
+        if let Some(redis) = self.gate.shared.redis() {
+            status.insert("redis".into(), redis.show());
+        }
         lines::show(&self.gate, &mut status);
         self.board.show(&mut status);
         if let Some(canary) = self.gate.canary.show() {

@@ -33,6 +33,8 @@ pub mod opening;
 
 pub mod receive;
 
+pub mod refresh;
+
 pub mod relay;
 
 pub mod source;
@@ -50,7 +52,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Version};
 use tokio::time::Instant;
 
-use crate::cache::{Fill, Key, Leading, Role};
+use crate::cache::{Entry, Fill, Key, Leading, Role};
 use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
@@ -171,6 +173,10 @@ pub struct CacheState {
     pub lead: Option<Leading>,
     /// The answer on its way into the cache.
     pub fill: Option<Arc<Fill>>,
+    /// A stored response whose time is over, for when the upstreams fail.
+    pub spare: Option<Arc<Entry>>,
+    /// Whether a new response is to be fetched when this exchange is over.
+    pub again: bool,
     /// What the client is told of it besides the verdict: `age=12; stored-as=gemini`.
     pub details: Option<String>,
 }
@@ -183,6 +189,8 @@ pub enum CacheVerdict {
     Off,
     /// A stored response was sent.
     Hit,
+    /// A stored response was sent though its time was over.
+    Stale,
     /// The response of an equal call was sent as it came.
     Joined,
     /// There was none; the response was stored.
@@ -326,15 +334,20 @@ async fn live<C: Client, D: Dial>(
         return Ok(End::Upgrade);
     }
     x.plan = Some(plan.clone());
-    if let Some(found) = decide::cache(gate, client, x, &plan).await?
-        && let Some(end) = Box::pin(relay::told::tell(gate, client, x, found)).await?
-    {
-        return Ok(end);
+    if let Some(found) = decide::cache(gate, client, x, &plan).await? {
+        match Box::pin(relay::told::tell(gate, client, x, found)).await {
+            Ok(None) => {}
+            Ok(Some(end)) => return Ok(end),
+            Err(error) => return Box::pin(refresh::or_spare(gate, client, x, error)).await,
+        }
     }
     let plan = affinity::pin(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error))?;
     client.linger(storing::wanted(x));
-    let committed = attempt::run(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error))?;
-    relay::response(gate, client, x, committed).await
+    let committed = attempt::run(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error));
+    if x.cache.spare.is_some() {
+        return Box::pin(refresh::or_better(gate, client, x, committed)).await;
+    }
+    relay::response(gate, client, x, committed?).await
 }
 
 // === impl Exchange ===
@@ -376,6 +389,7 @@ impl CacheVerdict {
         match self {
             Self::Off => "off",
             Self::Hit => "hit",
+            Self::Stale => "stale",
             Self::Joined => "join",
             Self::Stored => "stored",
             Self::Miss(_) => "miss",

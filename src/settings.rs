@@ -15,6 +15,7 @@ mod parse;
 mod probe;
 mod quantity;
 mod queue;
+mod redis;
 mod reference;
 mod reload;
 mod secret;
@@ -38,6 +39,7 @@ pub use parse::Lookup;
 pub use probe::Probe;
 pub(crate) use quantity::parse_duration;
 pub use queue::{Priority, Queue};
+pub use redis::{Redis, RedisUrls};
 pub use reference::reference;
 pub use reload::reload_notes;
 pub use secret::{Headers, Place, Secret};
@@ -89,6 +91,8 @@ section! {
         forwarding: Forwarding = Forwarding::default() => reload;
         /// The store of answers.
         cache: Placed<Cache> = Cache::default().into() => reload;
+        /// What several gates have in common.
+        redis: Placed<Redis> = Redis::default().into() => restart;
         /// The last exchanges, kept to be looked at and played again.
         record: Record = Record::default() => reload;
         /// What is written down.

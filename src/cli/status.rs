@@ -59,6 +59,10 @@ fn lines(status: &Value) -> String {
         let _ = writeln!(out, "on disk   {}: {}", digits(&passed["hash"]), text(&passed["why"]));
     }
     endpoints(&status["upstreams"], &mut out);
+    redis(&status["redis"], &mut out);
+    if let Some(why) = status["cache"]["disk"]["why"].as_str() {
+        let _ = writeln!(out, "cache     not on disk: {why}");
+    }
     canary(&status["canary"], &mut out);
     shadow(&status["shadow"], &mut out);
     lines_of(status, &mut out);
@@ -106,6 +110,17 @@ fn why(endpoint: &Value) -> String {
     let left = endpoint["half_open_in"].as_f64().map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
     let last = endpoint["last_error"]["kind"].as_str().map(|kind| format!(", last error {kind}")).unwrap_or_default();
     left + &last
+}
+
+/// The Redis that gates share, when there is something to say of it.
+fn redis(redis: &Value, out: &mut String) {
+    if redis["up"] == false {
+        let why = redis["why"].as_str().unwrap_or("it is not connected yet");
+        let _ = writeln!(out, "redis     {} is gone since {}: {why}", text(&redis["hosts"]), moment(&redis["since"]));
+    }
+    if let Some(refused) = redis["refused"].as_str() {
+        let _ = writeln!(out, "redis     {} refuses: {refused}", text(&redis["hosts"]));
+    }
 }
 
 /// The lines that requests wait in.

@@ -172,7 +172,8 @@ async fn once<C: Client, D: Dial>(
                 race.begin(next, started, prepared);
                 return Box::pin(race.run(client, x, progress, best)).await;
             }
-            None => send::attempt(&gate.dial, client, x, prepared).await,
+            // Boxed: a stream that goes on for long would carry room for it to its end.
+            None => Box::pin(send::attempt(&gate.dial, client, x, prepared)).await,
         },
         Ok(Ready::Here(response)) => Ok(response),
         Err(error) => Err(error),

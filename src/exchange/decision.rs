@@ -132,10 +132,23 @@ pub struct CacheRule {
     pub read: bool,
     /// Whether to store the answer.
     pub write: bool,
+    /// Words to purge it by.
+    pub tags: Vec<String>,
+    /// How long it may serve after its time.
+    pub stale: Stale,
     /// How an answer serves more than one call.
     pub sharing: Sharing,
     /// Who decided.
     pub decided_by: Place,
+}
+
+/// How long a stored response may serve after its time (RFC 5861).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stale {
+    /// At once, while a new one is fetched.
+    pub while_revalidate: Duration,
+    /// When the upstreams fail.
+    pub if_error: Duration,
 }
 
 /// How an answer serves more than one call.
@@ -208,6 +221,15 @@ pub struct Failover {
     pub after: Duration,
     /// Who decided.
     pub decided_by: Place,
+}
+
+// === impl Stale ===
+
+impl Stale {
+    /// How long it is kept after its time.
+    pub fn longest(self) -> Duration {
+        self.while_revalidate.max(self.if_error)
+    }
 }
 
 // === impl Sharing ===

@@ -122,7 +122,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
         x.scribe = Box::pin(scribe::listen(gate, x, made_by, &head, wire)).await;
     }
     settle::remember(gate, x);
-    let sent = begin(client, x, head, end).await;
+    let sent = opening::begin(client, x, head, end).await;
     let result = match sent {
         Err(error) => Err(error),
         Ok(_) if !bodied => Ok(()),
@@ -132,17 +132,6 @@ async fn send<C: Client, D: Dial, N: Connection>(
         },
     };
     settle::settle(gate, client, x, &mut source, result, bodied).await
-}
-
-/// Sends the head, unless the client's stream was opened before. Tells whether that was all.
-async fn begin<C: Client>(client: &mut C, x: &mut Exchange, head: ResponseHead, end: bool) -> Result<bool, Error> {
-    if opening::take(client, x).await? {
-        return Ok(false);
-    }
-    x.sent.status = Some(head.status.as_u16());
-    let sent = client.send_head(marked(x, head), end).await;
-    x.sent.head_after = Some(x.elapsed());
-    sent.map(|()| end)
 }
 
 /// Runs `on_response`, reading the body when it asks for it.

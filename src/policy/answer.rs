@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::place::Spot;
 use crate::exchange::decision::{
     Answer, CacheRule, Commit, Failover, Identity, Pace, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts,
-    Route, Scope, Sharing,
+    Route, Scope, Sharing, Stale,
 };
 use crate::settings::Priority;
 use crate::upstream::hold::{Hedge, Until};
@@ -243,7 +243,7 @@ impl Reading<'_> {
             Value::Table(table) => table,
             other => return Err(self.wrong(other, "nil or { key = { … }, ttl = … }")),
         };
-        let known = ["key", "ttl", "scope", "read", "write", "join", "pace", "fill", "dialects"];
+        let known = ["key", "ttl", "scope", "read", "write", "join", "pace", "fill", "dialects", "tags", "stale"];
         let fields = self.fields(table, "a cache rule", &known)?;
         let Some(ttl) = fields.seconds("ttl")? else {
             return Err(self.misuse("returned a cache rule without `ttl`"));
@@ -262,8 +262,24 @@ impl Reading<'_> {
             read: fields.get::<Option<bool>>("read")?.unwrap_or(true),
             write: fields.get::<Option<bool>>("write")?.unwrap_or(true),
             sharing: fields.sharing()?,
+            tags: fields.texts("tags")?,
+            stale: self.stale(fields.value("stale"))?,
             decided_by: self.place(),
         }))
+    }
+
+    /// How long a stored response may serve after its time.
+    fn stale(&self, value: &Value) -> Result<Stale, Failure> {
+        let table = match value {
+            Value::Nil => return Ok(Stale::default()),
+            Value::Table(table) => table,
+            other => return Err(self.wrong(other, "a cache rule with `stale = { while_revalidate =, if_error = }`")),
+        };
+        let fields = self.fields(table, "`stale`", &["while_revalidate", "if_error"])?;
+        Ok(Stale {
+            while_revalidate: fields.seconds("while_revalidate")?.unwrap_or_default(),
+            if_error: fields.seconds("if_error")?.unwrap_or_default(),
+        })
     }
 
     /// What `failover` returned.
@@ -340,6 +356,15 @@ impl Fields<'_> {
             },
             _ => Err(self.wrong(key, "a string")),
         }
+    }
+
+    /// A list of texts.
+    fn texts(&self, key: &str) -> Result<Vec<String>, Failure> {
+        let Value::Table(table) = self.value(key) else {
+            return if self.value(key).is_nil() { Ok(Vec::new()) } else { Err(self.wrong(key, "a list of strings")) };
+        };
+        let texts = table.sequence_values::<String>().collect::<mlua::Result<Vec<_>>>();
+        texts.map_err(|_| self.wrong(key, "a list of strings"))
     }
 
     /// How an answer serves more than one call.
