@@ -2,6 +2,8 @@
 
 mod address;
 mod affinity;
+mod balance;
+mod breaker;
 mod check;
 mod collection;
 mod environment;
@@ -10,6 +12,7 @@ mod limits;
 mod listen;
 mod mount;
 mod parse;
+mod probe;
 mod quantity;
 mod queue;
 mod redis;
@@ -25,12 +28,15 @@ mod tests;
 
 pub use address::ExistingFile;
 pub use affinity::{Affinity, Lost};
+pub use balance::{Balance, By, Sticky};
+pub use breaker::{Breaker, Retries, WhenAllOpen};
 pub use collection::Placed;
 pub use hold::{Hedge, Hold, HoldUntil};
 pub use limits::{Cache, Fetch, Limits, Log, LogFormat, LogLevel, Record};
 pub use listen::{Admin, Forwarding, Listen, RequestId, Tls};
 pub use mount::{Mount, OnError};
 pub use parse::Lookup;
+pub use probe::Probe;
 pub(crate) use quantity::parse_duration;
 pub use queue::{Priority, Queue};
 pub use redis::{Redis, RedisUrls};

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Admin, Said, cache, generations, lines, tapes};
+use super::{Admin, Said, cache, endpoints, generations, lines, tapes};
 use crate::edge::local::Asked;
 use crate::gate::reload::Denied;
 
@@ -42,6 +42,9 @@ static ROUTES: &[Route] = &[
     post("/-/promote", "let a generation serve", |admin, asked| Box::pin(generations::promote(admin, asked))),
     post("/-/preview", "a token for a generation that does not serve", |admin, asked| {
         Box::pin(generations::preview(admin, asked))
+    }),
+    post("/-/health/reset", "close the breakers of endpoints", |admin, asked| {
+        Box::pin(async move { endpoints::reset(admin, &asked) })
     }),
     get("/-/exchanges", false, "the last exchanges", |admin, _| Box::pin(async { Ok(tapes::list(admin)) })),
     post("/-/record", "cases of the last exchanges", |admin, asked| Box::pin(tapes::record(admin, asked))),

@@ -34,6 +34,7 @@ use crate::policy::{Covered, Decision, HookReport, LogLine};
 use crate::state::{Limiter, Shared, Store, StoreLimits};
 use crate::tape::{Ring, Tape};
 use crate::upstream::affinity::Affinity;
+use crate::upstream::health::Health;
 
 /// How long work after a response may go on, in virtual time.
 const AFTERWARDS: Duration = Duration::from_mins(1);
@@ -157,6 +158,9 @@ fn gate(
         limiter: Arc::new(Limiter::new(clock)),
         random: Arc::new(Random::new(case.setup.seed)),
     };
+    let metrics = Arc::new(Metrics::new());
+    let health = Arc::new(Health::new(clock, Arc::clone(&metrics)));
+    health.attach(&candidate.upstreams);
     let limits = &candidate.settings.cache;
     let cache = Cache::in_memory(clock, limits.memory, limits.entry);
     let services = Arc::new(GateServices {
@@ -178,9 +182,10 @@ fn gate(
         flights: Flights::default(),
         keep: Keep::new(thoughts),
         state,
+        health,
         clock,
         tapes: Ring::default(),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
         admission: Arc::default(),
         queues: Arc::default(),
         affinity: Arc::new(Affinity::new(clock)),

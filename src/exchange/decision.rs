@@ -51,6 +51,8 @@ pub struct PlannedAttempt {
     pub model: Option<String>,
     /// How long the response head may take, in place of the upstream's own setting.
     pub timeout: Option<Duration>,
+    /// What keeps requests at the same endpoint, where the upstream's endpoints are chosen by such a key.
+    pub key: Option<String>,
     /// The class in which it waits before an endpoint, in place of the upstream's own setting.
     pub priority: Option<Priority>,
     /// How long each step may take, where that is not as the upstream's settings say.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use super::affinity::Pin;
+use super::affinity::Bond;
 use super::attempt::held::Held;
 use super::attempt::{self, Committed};
 use super::decide::Found;
@@ -160,8 +160,7 @@ fn without_client<D: Dial>(gate: &Gate<D>, x: &Exchange, request: Request, cache
         meter: None,
         used: None,
         sent: Sent::default(),
-        pin: Pin::None,
-        scribe: None,
+        bond: Bond::default(),
         admitted: None,
         opening: Opening::default(),
         intake: Intake { expects_continue: false, share: gate.held.share(x.generation.settings.limits.buffered_total) },

@@ -109,6 +109,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
         shaped = whole::on_event(client, x, &response, &mut source).await;
     }
     if let Err(error) = shaped {
+        x.held.failed(&error);
         source.release(false).await;
         return Err(error);
     }

@@ -170,7 +170,8 @@ impl Reading<'_> {
     }
 
     fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
-        const KEYS: [&str; 8] = ["upstream", "endpoint", "model", "timeout", "priority", "timeouts", "hold", "hedge"];
+        const KEYS: [&str; 9] =
+            ["upstream", "endpoint", "model", "timeout", "priority", "timeouts", "hold", "hedge", "key"];
         let fields = self.fields(table, "an attempt", &KEYS)?;
         let Some(upstream) = fields.text("upstream")? else {
             return Err(self.misuse("returned an attempt without `upstream`"));
@@ -184,6 +185,7 @@ impl Reading<'_> {
             endpoint: fields.text("endpoint")?,
             model: fields.text("model")?,
             timeout: fields.seconds("timeout")?,
+            key: fields.text("key")?,
             priority,
             timeouts: fields.table("timeouts")?.map(|table| self.timeouts(table)).transpose()?.map(Box::new),
             hold: fields.table("hold")?.map(|table| self.hold(table)).transpose()?.map(Box::new),

@@ -197,7 +197,7 @@ impl<'a, D: Dial> Race<'a, D> {
             Err(error) => Err(error),
         };
         record(x, &made, started, waited, &result, !self.runners.is_empty());
-        let ended = ended(&mut made, result);
+        let ended = ended(x, &mut made, result);
         if self.runners.is_empty() {
             return Some((made, ended));
         }
