@@ -190,15 +190,15 @@ impl<D: Dial + Clone> Services for GateServices<D> {
 impl<D: Dial> GateServices<D> {
     /// An endpoint for a policy's call, and leave to ask it.
     fn endpoint(&self, upstream: &Arc<Upstream>, tape: &Tape) -> Option<(Arc<Endpoint>, Ticket)> {
-        let take = |excluded: &dyn Fn(&Endpoint) -> bool| {
+        let single = |excluded: &dyn Fn(&Endpoint) -> bool| {
             Ticket::single(upstream, self.clock, excluded, || self.state.random.draw())
         };
-        let fresh = take(&|_| false);
+        let fresh = single(&|_| false);
         let what = || format!("endpoint of {} for a call", upstream.name);
         let name = |fresh: &(Arc<Endpoint>, Ticket)| fresh.0.name.clone();
         match tape.ask(what, || fresh.as_ref().map(name)) {
             Some(told) if fresh.as_ref().map(name) != Some(told.clone()) => {
-                take(&|endpoint| endpoint.name != told).or(fresh)
+                single(&|endpoint| endpoint.name != told).or(fresh)
             }
             Some(_) => fresh,
             None => None,

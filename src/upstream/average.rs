@@ -30,7 +30,7 @@ impl Average {
         self.0 = Some(self.0.map_or(sample, |value| value + (sample - value) * WEIGHT));
     }
 
-    pub(super) fn value(&self) -> Option<f32> {
+    pub(super) fn value(self) -> Option<f32> {
         self.0
     }
 }

@@ -153,12 +153,16 @@ fn least_busy<'e>(mut those: impl Candidates<'e>, draw: &mut impl FnMut() -> f64
 
 /// The better of two drawn ones (Mitzenmacher 2001), by what one more request costs there: so many follow the quickest,
 /// but never all of them.
-fn sooner<'e>(those: impl Candidates<'e>, now: Duration, draw: &mut impl FnMut() -> f64) -> Option<&'e Arc<Endpoint>> {
+fn sooner<'e>(
+    mut those: impl Candidates<'e>,
+    now: Duration,
+    draw: &mut impl FnMut() -> f64,
+) -> Option<&'e Arc<Endpoint>> {
     let count = those.clone().count();
     let one = index(draw(), count);
     let other = (one + 1 + index(draw(), count - 1)) % count;
     let load = |endpoint: &Endpoint| endpoint.vitals().load(now) / f64::from(endpoint.weight.max(1));
-    let (one, other) = (those.clone().nth(one)?, those.clone().nth(other)?);
+    let (one, other) = (those.clone().nth(one)?, those.nth(other)?);
     Some(if load(other) < load(one) { other } else { one })
 }
 

@@ -249,16 +249,12 @@ impl Breaker {
         if good >= rules.successes.get() {
             return Some(self.close(now));
         }
-        match &mut self.state {
-            State::HalfOpen { good: counted, .. } => {
-                *counted = good;
-                None
-            }
-            _ => {
-                self.half_open(good);
-                Some(Turn::HalfOpened)
-            }
+        if let State::HalfOpen { good: counted, .. } = &mut self.state {
+            *counted = good;
+            return None;
         }
+        self.half_open(good);
+        Some(Turn::HalfOpened)
     }
 
     fn open(&mut self, now: Duration, rules: &Rules, unreachable: bool) -> Turn {

@@ -97,7 +97,9 @@ impl Health {
     /// Closes the breakers of all endpoints, or of those that are named, and forgets their limits. Says how many.
     pub fn reset(&self, upstream: Option<&str>, endpoint: Option<&str>) -> usize {
         let known = self.known(upstream, endpoint);
-        known.iter().for_each(|vitals| vitals.reset(self.clock.elapsed()));
+        for vitals in &known {
+            vitals.reset(self.clock.elapsed());
+        }
         known.len()
     }
 

@@ -24,7 +24,7 @@ struct Limit {
     /// What it limits, as the header calls it: `requests`, `tokens`, `input-tokens`; empty when it does not say.
     kind: String,
     /// What the whole window allows.
-    limit: Option<u64>,
+    whole: Option<u64>,
     /// What is left of it, less what was begun since.
     remaining: Option<u64>,
     /// When all of it is there again.
@@ -104,7 +104,7 @@ impl Learned {
         let left = |until: Duration| until.saturating_sub(now).as_secs();
         let limits = self.limits.iter().map(|limit| {
             let kind = if limit.kind.is_empty() { "any" } else { &limit.kind };
-            json!({"kind": kind, "limit": limit.limit, "remaining": limit.remaining, "reset_in": left(limit.reset)})
+            json!({"kind": kind, "limit": limit.whole, "remaining": limit.remaining, "reset_in": left(limit.reset)})
         });
         limits.collect()
     }
@@ -117,7 +117,7 @@ impl Learned {
     fn note(&mut self, kind: &str, field: Field, value: &str, wall: SystemTime, now: Duration) {
         let Some(limit) = self.limit(kind, now) else { return };
         match field {
-            Field::Limit => limit.limit = number(value),
+            Field::Limit => limit.whole = number(value),
             Field::Remaining => limit.remaining = number(value),
             Field::Reset => limit.reset = retry_after::parse(value, wall).map_or(limit.reset, |wait| now + wait),
         }
@@ -145,7 +145,7 @@ impl Learned {
             Some(at) => at,
             None if self.limits.len() < MOST_LIMITS => {
                 let kind = kind.chars().take(40).collect();
-                self.limits.push(Limit { kind, limit: None, remaining: None, reset: now + BELIEVED });
+                self.limits.push(Limit { kind, whole: None, remaining: None, reset: now + BELIEVED });
                 self.limits.len() - 1
             }
             None => return None,
@@ -166,7 +166,7 @@ impl Limit {
         let Some(remaining) = self.remaining else { return false };
         let short = self.is_of_tokens() && !self.kind.contains("output") && remaining < tokens;
         let low =
-            self.limit.is_some_and(|limit| remaining.saturating_mul(100) < limit.saturating_mul(u64::from(headroom)));
+            self.whole.is_some_and(|limit| remaining.saturating_mul(100) < limit.saturating_mul(u64::from(headroom)));
         remaining == 0 || short || low
     }
 }

@@ -46,9 +46,9 @@ impl Vitals {
                 shown.insert(name.into(), json!((f64::from(figure) * 1000.0).round() / 1000.0));
             }
         }
-        let rests = inner.learned.rests_until();
-        if rests > now {
-            shown.insert("rests_for".into(), json!((rests - now).as_secs_f64().ceil()));
+        let rest = inner.learned.rests_until().saturating_sub(now);
+        if !rest.is_zero() {
+            shown.insert("rests_for".into(), json!(rest.as_secs_f64().ceil()));
         }
         let limits = inner.learned.show(now);
         if limits.as_array().is_some_and(|limits| !limits.is_empty()) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use super::vitals::{Ask, Entry, Verdict};
+use super::vitals::{Ask, Entry, Rest, Verdict};
 use crate::clock::Clock;
 use crate::error::{Error, Fault, Kind};
 use crate::settings::WhenAllOpen;
@@ -78,7 +78,8 @@ impl Ticket {
         if (refused || learned::tells(headers)) && shared() {
             let wall = self.clock.wall();
             let wait = if refused { retry_after::of(headers, wall) } else { None };
-            let rest = (status == 429 || status == 529 || wait.is_some()).then_some(wait);
+            let wanted = status == 429 || status == 529 || wait.is_some();
+            let rest = if wanted { Rest::Wanted(wait) } else { Rest::No };
             vitals.learn(now, wall, headers, rest);
         }
     }

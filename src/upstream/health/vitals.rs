@@ -91,6 +91,15 @@ pub(super) struct Entry {
     model: Option<(Box<str>, Pass)>,
 }
 
+/// Whether an answer asks for a rest.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rest {
+    /// It does not.
+    No,
+    /// It does, for so long if it says so.
+    Wanted(Option<Duration>),
+}
+
 /// How an attempt ended, as far as it says anything about the endpoint.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verdict {
@@ -222,12 +231,12 @@ impl Vitals {
     }
 
     /// Takes note of the limits that an answer tells of, and of a rest that it asks for.
-    pub(super) fn learn(&self, now: Duration, wall: SystemTime, headers: &HeaderMap, rest: Option<Option<Duration>>) {
+    pub(super) fn learn(&self, now: Duration, wall: SystemTime, headers: &HeaderMap, rest: Rest) {
         let mut inner = self.inner.lock();
         inner.learned.read(headers, wall, now);
         match rest {
-            Some(wait) => inner.learned.refused(wait, now),
-            None => inner.learned.accepted(),
+            Rest::Wanted(wait) => inner.learned.refused(wait, now),
+            Rest::No => inner.learned.accepted(),
         }
         self.mark(&inner, now);
     }
