@@ -228,8 +228,8 @@ fn deal(played: &mut [PlayedCall], wires: Vec<Wire>, heard: Heard) {
     };
     for wire in wires {
         let is_own = |id: &str| {
-            let head = wire.head.as_ref();
-            head.is_some_and(|head| wires::has_id(head, id) || wires::has_id(head, &refresh::refresh_id(id)))
+            let sent = wire.head.as_ref();
+            sent.is_some_and(|head| wires::has_id(head, id) || wires::has_id(head, &refresh::refresh_id(id)))
         };
         let at = owner(played, &is_own);
         played.get_mut(at).into_iter().for_each(|call| call.wires.push(wire.clone()));

@@ -160,7 +160,7 @@ async fn find<D: Dial>(gate: &Gate<D>, x: &mut Exchange, rule: &CacheRule, key: 
             x.cache.verdict = CacheVerdict::Hit;
             return Some(Found::Recalled(Recalled::Stored(entry)));
         }
-        role => x.cache.leads(role),
+        other => x.cache.leads(other),
     }
     None
 }

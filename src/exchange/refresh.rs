@@ -203,7 +203,7 @@ impl Client for Nobody {
     }
 
     async fn gone(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn send_continue(&mut self) -> Result<(), Error> {

@@ -127,6 +127,7 @@ impl Run {
 
     /// The same exchange once more, of which nothing but the identity and what policies keep for it is known: `ctx.vars`
     /// and `ctx.shared` are the same tables.
+    #[must_use]
     pub fn once_more(&self, facts: Facts) -> Self {
         let mut run = Self::new(Arc::clone(&self.set), self.worker, facts);
         run.vm.clone_from(&self.vm);
