@@ -91,6 +91,9 @@ impl Admin {
             .collect();
         status.insert("upstreams".into(), json!(upstreams));
         status.insert("cache".into(), self.gate.cache.stats().to_json());
+        if let Some(http) = self.gate.http.to_json() {
+            status.insert("http_cache".into(), http);
+        }
         self.board.show(&mut status);
         if let Some(canary) = self.gate.canary.show() {
             status.insert("canary".into(), canary);

@@ -2,6 +2,7 @@
 
 pub mod admit;
 pub mod bypass;
+pub mod http;
 pub mod key;
 pub mod memory;
 pub mod record;

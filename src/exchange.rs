@@ -23,6 +23,8 @@ pub mod forwarding;
 
 pub mod heads;
 
+pub mod http_cache;
+
 pub mod receive;
 
 pub mod relay;
@@ -146,6 +148,10 @@ pub enum CacheVerdict {
     Off,
     /// A stored response was sent.
     Hit,
+    /// A stored response was sent after an upstream said that it still holds.
+    Revalidated,
+    /// A stored response was sent that was no longer fresh.
+    Stale,
     /// There was none; the response was stored.
     Stored,
     /// There was none, or it was not to be read; the response was not stored, and why.
@@ -275,6 +281,10 @@ async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchan
     if let Some(entry) = decide::cache(gate, client, x, &plan).await? {
         return relay::stored(gate, client, x, entry).await;
     }
+    if http_cache::concerns(x) {
+        // Boxed: only some exchanges need the room for it.
+        return Box::pin(http_cache::serve(gate, client, x, plan)).await;
+    }
     let committed = attempt::run(gate, client, x, plan).await?;
     relay::response(gate, client, x, committed).await
 }
@@ -306,6 +316,8 @@ impl CacheVerdict {
         match self {
             Self::Off => "off",
             Self::Hit => "hit",
+            Self::Revalidated => "revalidated",
+            Self::Stale => "stale",
             Self::Stored => "stored",
             Self::Miss(_) => "miss",
         }

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::cache::MemoryCache;
+use crate::cache::http::HttpCache;
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
 use crate::exchange::wire::Dial;
@@ -38,6 +39,8 @@ pub struct Gate<D: Dial> {
     pub dial: D,
     /// Stored responses.
     pub cache: MemoryCache,
+    /// Responses kept as HTTP says.
+    pub http: HttpCache,
     /// Sealed thoughts that clients cannot carry.
     pub keep: Keep,
     /// What policies keep.

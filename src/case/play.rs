@@ -16,6 +16,7 @@ use super::script::{ScriptedDial, Wire};
 use super::{Answer, Call, Case};
 use crate::bundle::Bundle;
 use crate::cache::MemoryCache;
+use crate::cache::http::HttpCache;
 use crate::clock::Clock;
 use crate::dialect::event::Usage;
 use crate::dialect::keep::Keep;
@@ -158,6 +159,7 @@ fn gate(
     };
     let limits = &candidate.settings.cache;
     let cache = MemoryCache::new(clock, limits.memory, limits.entry);
+    let http = HttpCache::new(limits.http, limits.entry);
     let services = Arc::new(GateServices {
         state: state.clone(),
         clock,
@@ -173,6 +175,7 @@ fn gate(
         live: ArcSwap::from_pointee(generation),
         dial,
         cache,
+        http,
         keep: Keep::new(thoughts),
         state,
         clock,

@@ -110,6 +110,10 @@ pub async fn cache<C: Client, D: Dial>(
     let Some(rule) = with_body(client, &x.request, None, limits, &mut x.intake, hook).await?? else {
         return Ok(None);
     };
+    if rule.http.is_some() {
+        x.cache.rule = Some(rule);
+        return Ok(None);
+    }
     let key = key(x, &rule, plan);
     let found = if rule.read { x.tape.stored(|| key.question(), || gate.cache.get(&key)) } else { None };
     x.cache.verdict = match (&found, rule.read) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::cache::http;
 use crate::error::Error;
 
 /// Who is calling, and how that is known.
@@ -92,6 +93,8 @@ pub struct CacheRule {
     pub read: bool,
     /// Whether to store the answer.
     pub write: bool,
+    /// The answer is kept as HTTP says, and for as long.
+    pub http: Option<http::Rule>,
     /// Who decided.
     pub decided_by: Place,
 }

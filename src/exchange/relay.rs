@@ -58,6 +58,19 @@ pub async fn stored<C: Client, D: Dial>(
     send(gate, client, x, head, source, ServedBy::Cache { age }, false).await
 }
 
+/// Sends an answer made of one that was kept, through the same hooks as a fresh one.
+pub async fn kept<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    head: ResponseHead,
+    body: Bytes,
+    age: Duration,
+) -> Result<End, Error> {
+    let source = Source::<D::Connection>::Whole(Some(body));
+    send(gate, client, x, head, source, ServedBy::Cache { age }, false).await
+}
+
 /// Sends an answer that a policy made.
 pub async fn answer<C: Client, D: Dial>(
     gate: &Gate<D>,
@@ -98,7 +111,7 @@ fn stored_head(entry: &Entry, age: Duration) -> Result<ResponseHead, Error> {
 /// Starts recording a response that may be stored by the exchange's cache rule, as it came from the upstream: hooks
 /// run again when it is served.
 fn tape<D: Dial>(gate: &Gate<D>, x: &mut Exchange, head: &ResponseHead, wire: Option<Wire>) -> Option<Recorder> {
-    let rule = x.cache.rule.as_ref().filter(|rule| rule.write)?;
+    let rule = x.cache.rule.as_ref().filter(|rule| rule.write && rule.http.is_none())?;
     let recording = Recording { wire, dialect: x.dialect.map(Dialect::as_str), ttl: rule.ttl, tags: Vec::new() };
     let headers: Vec<_> = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     match gate.cache.recorder(recording, head.status.as_u16(), headers.iter().copied()) {

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use tokio::time::Instant;
 
+use super::http_cache::Fill;
 use super::wire::Connection;
 use crate::cache::Entry;
 use crate::dialect::failure::Failure;
@@ -36,6 +37,8 @@ pub enum Source<N: Connection> {
         interpreter: Option<Box<Interpreter>>,
         /// Whether the client was told what went wrong, in the stream itself.
         told: bool,
+        /// Keeps what comes, for a cache by RFC 9111.
+        fill: Option<Box<Fill>>,
     },
     /// From the cache.
     Stored {
@@ -65,6 +68,7 @@ impl<N: Connection> Source<N> {
             failed: None,
             interpreter: None,
             told: false,
+            fill: None,
         }
     }
 
@@ -103,8 +107,16 @@ impl<N: Connection> Source<N> {
         }
     }
 
-    /// The next piece as the upstream sent it.
+    /// The next piece as the upstream sent it, of which a cache may keep a copy.
     async fn raw(&mut self) -> Result<Option<Bytes>, Error> {
+        let piece = self.read().await;
+        if let (Self::Live { fill: Some(fill), .. }, Ok(Some(piece))) = (self, &piece) {
+            fill.push(piece);
+        }
+        piece
+    }
+
+    async fn read(&mut self) -> Result<Option<Bytes>, Error> {
         match self {
             Self::Whole(bytes) => Ok(bytes.take().filter(|bytes| !bytes.is_empty())),
             Self::Stored { entry, next } => {
@@ -136,6 +148,21 @@ impl<N: Connection> Source<N> {
                     Err(_) => Err(Error::upstream(Kind::Timeout, "the upstream stopped sending")),
                 }
             }
+        }
+    }
+
+    /// Keeps what comes from here on.
+    pub fn keep(&mut self, kept: Fill) {
+        if let Self::Live { fill, .. } = self {
+            *fill = Some(Box::new(kept));
+        }
+    }
+
+    /// Takes out what was kept.
+    pub fn take_fill(&mut self) -> Option<Box<Fill>> {
+        match self {
+            Self::Live { fill, .. } => fill.take(),
+            Self::Stored { .. } | Self::Whole(_) => None,
         }
     }
 

@@ -18,6 +18,7 @@ use super::{Gate, State, canary};
 use crate::admin::Board;
 use crate::bundle::Hash;
 use crate::cache::MemoryCache;
+use crate::cache::http::HttpCache;
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
 use crate::error::{Error, Kind};
@@ -185,6 +186,7 @@ impl Lane<Dialer> {
             live: ArcSwap::from_pointee(generation),
             dial: live.dial.clone(),
             cache: MemoryCache::new(live.clock, settings.cache.memory / PART, settings.cache.entry),
+            http: HttpCache::new(settings.cache.http / PART, settings.cache.entry),
             keep: Keep::new(settings.limits.thoughts / PART),
             state,
             clock: live.clock,

@@ -10,6 +10,7 @@ use super::api::json::{canonical, encode};
 use super::api::{kind, number};
 use super::failure::Failure;
 use super::place::Spot;
+use crate::cache::http;
 use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Place, Plan, PlannedAttempt, Route, Scope};
 
 /// A hook's answer on its way to plain data.
@@ -177,13 +178,21 @@ impl Reading<'_> {
         let table = match value {
             Value::Nil => return Ok(None),
             Value::Table(table) => table,
-            other => return Err(self.wrong(other, "nil or { key = { … }, ttl = … }")),
+            other => return Err(self.wrong(other, "nil, { key = { … }, ttl = … } or { http = true }")),
         };
-        let fields = self.fields(table, "a cache rule", &["key", "ttl", "scope", "read", "write"])?;
-        let Some(ttl) = fields.seconds("ttl")? else {
-            return Err(self.misuse("returned a cache rule without `ttl`"));
+        let known = ["key", "ttl", "scope", "read", "write", "http", "heuristic", "surrogate"];
+        let fields = self.fields(table, "a cache rule", &known)?;
+        let http = self.http(&fields)?;
+        let ttl = match fields.seconds("ttl")? {
+            Some(_) if http.is_some() => {
+                return Err(self.misuse("returned a cache rule with `http` and `ttl`: HTTP says how long"));
+            }
+            None if http.is_none() => return Err(self.misuse("returned a cache rule without `ttl`")),
+            ttl => ttl.unwrap_or_default(),
         };
         let scope = match fields.text("scope")?.as_deref() {
+            // What HTTP lets a shared cache keep is for everybody.
+            None if http.is_some() => Scope::Shared,
             None | Some("user") => Scope::User,
             Some("shared") => Scope::Shared,
             Some(_) => {
@@ -191,13 +200,28 @@ impl Reading<'_> {
             }
         };
         Ok(Some(CacheRule {
-            key: fields.parts("key")?,
+            key: if http.is_some() && fields.value("key").is_nil() { Vec::new() } else { fields.parts("key")? },
             ttl,
             scope,
             read: fields.get::<Option<bool>>("read")?.unwrap_or(true),
             write: fields.get::<Option<bool>>("write")?.unwrap_or(true),
+            http,
             decided_by: self.place(),
         }))
+    }
+
+    /// What a cache rule says of HTTP's own rules.
+    fn http(&self, fields: &Fields<'_>) -> Result<Option<http::Rule>, Failure> {
+        let said = |key| fields.get::<Option<bool>>(key);
+        let (heuristic, surrogate) = (said("heuristic")?, said("surrogate")?);
+        if said("http")?.unwrap_or_default() {
+            let (heuristic, surrogate) = (heuristic.unwrap_or(true), surrogate.unwrap_or(true));
+            return Ok(Some(http::Rule { heuristic, surrogate }));
+        }
+        match heuristic.or(surrogate) {
+            None => Ok(None),
+            Some(_) => Err(self.misuse("returned a cache rule with `heuristic` or `surrogate` and without `http`")),
+        }
     }
 
     /// What `failover` returned.

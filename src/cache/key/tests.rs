@@ -15,6 +15,7 @@ fn rule(parts: &[(&str, &str)], scope: Scope) -> CacheRule {
         scope,
         read: true,
         write: true,
+        http: None,
         decided_by: Place::default(),
     }
 }

@@ -13,6 +13,7 @@ fn key(part: &str) -> Key {
         scope: Scope::User,
         read: true,
         write: true,
+        http: None,
         decided_by: Place::default(),
     };
     Key::new(&rule, Some("ann"), "p", &Form { method: "POST", path: "/", dialect: None, stream: false, model: None })

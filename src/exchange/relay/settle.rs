@@ -5,6 +5,7 @@ use crate::cache::Refusal;
 use crate::dialect::failure::Failure;
 use crate::error::{Error, Kind};
 use crate::exchange::attempt::held::Held;
+use crate::exchange::http_cache;
 use crate::exchange::wire::{Client, Connection, Dial};
 use crate::exchange::{CacheVerdict, End, Exchange, Reason};
 use crate::gate::Gate;
@@ -31,6 +32,9 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
         x.used = meter.usage(asked);
     }
     let clean = result.is_ok() && (source.done() || !bodied);
+    if let Some(fill) = source.take_fill() {
+        http_cache::settle(gate, x, *fill, clean);
+    }
     source.release(clean).await;
     x.held = Held::default();
     match result {
