@@ -109,6 +109,7 @@ async fn ask<C: Client, D: Dial>(
         let status = match answered {
             Ok(mut answer) => {
                 answer.source.release(false).await;
+                x.held = answer.held;
                 Some(answer.head.status)
             }
             Err(_) => None,
@@ -145,6 +146,8 @@ async fn validated<C: Client, D: Dial, N: Connection>(
     times: Times,
 ) -> Result<End, Error> {
     answer.source.release(true).await;
+    // It is settled with the answer that is sent in its place.
+    x.held = std::mem::take(&mut answer.held);
     let named = answer.head.headers.get(ETAG).and_then(|etag| asking.variants.tagged(etag));
     let Some(old) = errand.stored.as_ref().or(named) else {
         // It did not say which one: it is asked without conditions.

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use super::http_cache::Fill;
+use super::http_cache;
 use super::wire::Connection;
 use crate::cache::Entry;
 use crate::dialect::failure::Failure;
@@ -37,8 +37,8 @@ pub enum Source<N: Connection> {
         interpreter: Option<Box<Interpreter>>,
         /// Whether the client was told what went wrong, in the stream itself.
         told: bool,
-        /// Keeps what comes, for a cache by RFC 9111.
-        fill: Option<Box<Fill>>,
+        /// Keeps what comes as HTTP says.
+        kept: Option<Box<http_cache::Fill>>,
     },
     /// From the cache.
     Stored {
@@ -68,7 +68,7 @@ impl<N: Connection> Source<N> {
             failed: None,
             interpreter: None,
             told: false,
-            fill: None,
+            kept: None,
         }
     }
 
@@ -110,8 +110,8 @@ impl<N: Connection> Source<N> {
     /// The next piece as the upstream sent it, of which a cache may keep a copy.
     async fn raw(&mut self) -> Result<Option<Bytes>, Error> {
         let piece = self.read().await;
-        if let (Self::Live { fill: Some(fill), .. }, Ok(Some(piece))) = (self, &piece) {
-            fill.push(piece);
+        if let (Self::Live { kept: Some(kept), .. }, Ok(Some(piece))) = (self, &piece) {
+            kept.push(piece);
         }
         piece
     }
@@ -152,16 +152,16 @@ impl<N: Connection> Source<N> {
     }
 
     /// Keeps what comes from here on.
-    pub fn keep(&mut self, kept: Fill) {
-        if let Self::Live { fill, .. } = self {
-            *fill = Some(Box::new(kept));
+    pub fn keep(&mut self, fill: http_cache::Fill) {
+        if let Self::Live { kept, .. } = self {
+            *kept = Some(Box::new(fill));
         }
     }
 
     /// Takes out what was kept.
-    pub fn take_fill(&mut self) -> Option<Box<Fill>> {
+    pub fn take_kept(&mut self) -> Option<Box<http_cache::Fill>> {
         match self {
-            Self::Live { fill, .. } => fill.take(),
+            Self::Live { kept, .. } => kept.take(),
             Self::Stored { .. } | Self::Whole(_) => None,
         }
     }

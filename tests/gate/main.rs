@@ -27,6 +27,7 @@ mod generations;
 mod h2;
 mod hidden;
 mod hooks;
+mod http_cache;
 mod limits;
 mod limits_policy;
 mod log;

@@ -123,3 +123,6 @@ pub fn may_stand_in(stored: &Stored, wishes: &Wishes, answered: bool, now: Syste
     let most = wishes.stale_if_error.map_or(stored.terms.if_error, |most| most.max(stored.terms.if_error));
     !answered || stored.terms.stale_for(now) < most
 }
+
+#[cfg(test)]
+mod tests;

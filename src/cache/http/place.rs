@@ -158,3 +158,69 @@ impl Weighter<[u8; 32], Arc<Slot>> for ByBytes {
         slot.weight()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use bytes::Bytes;
+    use http::{HeaderMap, Method, StatusCode};
+
+    use super::super::admit::Asked;
+    use super::super::freshness::Times;
+    use super::super::{Rule, Stored};
+    use super::*;
+    use crate::cache::Form;
+    use crate::exchange::decision::{CacheRule, Place, Scope};
+
+    const RULE: Rule = Rule { heuristic: true, surrogate: true };
+
+    fn key(path: &str) -> Key {
+        let rule = CacheRule {
+            key: Vec::new(),
+            ttl: Duration::ZERO,
+            scope: Scope::Shared,
+            read: true,
+            write: true,
+            http: Some(RULE),
+            decided_by: Place::default(),
+        };
+        let form = Form { method: "GET", path, dialect: None, stream: false, model: None };
+        Key::new(&rule, None, "policies", &form)
+    }
+
+    fn stored(bytes: usize) -> Arc<Stored> {
+        let (headers, now) = (HeaderMap::new(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
+        let asked = Asked { method: &Method::GET, headers: &headers, target: "/", host: None };
+        let answer = [("Cache-Control".to_owned(), Bytes::from_static(b"max-age=60"))];
+        let times = Times { asked: now, came: now };
+        let stored = Stored::new(&asked, StatusCode::OK, &answer, times, RULE).unwrap();
+        Arc::new(stored.with_body(Bytes::from(vec![0; bytes])).unwrap())
+    }
+
+    fn put(cache: &HttpCache, path: &str, bytes: usize) {
+        cache.change(&key(path), |variants| variants.with(stored(bytes), &HeaderMap::new()));
+    }
+
+    #[test]
+    fn what_is_kept_of_one_url_is_found_there_until_it_is_forgotten() {
+        let cache = HttpCache::new(1 << 20, 1 << 16);
+        put(&cache, "/a", 10);
+        assert!(cache.get(&key("/a")).is_some() && cache.get(&key("/b")).is_none());
+        cache.forget(&key("/a"));
+        assert!(cache.get(&key("/a")).is_none());
+        cache.change(&key("/b"), Variants::clone);
+        assert!(cache.get(&key("/b")).is_none(), "nothing takes no room");
+    }
+
+    #[test]
+    fn all_together_stay_below_their_limit() {
+        let cache = HttpCache::new(1 << 20, 1 << 16);
+        for path in 0..400 {
+            put(&cache, &format!("/{path}"), 10_000);
+        }
+        assert!(cache.slots.weight() <= 1 << 20, "{} bytes", cache.slots.weight());
+        put(&cache, "/large", 900_000);
+        assert!(cache.get(&key("/large")).is_none(), "one that would drive out all others");
+    }
+}

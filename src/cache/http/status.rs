@@ -119,3 +119,26 @@ impl fmt::Display for Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_a_list_member_of_structured_fields() {
+        let mut report = Report::asked(Why::Stale);
+        assert_eq!(report.to_string(), "tidegate; fwd=stale");
+        (report.answered, report.left) = (Some(StatusCode::NOT_MODIFIED), Some(-7));
+        assert_eq!(report.to_string(), "tidegate; fwd=stale; fwd-status=304; ttl=-7");
+        assert_eq!(Report { kept: true, ..Report::asked(Why::NothingKept) }.to_string(), "tidegate; fwd=uri-miss; stored");
+    }
+
+    #[test]
+    fn all_that_may_be_guessed_about_is_understood() {
+        for code in 100..600 {
+            let status = StatusCode::from_u16(code).unwrap();
+            assert!(!heuristic(status) || understood(status), "{code}");
+        }
+        assert!(!understood(StatusCode::from_u16(599).unwrap()));
+    }
+}

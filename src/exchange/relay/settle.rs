@@ -32,8 +32,8 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
         x.used = meter.usage(asked);
     }
     let clean = result.is_ok() && (source.done() || !bodied);
-    if let Some(fill) = source.take_fill() {
-        http_cache::settle(gate, x, *fill, clean);
+    if let Some(kept) = source.take_kept() {
+        http_cache::settle(gate, x, *kept, clean);
     }
     source.release(clean).await;
     x.held = Held::default();
