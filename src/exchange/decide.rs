@@ -143,7 +143,7 @@ fn key(x: &Exchange, rule: &CacheRule, plan: &Plan) -> Key {
 
 /// For whom an answer may be kept: the user, and the key that the client showed. Clients that nobody told apart, but
 /// that come with keys of their own, do not read each other's answers.
-pub(super) fn holder(user: Option<&str>, head: &RequestHead) -> Option<String> {
+pub(in crate::exchange) fn holder(user: Option<&str>, head: &RequestHead) -> Option<String> {
     let mut shown = blake3::Hasher::new();
     let mut any = false;
     for name in CREDENTIALS {

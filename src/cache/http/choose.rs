@@ -54,7 +54,8 @@ fn decide(asked: &Asked<'_>, wishes: &Wishes, variants: &Variants, now: SystemTi
     }
     // The newest that holds all that is asked for; of equally new ones the one that came last (§4).
     let usable = matching.filter(|stored| holds(stored, asked.headers, wanted));
-    let Some(stored) = usable.reduce(|best, next| if next.validators.made > best.validators.made { next } else { best })
+    let Some(stored) =
+        usable.reduce(|best, next| if next.validators.made > best.validators.made { next } else { best })
     else {
         return Choice::Go(Why::Partial);
     };

@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn a_surrogate_is_meant_by_name_before_all_and_not_by_anothers() {
         let read = |text: &'static str| Directives::targeted(&headers(&[("surrogate-control", text)]));
-        let hour = Seconds::Said(Duration::from_secs(3600));
+        let hour = Seconds::Said(Duration::from_hours(1));
         assert_eq!(read("max-age=3600").unwrap().seconds("max-age"), hour);
         assert_eq!(read("max-age=1, max-age=3600;tidegate").unwrap().seconds("max-age"), hour);
         assert_eq!(read("max-age=3600+60;tidegate").unwrap().seconds("max-age"), hour, "the rest is its time as stale");

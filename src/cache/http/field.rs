@@ -26,11 +26,11 @@ pub fn items(list: &str, escapes: bool) -> Vec<&str> {
 /// The parts of a text between separators outside of double quotes.
 pub fn split(text: &str, separator: char, escapes: bool) -> Vec<&str> {
     let mut parts = Vec::new();
-    let (mut start, mut quoted, mut escaped) = (0, false, false);
+    let (mut start, mut quoted, mut literal) = (0, false, false);
     for (at, letter) in text.char_indices() {
         match letter {
-            _ if escaped => escaped = false,
-            '\\' if quoted && escapes => escaped = true,
+            _ if literal => literal = false,
+            '\\' if quoted && escapes => literal = true,
             '"' => quoted = !quoted,
             _ if letter == separator && !quoted => {
                 parts.extend(text.get(start..at));
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn seconds_are_digits_and_never_overflow() {
-        assert_eq!(seconds("003600"), Some(Duration::from_secs(3600)));
+        assert_eq!(seconds("003600"), Some(Duration::from_hours(1)));
         assert_eq!(seconds("99999999999999999999999"), seconds("3162240000"));
         for bad in ["", "-1", "+1", "1.0", "1a", "a1", "'1'", " 1", "\u{0661}"] {
             assert_eq!(seconds(bad), None, "{bad}");

@@ -8,7 +8,7 @@ use super::directives::{Directives, Seconds};
 use super::{Rule, field, status};
 
 /// The longest time that an answer is taken to be fresh without saying so.
-const LONGEST_GUESS: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_GUESS: Duration = Duration::from_hours(24);
 
 /// When an answer was asked for, and when it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

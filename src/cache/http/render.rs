@@ -5,10 +5,10 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::Stored;
 use super::admit::Asked;
 use super::choose;
 use super::range::Part;
-use super::Stored;
 use crate::message::{HeadError, ResponseHead};
 
 /// Fields that say nothing new to a client that has the body (RFC 9110 §15.4.5).
@@ -33,7 +33,8 @@ pub fn answer(stored: &Stored, asked: &Asked<'_>, now: SystemTime) -> Result<(Re
     let mut head = ResponseHead::build(status, Some(stored.headers.len() + 3))?;
     let leave_out = |name: &str| {
         let known = |names: &[&str]| names.iter().any(|other| other.eq_ignore_ascii_case(name));
-        (status == StatusCode::NOT_MODIFIED && known(&NOT_WITH_304)) || (body_differs(&slice) && known(&["content-range"]))
+        (status == StatusCode::NOT_MODIFIED && known(&NOT_WITH_304))
+            || (body_differs(&slice) && known(&["content-range"]))
     };
     for (name, value) in stored.headers.iter().filter(|(name, _)| !leave_out(name)) {
         head.append_header(name.clone(), value.as_ref())?;

@@ -130,7 +130,10 @@ mod tests {
         assert_eq!(report.to_string(), "tidegate; fwd=stale");
         (report.answered, report.left) = (Some(StatusCode::NOT_MODIFIED), Some(-7));
         assert_eq!(report.to_string(), "tidegate; fwd=stale; fwd-status=304; ttl=-7");
-        assert_eq!(Report { kept: true, ..Report::asked(Why::NothingKept) }.to_string(), "tidegate; fwd=uri-miss; stored");
+        assert_eq!(
+            Report { kept: true, ..Report::asked(Why::NothingKept) }.to_string(),
+            "tidegate; fwd=uri-miss; stored"
+        );
     }
 
     #[test]

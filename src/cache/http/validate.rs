@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::header::{ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{admit, field, freshness};
 use super::Rule;
+use super::{admit, field, freshness};
 
 /// Fields that are about the bytes that are kept: an answer without these bytes does not change them.
 const OF_THE_BYTES: [&str; 4] = ["content-encoding", "content-md5", "content-range", "etag"];
@@ -109,9 +109,8 @@ pub fn any_of<'a>(tags: impl Iterator<Item = &'a HeaderValue>) -> Option<HeaderV
 /// The fields of a kept answer after an upstream said that it holds (RFC 9111 §3.2): new ones stand where old ones stood.
 pub fn updated(kept: &[(String, Bytes)], new: &[(String, Bytes)], rule: Rule) -> Vec<(String, Bytes)> {
     let (said, _) = freshness::directives(&map(new), rule);
-    let counts = |name: &str| {
-        admit::keeps(name, &said) && !OF_THE_BYTES.iter().any(|other| other.eq_ignore_ascii_case(name))
-    };
+    let counts =
+        |name: &str| admit::keeps(name, &said) && !OF_THE_BYTES.iter().any(|other| other.eq_ignore_ascii_case(name));
     let new: Vec<&(String, Bytes)> = new.iter().filter(|(name, _)| counts(name)).collect();
     let mut all: Vec<(String, Bytes)> = Vec::with_capacity(kept.len() + new.len());
     for field in kept {

@@ -106,7 +106,11 @@ mod tests {
         headers
     }
 
-    fn serves(vary: &'static str, first: &[(&'static str, &'static str)], then: &[(&'static str, &'static str)]) -> bool {
+    fn serves(
+        vary: &'static str,
+        first: &[(&'static str, &'static str)],
+        then: &[(&'static str, &'static str)],
+    ) -> bool {
         let answer = headers(&[("vary", vary)]);
         Selecting::of(&answer, &headers(first)).unwrap().matches(&headers(then), Some("de"))
     }
@@ -139,7 +143,9 @@ mod tests {
 
     #[test]
     fn the_language_that_is_wanted_most_is_as_good_as_chosen() {
-        let german = |wanted: &'static str| serves("Accept-Language", &[("accept-language", "en, de")], &[("accept-language", wanted)]);
+        let german = |wanted: &'static str| {
+            serves("Accept-Language", &[("accept-language", "en, de")], &[("accept-language", wanted)])
+        };
         assert!(german("fr;q=0.5, de;q=1.0") && german("de") && german("DE, en;q=0"));
         assert!(!german("de, fr") && !german("fr, de;q=0.9") && !german("*") && !german("de;q=0"));
     }

@@ -97,7 +97,8 @@ fn a_stale_answer_serves_while_it_is_asked_about_and_when_upstreams_fail() {
 
 #[test]
 fn the_newest_answer_for_a_request_serves() {
-    let old = stored(200, &[("foo", "1")], &[MINUTE, ("Vary", "Foo"), ("Date", "Sun, 01 Mar 2026 11:59:50 GMT")], "old");
+    let old =
+        stored(200, &[("foo", "1")], &[MINUTE, ("Vary", "Foo"), ("Date", "Sun, 01 Mar 2026 11:59:50 GMT")], "old");
     let new = stored(200, &[("foo", "1")], &[MINUTE, ("Vary", "Foo, Bar")], "new");
     let other = validate::map(&fields(&[("foo", "2")]));
     let variants = Variants::default().with(Arc::clone(&new), &other).with(old, &other);
