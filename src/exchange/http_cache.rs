@@ -25,7 +25,7 @@ use crate::error::{Error, Kind};
 use crate::gate::Gate;
 use crate::message::{HeadError, ResponseHead};
 use asking::Asking;
-pub use fill::{Fill, settle};
+pub use fill::{Fill, finish, settle};
 
 /// Why an upstream is asked, and about what.
 struct Errand {
@@ -65,6 +65,7 @@ pub async fn serve<C: Client, D: Dial>(
             return hit(gate, client, x, &asking, &stored, Told { verdict, at: asking.at, asked: None }).await;
         }
         Choice::Refuse => {
+            x.cache.verdict = CacheVerdict::Miss(Why::NothingKept.in_words());
             return Err(Error::client(Kind::Rejected, 504, "nothing is stored that could serve this request"));
         }
         Choice::ServeAndAsk(stored) => Errand { why: Why::Stale, stored: Some(stored), tags: None },

@@ -158,6 +158,11 @@ impl<N: Connection> Source<N> {
         }
     }
 
+    /// Whether what comes is kept.
+    pub fn keeps(&self) -> bool {
+        matches!(self, Self::Live { kept: Some(_), .. })
+    }
+
     /// Takes out what was kept.
     pub fn take_kept(&mut self) -> Option<Box<http_cache::Fill>> {
         match self {

@@ -8,7 +8,8 @@ use http::HeaderMap;
 
 use crate::cache::Key;
 use crate::cache::http::Stored;
-use crate::exchange::wire::Dial;
+use crate::exchange::source::Source;
+use crate::exchange::wire::{Connection, Dial};
 use crate::exchange::{CacheVerdict, Exchange};
 use crate::gate::Gate;
 
@@ -27,6 +28,16 @@ pub struct Fill {
     most: usize,
     /// It is larger.
     over: bool,
+}
+
+/// Keeps an answer that is read to its end, before the client hears the end: its next request may come at once.
+pub fn finish<D: Dial, N: Connection>(gate: &Gate<D>, x: &mut Exchange, source: &mut Source<N>) {
+    if source.keeps()
+        && source.done()
+        && let Some(fill) = source.take_kept()
+    {
+        settle(gate, x, *fill, true);
+    }
 }
 
 /// Keeps an answer whose body came whole and `clean`.
