@@ -92,7 +92,6 @@ return policy {
       end
     end
     local read, write = wishes(req, body)
-    ctx.vars.asked = true
     ctx.vars.marked = body.cache ~= nil
     return { key = key_of(req, body), ttl = p.ttl, scope = p.scope, read = read, write = write }
   end,
@@ -101,12 +100,6 @@ return policy {
   on_attempt = function(req, _attempt, ctx)
     if ctx.vars.marked then
       req:json().cache = nil
-    end
-  end,
-
-  on_response = function(res, ctx)
-    if ctx.vars.asked then
-      res.headers:set("x-cache", if res.served_by == "cache" then "hit" else "miss")
     end
   end,
 }

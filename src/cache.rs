@@ -2,6 +2,9 @@
 
 pub mod admit;
 pub mod bypass;
+pub mod entry;
+pub mod fill;
+pub mod flight;
 pub mod http;
 pub mod key;
 pub mod memory;
@@ -9,6 +12,9 @@ pub mod record;
 
 pub use admit::Refusal;
 pub use bypass::{Bypass, bypass};
+pub use entry::{Entry, Listener, Origin, Tokens};
+pub use fill::{Fill, Followers};
+pub use flight::{Flights, Following, Leading, Outcome, Role};
 pub use key::{Form, Key, canonical, differs};
 pub use memory::{MemoryCache, Stats};
-pub use record::{Entry, Recorder, Recording};
+pub use record::{Recorder, Recording};

@@ -19,17 +19,25 @@ pub mod fail;
 
 pub mod finish;
 
+mod form;
+
 pub mod forwarding;
 
 pub mod heads;
 
 pub mod http_cache;
 
+pub mod linger;
+
+pub mod opening;
+
 pub mod receive;
 
 pub mod relay;
 
 pub mod source;
+
+pub mod storing;
 
 pub mod wire;
 
@@ -40,7 +48,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Version};
 use tokio::time::Instant;
 
-use crate::cache::Key;
+use crate::cache::{Fill, Key, Leading, Role};
 use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
@@ -51,10 +59,13 @@ use crate::gate::memory::Share;
 use crate::generation::Generation;
 use crate::message::{Owned, Request};
 use crate::policy::Run;
+use crate::stream::Wire;
 use crate::tape::Tape;
 use crate::tape::client::TapedClient;
 use attempt::held::Held;
 use decision::{CacheRule, Identity, Plan};
+use linger::Lingering;
+use opening::Opening;
 use wire::{Client, Dial};
 
 /// One request and its response: everything known about it so far.
@@ -101,6 +112,8 @@ pub struct Exchange {
     pub used: Option<Usage>,
     /// What the client was sent.
     pub sent: Sent,
+    /// What the client heard before there was an answer.
+    pub opening: Opening,
     /// What concerns the reading of its body.
     pub intake: Intake,
     /// Whether it asks to leave HTTP for another protocol.
@@ -138,6 +151,16 @@ pub struct CacheState {
     pub key: Option<Key>,
     /// How it went.
     pub verdict: CacheVerdict,
+    /// How the client wants the events of a chat's answer; `None`: it wants it whole.
+    pub wire: Option<Wire>,
+    /// What recording an answer takes, when one may be stored.
+    pub store: Option<storing::Means>,
+    /// The place of the one who asks, which others may join.
+    pub lead: Option<Leading>,
+    /// The answer on its way into the cache.
+    pub fill: Option<Arc<Fill>>,
+    /// What the client is told of it besides the verdict: `age=12; stored-as=gemini`.
+    pub details: Option<String>,
 }
 
 /// How the cache served an exchange.
@@ -152,6 +175,8 @@ pub enum CacheVerdict {
     Revalidated,
     /// A stored response was sent that was no longer fresh.
     Stale,
+    /// The response of an equal call was sent as it came.
+    Joined,
     /// There was none; the response was stored.
     Stored,
     /// There was none, or it was not to be read; the response was not stored, and why.
@@ -186,6 +211,8 @@ pub struct AttemptRecord {
     pub took: Duration,
     /// How long the gate waited before it.
     pub waited: Duration,
+    /// Whether another attempt was under way beside it, or had answered, when it ended: nothing was decided after it.
+    pub beside: bool,
 }
 
 /// What the client was sent.
@@ -237,7 +264,7 @@ pub enum End {
 
 /// Serves one exchange to its end. Never fails: whatever goes wrong becomes a response, or a broken connection.
 pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange: &mut Exchange) -> End {
-    let client = &mut TapedClient::new(client, exchange.tape.clone());
+    let client = &mut Lingering::new(TapedClient::new(client, exchange.tape.clone()), exchange.tape.clone());
     let served = match exchange.deadline {
         None => live(gate, client, exchange).await,
         Some(deadline) => match tokio::time::timeout_at(deadline, live(gate, client, exchange)).await {
@@ -249,6 +276,7 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
         Ok(end) => end,
         Err(error) => Box::pin(fail::answer(gate, client, exchange, error)).await,
     };
+    opening::note(exchange);
     if end == End::Answered && !exchange.intake.expects_continue {
         receive::drain(client, exchange.generation.settings.limits.drain).await;
     }
@@ -256,7 +284,11 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
 }
 
 /// The steps in their order. An error before the commit point is answered by [`fail`].
-async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchange) -> Result<End, Error> {
+async fn live<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut Lingering<TapedClient<'_, C>>,
+    x: &mut Exchange,
+) -> Result<End, Error> {
     receive::check(x)?;
     decide::identify(client, x).await?;
     if let Some(generation) = gate.canary.chosen(x) {
@@ -278,14 +310,17 @@ async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchan
         return Ok(End::Upgrade);
     }
     x.plan = Some(plan.clone());
-    if let Some(entry) = decide::cache(gate, client, x, &plan).await? {
-        return relay::stored(gate, client, x, entry).await;
+    if let Some(found) = decide::cache(gate, client, x, &plan).await?
+        && let Some(end) = Box::pin(relay::told::tell(gate, client, x, found)).await?
+    {
+        return Ok(end);
     }
     if http_cache::concerns(x) {
         // Boxed: only some exchanges need the room for it.
         return Box::pin(http_cache::serve(gate, client, x, plan)).await;
     }
-    let committed = attempt::run(gate, client, x, plan).await?;
+    client.linger(storing::wanted(x));
+    let committed = attempt::run(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error))?;
     relay::response(gate, client, x, committed).await
 }
 
@@ -308,6 +343,18 @@ impl Exchange {
     }
 }
 
+// === impl CacheState ===
+
+impl CacheState {
+    /// Takes the place that others may join, if that is the role.
+    fn leads(&mut self, role: Role) {
+        if let (Role::Leads(lead), Some(store)) = (role, &mut self.store) {
+            store.followers = Arc::clone(lead.followers());
+            self.lead = Some(lead);
+        }
+    }
+}
+
 // === impl CacheVerdict ===
 
 impl CacheVerdict {
@@ -318,6 +365,7 @@ impl CacheVerdict {
             Self::Hit => "hit",
             Self::Revalidated => "revalidated",
             Self::Stale => "stale",
+            Self::Joined => "join",
             Self::Stored => "stored",
             Self::Miss(_) => "miss",
         }

@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::cache::MemoryCache;
 use crate::cache::http::HttpCache;
+use crate::cache::{Flights, MemoryCache};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
 use crate::exchange::wire::Dial;
@@ -41,6 +41,8 @@ pub struct Gate<D: Dial> {
     pub cache: MemoryCache,
     /// Responses kept as HTTP says.
     pub http: HttpCache,
+    /// Calls that equal ones may join.
+    pub flights: Flights,
     /// Sealed thoughts that clients cannot carry.
     pub keep: Keep,
     /// What policies keep.

@@ -27,13 +27,17 @@ pub enum Refusal {
     Empty,
     /// It should be JSON and is not.
     Unreadable,
+    /// Another upstream or model gave it than the plan asks first.
+    Fallback,
+    /// More than one upstream gave it, one going on where another broke off.
+    Continued,
 }
 
 // === impl Refusal ===
 
 impl Refusal {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Status,
         Self::Forbidden,
         Self::Encoded,
@@ -43,6 +47,8 @@ impl Refusal {
         Self::Error,
         Self::Empty,
         Self::Unreadable,
+        Self::Fallback,
+        Self::Continued,
     ];
 
     /// Its name in logs, metrics and snapshots.
@@ -57,6 +63,8 @@ impl Refusal {
             Self::Error => "error",
             Self::Empty => "empty",
             Self::Unreadable => "unreadable",
+            Self::Fallback => "fallback",
+            Self::Continued => "continued",
         }
     }
 }

@@ -9,8 +9,8 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 use serde_json::{Map, Value, json};
 
 use super::admit::Refusal;
+use super::entry::Entry;
 use super::key::Key;
-use super::record::{Entry, Recorder, Recording};
 use crate::clock::Clock;
 
 #[cfg(test)]
@@ -114,20 +114,14 @@ impl MemoryCache {
         self.entries.set_capacity(max_bytes as u64);
     }
 
-    /// Starts to record an answer, unless its head already keeps it out.
-    pub fn recorder<'h>(
-        &self,
-        recording: Recording,
-        status: u16,
-        headers: impl Iterator<Item = (&'h str, &'h [u8])> + Clone,
-    ) -> Result<Recorder, Refusal> {
-        let max_bytes = self.max_entry_bytes.load(Ordering::Relaxed);
-        Recorder::new(self.clock, recording, max_bytes, status, headers).inspect_err(|refusal| self.refuse(*refusal))
+    /// The largest body in bytes.
+    pub fn entry_limit(&self) -> usize {
+        self.max_entry_bytes.load(Ordering::Relaxed)
     }
 
-    /// Ends a recording and stores the answer, if it may be kept. For `complete` see [`Recorder::finish`].
-    pub fn finish(&self, recorder: Recorder, complete: bool, key: Key) -> Result<(), Refusal> {
-        match recorder.finish(complete) {
+    /// Stores what a recording came to, if it may be kept.
+    pub fn keep(&self, recorded: Result<Entry, Refusal>, key: Key) -> Result<(), Refusal> {
+        match recorded {
             Ok(entry) => self.put(key, Arc::new(entry)),
             Err(refusal) => {
                 self.refuse(refusal);
@@ -142,6 +136,11 @@ impl MemoryCache {
         let count = if found.is_some() { &self.counts.hits } else { &self.counts.misses };
         count.fetch_add(1, Ordering::Relaxed);
         found
+    }
+
+    /// The same for a look that counts neither as a hit nor as a miss.
+    pub fn peek(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.find(key)
     }
 
     fn find(&self, key: &Key) -> Option<Arc<Entry>> {

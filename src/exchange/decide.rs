@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use super::decision::{Answer, CacheRule, Identity, Place, Plan, PlannedAttempt, Route};
-use super::receive::with_body;
+use super::receive::{buffer, with_body};
+use super::storing::Means;
 use super::wire::{Client, Dial};
-use super::{CacheVerdict, Exchange};
-use crate::cache::{Entry, Form, Key};
-use crate::dialect::Dialect;
+use super::{CacheVerdict, Exchange, form};
+use crate::cache::{Following, Form, Key, Role};
+use crate::dialect::{Dialect, way};
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
-use crate::json::{self, Item};
-use crate::message::{Request, RequestHead};
+use crate::message::RequestHead;
 use crate::policy::Hook;
+use crate::tape::Recalled;
 
 /// Asks `identify`; without an answer the caller is nobody in particular.
 pub async fn identify<C: Client>(client: &mut C, x: &mut Exchange) -> Result<(), Error> {
@@ -94,6 +95,14 @@ fn checked(x: &Exchange, route: Route) -> Result<Route, Error> {
     Ok(route)
 }
 
+/// An answer that was made for another exchange.
+pub enum Found {
+    /// It is stored, or was heard when the exchange was recorded.
+    Recalled(Recalled),
+    /// Another exchange waits for it, or hears it, at present.
+    Joins(Following),
+}
+
 /// Asks `cache`, and looks for a stored response. The key is made here, from the request as the policies left it
 /// before any attempt: look-up and storing use the same one.
 pub async fn cache<C: Client, D: Dial>(
@@ -101,7 +110,7 @@ pub async fn cache<C: Client, D: Dial>(
     client: &mut C,
     x: &mut Exchange,
     plan: &Plan,
-) -> Result<Option<Arc<Entry>>, Error> {
+) -> Result<Option<Found>, Error> {
     if !x.generation.policies.has(Hook::Cache) {
         return Ok(None);
     }
@@ -114,8 +123,16 @@ pub async fn cache<C: Client, D: Dial>(
         x.cache.rule = Some(rule);
         return Ok(None);
     }
+    if x.dialect.is_some_and(way::is_chat) {
+        // Its body says in which form it is to be answered, whether the policy has read it or not.
+        buffer(client, &x.request, &x.generation.settings.limits, &mut x.intake).await?;
+    }
     let key = key(x, &rule, plan);
-    let found = if rule.read { x.tape.stored(|| key.question(), || gate.cache.get(&key)) } else { None };
+    if rule.write {
+        let (clock, limit) = (gate.clock, gate.cache.entry_limit());
+        x.cache.store = Some(Means { clock, limit, followers: Arc::default() });
+    }
+    let found = if rule.read { find(gate, x, &rule, &key) } else { None };
     x.cache.verdict = match (&found, rule.read) {
         (Some(_), _) => CacheVerdict::Hit,
         (None, true) => CacheVerdict::Miss("not stored yet"),
@@ -126,18 +143,58 @@ pub async fn cache<C: Client, D: Dial>(
     Ok(found)
 }
 
+/// Looks for a stored answer, then for a call under way; where there is neither, others may join this one.
+fn find<D: Dial>(gate: &Gate<D>, x: &mut Exchange, rule: &CacheRule, key: &Key) -> Option<Found> {
+    let joins = rule.write && rule.sharing.join;
+    let mut role = Role::Alone;
+    let mut look = || {
+        gate.cache.get(key).or_else(|| {
+            if joins && !x.tape.is_bound() {
+                role = gate.flights.enter(key);
+            }
+            // Who led before may have stored its answer a moment ago.
+            gate.cache.peek(key).filter(|_| matches!(role, Role::Leads(_)))
+        })
+    };
+    match (x.tape.stored(|| key.question(), &mut look), role) {
+        (Some(recalled), _) => Some(Found::Recalled(recalled)),
+        (None, Role::Follows(following)) => Some(Found::Joins(following)),
+        (None, role) => {
+            x.cache.leads(role);
+            None
+        }
+    }
+}
+
 /// What identifies the stored response: the rule's parts, and what the gate always adds.
-fn key(x: &Exchange, rule: &CacheRule, plan: &Plan) -> Key {
+fn key(x: &mut Exchange, rule: &CacheRule, plan: &Plan) -> Key {
+    let limits = x.generation.settings.limits.json();
     let mut request = x.request.lock();
     let path = request.head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
     let method = request.head.method.clone();
-    let stream = asks_for_stream(&mut request, x.generation.settings.limits.json());
-    let intended = plan.attempts.first().map_or("", |attempt| attempt.upstream.as_str());
+    let asked = form::Asked::of(&mut request, limits);
+    let first = plan.attempts.first();
+    let intended = first.map_or("", |attempt| attempt.upstream.as_str());
     let fingerprint = format!("{} {intended}", x.generation.hash);
-    let model = plan.attempts.first().and_then(|attempt| attempt.model.as_deref());
-    let dialect = x.dialect.map(Dialect::as_str);
-    let form = Form { method: method.as_str(), path: &path, dialect, stream, model };
     let user = holder(x.identity.user.as_deref(), &request.head);
+    let model = first.and_then(|attempt| attempt.model.as_deref());
+    let chat = x.dialect.filter(|dialect| way::is_chat(*dialect));
+    x.cache.wire = chat.and_then(|dialect| way::wire(dialect, &x.target, asked.stream));
+    let any = rule.sharing.any_dialect;
+    let own = x.dialect.filter(|_| chat.is_none() || !any).map(Dialect::as_str);
+    let form = match chat {
+        None => {
+            Form { method: method.as_str(), path: &path, dialect: own, stream: Some(asked.stream == Some(true)), model }
+        }
+        Some(dialect) => Form {
+            method: method.as_str(),
+            path: &form::path(dialect, &path, any),
+            dialect: own,
+            stream: None,
+            // A path may name it, which is no part of the key in any dialect.
+            model: model.or(asked.model.as_deref().filter(|_| any)).or(form::model(&path).filter(|_| any)),
+        },
+    };
     Key::new(rule, user.as_deref(), &fingerprint, &form)
 }
 
@@ -163,17 +220,3 @@ pub(in crate::exchange) fn holder(user: Option<&str>, head: &RequestHead) -> Opt
 
 /// Headers that say with whose rights a call is made.
 const CREDENTIALS: [&str; 5] = ["authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"];
-
-/// Whether a request's JSON says `"stream": true`.
-fn asks_for_stream(request: &mut Request, limits: json::Limits) -> bool {
-    if request.body.bytes().is_none_or(|bytes| bytes.is_empty()) {
-        return false;
-    }
-    let Ok(doc) = request.body.json(limits) else {
-        return false;
-    };
-    let Ok(Item::Object(root)) = doc.root() else {
-        return false;
-    };
-    matches!(doc.get(root, "stream"), Ok(Some(Item::Bool(true))))
-}

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::cache::http;
 use crate::error::Error;
+use crate::upstream::hold::{Hedge, Until};
 
 /// Who is calling, and how that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +51,38 @@ pub struct PlannedAttempt {
     pub model: Option<String>,
     /// How long the response head may take, in place of the upstream's own setting.
     pub timeout: Option<Duration>,
+    /// How long each step may take, where that is not as the upstream's settings say.
+    pub timeouts: Option<Box<PlannedTimeouts>>,
+    /// How much of the answer is held back, where that is not as the upstream's settings say.
+    pub hold: Option<Box<PlannedHold>>,
+    /// When another attempt is made beside it, in place of the upstream's own setting.
+    pub hedge: Option<Hedge>,
+}
+
+/// How long each step of an attempt may take, as far as a plan says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlannedTimeouts {
+    /// To connect; longer than the upstream's own setting has no effect.
+    pub connect: Option<Duration>,
+    /// Until the response head.
+    pub head: Option<Duration>,
+    /// Until a stream's first meaningful event, from the end of the request on.
+    pub first: Option<Duration>,
+    /// Between two pieces of a body.
+    pub idle: Option<Duration>,
+    /// For the whole attempt.
+    pub total: Option<Duration>,
+}
+
+/// How much of an answer is held back, as far as a plan says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlannedHold {
+    /// What a stream must have said.
+    pub until: Option<Until>,
+    /// For how long at most.
+    pub time: Option<Duration>,
+    /// How many bytes at most.
+    pub bytes: Option<usize>,
 }
 
 /// The ordered attempts of an exchange.
@@ -81,7 +114,7 @@ pub enum Scope {
 }
 
 /// What `cache` answered: how this response may be kept and found again.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CacheRule {
     /// Named parts that make two requests the same, readable: name and canonical JSON text, sorted by name.
     pub key: Vec<(String, String)>,
@@ -95,8 +128,35 @@ pub struct CacheRule {
     pub write: bool,
     /// The answer is kept as HTTP says, and for as long.
     pub http: Option<http::Rule>,
+    /// How an answer serves more than one call.
+    pub sharing: Sharing,
     /// Who decided.
     pub decided_by: Place,
+}
+
+/// How an answer serves more than one call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sharing {
+    /// Whether a call waits for the answer to an equal one that is under way.
+    pub join: bool,
+    /// How fast a stored stream is told.
+    pub pace: Pace,
+    /// Whether an answer is read to its end though its client has left and nobody else waits for it.
+    pub outlive: bool,
+    /// Whether the parts of the key mean the same in every dialect: then so does the key.
+    pub any_dialect: bool,
+}
+
+/// How fast a stored stream is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Pace {
+    /// As fast as the client takes it.
+    #[default]
+    Instant,
+    /// As it came.
+    Recorded,
+    /// So many events a second: most servers send one for each token.
+    Rate(f64),
 }
 
 /// How an attempt ended, as `failover` sees it.
@@ -122,6 +182,17 @@ pub struct Outcome {
     pub untried: usize,
 }
 
+/// What `commit` answered about an event of a stream that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// The stream goes out from here on.
+    Go,
+    /// It is held on, as long as the bounds allow.
+    Wait,
+    /// The attempt has failed.
+    Fail,
+}
+
 /// What `failover` answered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Failover {
@@ -133,6 +204,14 @@ pub struct Failover {
     pub after: Duration,
     /// Who decided.
     pub decided_by: Place,
+}
+
+// === impl Sharing ===
+
+impl Default for Sharing {
+    fn default() -> Self {
+        Self { join: true, pace: Pace::Instant, outlive: false, any_dialect: false }
+    }
 }
 
 // === impl Identity ===

@@ -25,6 +25,8 @@ pub struct Forwarding {
     pub generation: bool,
     /// Whether responses name what a translation could not carry, in `x-tidegate-losses`.
     pub losses: bool,
+    /// Whether responses say what the cache did, in `x-cache`.
+    pub cache: bool,
 }
 
 /// The name the gate gives itself in `Via`.
@@ -42,6 +44,7 @@ impl Forwarding {
             trusted: settings.trusted.clone(),
             generation: settings.generation_header,
             losses: settings.losses_header,
+            cache: settings.cache_header,
         }
     }
 
@@ -116,6 +119,13 @@ impl Forwarding {
         }
     }
 
+    /// Tells the client what the cache did, unless a policy has told it already.
+    pub fn mark_cache(&self, head: &mut ResponseHead, told: &str) {
+        if self.cache && !head.headers.contains_key("x-cache") {
+            let _ = head.insert_header("x-cache", told);
+        }
+    }
+
     /// Tells the client what a translation of its request could not carry, if the settings say so.
     pub fn mark_losses(&self, head: &mut ResponseHead, losses: &Losses) {
         if !self.losses || losses.is_empty() {
@@ -160,6 +170,7 @@ mod tests {
             trusted: vec!["10.0.0.0/8".parse().unwrap()],
             generation: false,
             losses: false,
+            cache: true,
         }
     }
 

@@ -4,11 +4,12 @@ pub mod events;
 
 mod settle;
 
+pub mod told;
+
 mod whole;
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,9 +20,7 @@ use super::decision::Answer;
 use super::heads::{self, Framing};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
-use super::{CacheVerdict, End, Exchange, fail, receive};
-use crate::cache::{Entry, Recorder, Recording};
-use crate::dialect::Dialect;
+use super::{End, Exchange, fail, http_cache, opening, receive, storing};
 use crate::dialect::meter::Meter;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
@@ -38,24 +37,13 @@ pub async fn response<C: Client, D: Dial, N: Connection>(
     x: &mut Exchange,
     committed: Committed<N>,
 ) -> Result<End, Error> {
+    let mut committed = committed;
+    storing::commit(x, &mut committed);
     let Committed { mut head, source, upstream, endpoint, held, .. } = committed;
     x.held = held;
     heads::strip_response(&mut head);
     let served_by = ServedBy::Upstream { upstream: upstream.name.clone(), endpoint: endpoint.name.clone() };
-    send(gate, client, x, head, source, served_by, true).await
-}
-
-/// Sends a stored response, through the same hooks as a fresh one.
-pub async fn stored<C: Client, D: Dial>(
-    gate: &Gate<D>,
-    client: &mut C,
-    x: &mut Exchange,
-    entry: Arc<Entry>,
-) -> Result<End, Error> {
-    let age = x.tape.ask(|| "age".to_owned(), || entry.age(&gate.clock));
-    let head = stored_head(&entry, age)?;
-    let source = Source::<D::Connection>::Stored { entry, next: 0 };
-    send(gate, client, x, head, source, ServedBy::Cache { age }, false).await
+    send(gate, client, x, head, source, served_by).await
 }
 
 /// Sends an answer made of one that was kept, through the same hooks as a fresh one.
@@ -68,7 +56,7 @@ pub async fn kept<C: Client, D: Dial>(
     age: Duration,
 ) -> Result<End, Error> {
     let source = Source::<D::Connection>::Whole(Some(body));
-    send(gate, client, x, head, source, ServedBy::Cache { age }, false).await
+    send(gate, client, x, head, source, ServedBy::Cache { age }).await
 }
 
 /// Sends an answer that a policy made.
@@ -80,7 +68,7 @@ pub async fn answer<C: Client, D: Dial>(
 ) -> Result<End, Error> {
     let head = answer_head(&answer)?;
     let source = Source::<D::Connection>::Whole(Some(answer.body));
-    send(gate, client, x, head, source, ServedBy::Policy, false).await
+    send(gate, client, x, head, source, ServedBy::Policy).await
 }
 
 /// The head of an answer made here.
@@ -94,35 +82,6 @@ pub fn answer_head(answer: &Answer) -> Result<ResponseHead, Error> {
     Ok(head)
 }
 
-/// The head of a stored response, with its age (RFC 9111 §5.1).
-fn stored_head(entry: &Entry, age: Duration) -> Result<ResponseHead, Error> {
-    let bad = |error: HeadError| Error::gate("a stored response cannot be sent").with_detail(error.to_string());
-    let mut head = ResponseHead::build(entry.status, Some(entry.headers.len() + 2)).map_err(bad)?;
-    for (name, value) in &entry.headers {
-        head.append_header(name.clone(), value.as_ref()).map_err(bad)?;
-    }
-    head.insert_header("Age", age.as_secs()).map_err(bad)?;
-    if stream_wire(&head).is_none() {
-        heads::frame_response(&mut head, Framing::Length(entry.size as u64));
-    }
-    Ok(head)
-}
-
-/// Starts recording a response that may be stored by the exchange's cache rule, as it came from the upstream: hooks
-/// run again when it is served.
-fn tape<D: Dial>(gate: &Gate<D>, x: &mut Exchange, head: &ResponseHead, wire: Option<Wire>) -> Option<Recorder> {
-    let rule = x.cache.rule.as_ref().filter(|rule| rule.write && rule.http.is_none())?;
-    let recording = Recording { wire, dialect: x.dialect.map(Dialect::as_str), ttl: rule.ttl, tags: Vec::new() };
-    let headers: Vec<_> = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-    match gate.cache.recorder(recording, head.status.as_u16(), headers.iter().copied()) {
-        Ok(recorder) => Some(recorder),
-        Err(refusal) => {
-            x.cache.verdict = CacheVerdict::Miss(refusal.as_str());
-            None
-        }
-    }
-}
-
 /// The one way a response takes to the client.
 async fn send<C: Client, D: Dial, N: Connection>(
     gate: &Gate<D>,
@@ -131,20 +90,18 @@ async fn send<C: Client, D: Dial, N: Connection>(
     head: ResponseHead,
     mut source: Source<N>,
     served_by: ServedBy,
-    fresh: bool,
 ) -> Result<End, Error> {
     let bodied = heads::has_body(&x.method, head.status);
     let wire = stream_wire(&head).filter(|_| bodied);
-    let mut tape = if fresh { tape(gate, x, &head, wire) } else { None };
     let response = Owned::new(Response {
         head,
         body: if bodied { Body::Unread } else { Body::Empty },
         streaming: wire.is_some(),
         served_by,
     });
-    let mut shaped = on_response(client, x, &response, &mut source, &mut tape).await;
+    let mut shaped = on_response(client, x, &response, &mut source).await;
     if shaped.is_ok() && wire.is_none() {
-        shaped = whole::on_event(client, x, &response, &mut source, &mut tape).await;
+        shaped = whole::on_event(client, x, &response, &mut source).await;
     }
     if let Err(error) = shaped {
         source.release(false).await;
@@ -154,22 +111,44 @@ async fn send<C: Client, D: Dial, N: Connection>(
     let bodied = bodied && heads::has_body(&x.method, response.lock().head.status);
     let events = wire.filter(|_| bodied).map(|wire| Events::new(wire, x));
     let shown = x.generation.policies.has(Hook::OnResponse);
-    let (head, whole) = framed(&response, events.as_ref(), bodied, shown);
+    let (mut head, mut whole) = framed(&response, events.as_ref(), bodied, shown);
+    if x.cache.rule.as_ref().is_some_and(|rule| rule.http.is_none()) {
+        x.generation.forwarding.mark_cache(&mut head, x.cache.details.as_deref().unwrap_or("miss"));
+    }
+    if x.opening.is_open() && !opening::fits(&head, bodied) {
+        match Box::pin(opening::fit(client, x, &mut head, &mut source, whole)).await {
+            Ok(bytes) => whole = Some(bytes),
+            Err(error) => {
+                source.release(false).await;
+                return Err(error);
+            }
+        }
+    }
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
     x.meter = if bodied { meter(x, &head, wire) } else { None };
-    x.sent.status = Some(head.status.as_u16());
     settle::remember(gate, x);
-    let sent = client.send_head(marked(x, head), end).await;
-    x.sent.head_after = Some(x.elapsed());
+    http_cache::finish(gate, x, &mut source);
+    let sent = begin(client, x, head, end).await;
     let result = match sent {
         Err(error) => Err(error),
-        Ok(()) if !bodied => Ok(()),
-        Ok(()) => match whole {
-            Some(bytes) => send_whole(client, x, bytes, end).await,
-            None => pump(gate, client, x, &mut source, events, &mut tape).await,
+        Ok(_) if !bodied => Ok(()),
+        Ok(ended) => match whole {
+            Some(bytes) => send_whole(client, x, bytes, ended).await,
+            None => pump(gate, client, x, &mut source, events).await,
         },
     };
-    settle::settle(gate, client, x, &mut source, tape, result, bodied).await
+    settle::settle(gate, client, x, &mut source, result, bodied).await
+}
+
+/// Sends the head, unless the client's stream was opened before. Tells whether that was all.
+async fn begin<C: Client>(client: &mut C, x: &mut Exchange, head: ResponseHead, end: bool) -> Result<bool, Error> {
+    if opening::take(client, x).await? {
+        return Ok(false);
+    }
+    x.sent.status = Some(head.status.as_u16());
+    let sent = client.send_head(marked(x, head), end).await;
+    x.sent.head_after = Some(x.elapsed());
+    sent.map(|()| end)
 }
 
 /// Runs `on_response`, reading the body when it asks for it.
@@ -178,14 +157,13 @@ async fn on_response<C: Client, N: Connection>(
     x: &mut Exchange,
     response: &Shared<Response>,
     source: &mut Source<N>,
-    tape: &mut Option<Recorder>,
 ) -> Result<(), Error> {
     if !x.generation.policies.has(Hook::OnResponse) {
         return Ok(());
     }
     let cap = x.generation.settings.limits.response_body;
     let hook = x.run.on_response(response);
-    with_response_body(client, response, source, tape, cap, &mut x.intake.share, hook).await?
+    with_response_body(client, response, source, cap, &mut x.intake.share, hook).await?
 }
 
 /// Runs a hook to its end, reading the response body into memory when it asks for it.
@@ -193,7 +171,6 @@ async fn with_response_body<C: Client, N: Connection, F: Future>(
     client: &mut C,
     response: &Shared<Response>,
     source: &mut Source<N>,
-    tape: &mut Option<Recorder>,
     cap: usize,
     share: &mut Share,
     hook: F,
@@ -213,9 +190,6 @@ async fn with_response_body<C: Client, N: Connection, F: Future>(
                     bytes = source.read_all(cap, Some(share)) => bytes?,
                     () = client.gone(), if watch => return Err(receive::gone()),
                 };
-                if let Some(tape) = tape {
-                    tape.push(&bytes);
-                }
                 response.fill(Body::Whole(bytes));
             }
             () = client.gone(), if watch => return Err(receive::gone()),
@@ -265,7 +239,7 @@ pub(super) fn marked(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
 }
 
 /// Whether a response is a stream of events: its type says so, and it is not compressed.
-fn stream_wire(head: &ResponseHead) -> Option<Wire> {
+pub(super) fn stream_wire(head: &ResponseHead) -> Option<Wire> {
     if head.headers.contains_key("content-encoding") || head.status != StatusCode::OK {
         return None;
     }
@@ -276,7 +250,9 @@ async fn send_whole<C: Client>(client: &mut C, x: &mut Exchange, bytes: Bytes, e
     if end {
         return Ok(());
     }
-    write(client, x, bytes).await?;
+    if !bytes.is_empty() {
+        write(client, x, bytes).await?;
+    }
     client.end_body(None).await
 }
 
@@ -287,7 +263,6 @@ async fn pump<C: Client, D: Dial, N: Connection>(
     x: &mut Exchange,
     source: &mut Source<N>,
     mut events: Option<Events>,
-    tape: &mut Option<Recorder>,
 ) -> Result<(), Error> {
     loop {
         let uploading = source.uploading();
@@ -311,34 +286,39 @@ async fn pump<C: Client, D: Dial, N: Connection>(
             translated.told.answer = answer;
             settle::remember(gate, x);
         }
-        if let Some(tape) = tape {
-            tape.push(&piece);
-        }
+        http_cache::finish(gate, x, source);
         let Some(passing) = &mut events else {
-            write(client, x, piece).await?;
+            write_on(client, x, source, piece).await?;
             continue;
         };
         passing.push(piece);
-        if let Err(error) = pass(client, x, passing).await? {
+        if let Err(error) = pass(client, x, source, passing).await? {
             return broken(client, x, events, error, source.told()).await;
         }
     }
-    if let Some(events) = events {
+    if let Some(mut events) = events {
+        x.sent.error = events.unfinished(x.dialect);
         for piece in events.end(x) {
             write(client, x, piece).await?;
         }
     }
+    http_cache::finish(gate, x, source);
     let trailers = source.trailers().await.unwrap_or_default();
     client.end_body(trailers).await
 }
 
 /// Passes the events at hand on, through the hooks. The inner error is the stream's.
-async fn pass<C: Client>(client: &mut C, x: &mut Exchange, events: &mut Events) -> Result<Result<(), Error>, Error> {
+async fn pass<C: Client, N: Connection>(
+    client: &mut C,
+    x: &mut Exchange,
+    source: &mut Source<N>,
+    events: &mut Events,
+) -> Result<Result<(), Error>, Error> {
     loop {
         let mut out = Vec::new();
         let more = events.pass(x, &mut out);
         if !out.is_empty() {
-            write(client, x, events::joined(out)).await?;
+            write_on(client, x, source, events::joined(out)).await?;
         }
         match more {
             Ok(true) => {}
@@ -366,6 +346,23 @@ async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: Bytes) -> Res
         meter.read(&piece);
     }
     client.send_body(piece).await
+}
+
+/// Writes a piece. While the client is slow, the source is read on for those who joined and are not.
+async fn write_on<C: Client, N: Connection>(
+    client: &mut C,
+    x: &mut Exchange,
+    source: &mut Source<N>,
+    piece: Bytes,
+) -> Result<(), Error> {
+    if !source.is_shared() {
+        return write(client, x, piece).await;
+    }
+    tokio::select! {
+        biased;
+        written = write(client, x, piece) => written,
+        () = source.read_ahead() => Ok(()),
+    }
 }
 
 /// After the commit point a failure of the upstream becomes the stream's own last event, in the client's dialect, unless

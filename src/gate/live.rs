@@ -10,8 +10,8 @@ use super::preview::Lanes;
 use super::services::{Counting, GateServices, HookErrors, Sink};
 use super::{Gate, Random, State};
 use crate::admin::Board;
-use crate::cache::MemoryCache;
 use crate::cache::http::HttpCache;
+use crate::cache::{Flights, MemoryCache};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::dialect::keep::Keep;
@@ -61,6 +61,7 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
     Ok(Gate {
         cache: MemoryCache::new(clock, generation.settings.cache.memory, generation.settings.cache.entry),
         http: HttpCache::new(generation.settings.cache.http, generation.settings.cache.entry),
+        flights: Flights::default(),
         keep: Keep::new(generation.settings.limits.thoughts),
         live: ArcSwap::from_pointee(generation),
         dial,

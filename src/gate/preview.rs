@@ -17,8 +17,8 @@ use super::services::Sink;
 use super::{Gate, State, canary};
 use crate::admin::Board;
 use crate::bundle::Hash;
-use crate::cache::MemoryCache;
 use crate::cache::http::HttpCache;
+use crate::cache::{Flights, MemoryCache};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
 use crate::error::{Error, Kind};
@@ -187,6 +187,7 @@ impl Lane<Dialer> {
             dial: live.dial.clone(),
             cache: MemoryCache::new(live.clock, settings.cache.memory / PART, settings.cache.entry),
             http: HttpCache::new(settings.cache.http / PART, settings.cache.entry),
+            flights: Flights::default(),
             keep: Keep::new(settings.limits.thoughts / PART),
             state,
             clock: live.clock,

@@ -1,5 +1,7 @@
 //! Reads what hooks return. A key nobody knows is an error: a policy that says `stauts` must not be taken to have said nothing.
 
+mod http;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,8 +12,11 @@ use super::api::json::{canonical, encode};
 use super::api::{kind, number};
 use super::failure::Failure;
 use super::place::Spot;
-use crate::cache::http;
-use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Place, Plan, PlannedAttempt, Route, Scope};
+use crate::exchange::decision::{
+    Answer, CacheRule, Commit, Failover, Identity, Pace, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts,
+    Route, Scope, Sharing,
+};
+use crate::upstream::hold::{Hedge, Until};
 
 /// A hook's answer on its way to plain data.
 pub(super) struct Reading<'a> {
@@ -40,6 +45,9 @@ struct Fields<'a> {
     values: Vec<(&'static str, Value)>,
     what: &'static str,
 }
+
+/// How many events a second a stored stream may be told at.
+const RATES: std::ops::RangeInclusive<f64> = 0.01..=1e6;
 
 /// The longest wait or lifetime that an answer can name, in seconds: a hundred years.
 const LONGEST: f64 = 3.2e9;
@@ -161,7 +169,8 @@ impl Reading<'_> {
     }
 
     fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
-        let fields = self.fields(table, "an attempt", &["upstream", "endpoint", "model", "timeout"])?;
+        const KEYS: [&str; 7] = ["upstream", "endpoint", "model", "timeout", "timeouts", "hold", "hedge"];
+        let fields = self.fields(table, "an attempt", &KEYS)?;
         let Some(upstream) = fields.text("upstream")? else {
             return Err(self.misuse("returned an attempt without `upstream`"));
         };
@@ -170,6 +179,54 @@ impl Reading<'_> {
             endpoint: fields.text("endpoint")?,
             model: fields.text("model")?,
             timeout: fields.seconds("timeout")?,
+            timeouts: fields.table("timeouts")?.map(|table| self.timeouts(table)).transpose()?.map(Box::new),
+            hold: fields.table("hold")?.map(|table| self.hold(table)).transpose()?.map(Box::new),
+            hedge: fields.table("hedge")?.map(|table| self.hedge(table)).transpose()?,
+        })
+    }
+
+    fn timeouts(&self, table: &Table) -> Result<PlannedTimeouts, Failure> {
+        let fields = self.fields(table, "`timeouts`", &["connect", "head", "first", "idle", "total"])?;
+        Ok(PlannedTimeouts {
+            connect: fields.seconds("connect")?,
+            head: fields.seconds("head")?,
+            first: fields.seconds("first")?,
+            idle: fields.seconds("idle")?,
+            total: fields.seconds("total")?,
+        })
+    }
+
+    fn hold(&self, table: &Table) -> Result<PlannedHold, Failure> {
+        let fields = self.fields(table, "`hold`", &["until", "time", "bytes"])?;
+        let until = fields.text("until")?.map(|word| word.parse::<Until>()).transpose();
+        Ok(PlannedHold {
+            until: until.map_err(|error| self.misuse(format_args!("returned `hold` with `until`: {error}")))?,
+            time: fields.seconds("time")?,
+            bytes: fields.count("bytes")?,
+        })
+    }
+
+    fn hedge(&self, table: &Table) -> Result<Hedge, Failure> {
+        let fields = self.fields(table, "`hedge`", &["after", "most"])?;
+        let Some(after) = fields.seconds("after")? else {
+            return Err(self.misuse("returned `hedge` without `after`"));
+        };
+        let most = fields.count("most")?.unwrap_or(1);
+        Ok(Hedge { after, most: u32::try_from(most).unwrap_or(u32::MAX) })
+    }
+
+    /// What `commit` returned.
+    pub(super) fn commit(&self, value: &Value) -> Result<Option<Commit>, Failure> {
+        const WORDS: [(&str, Commit); 3] = [("go", Commit::Go), ("wait", Commit::Wait), ("fail", Commit::Fail)];
+        let word = match value {
+            Value::Nil => return Ok(None),
+            Value::String(word) => word.to_string_lossy(),
+            other => return Err(self.wrong(other, "nil, \"go\", \"wait\" or \"fail\"")),
+        };
+        let known = WORDS.iter().find(|(known, _)| *known == word).map(|(_, commit)| Some(*commit));
+        known.ok_or_else(|| {
+            let near = nearest(&word, WORDS.map(|(known, _)| known));
+            self.misuse(format_args!("returned \"{word}\"{near}"))
         })
     }
 
@@ -180,7 +237,20 @@ impl Reading<'_> {
             Value::Table(table) => table,
             other => return Err(self.wrong(other, "nil, { key = { … }, ttl = … } or { http = true }")),
         };
-        let known = ["key", "ttl", "scope", "read", "write", "http", "heuristic", "surrogate"];
+        let known = [
+            "key",
+            "ttl",
+            "scope",
+            "read",
+            "write",
+            "join",
+            "pace",
+            "fill",
+            "dialects",
+            "http",
+            "heuristic",
+            "surrogate",
+        ];
         let fields = self.fields(table, "a cache rule", &known)?;
         let http = self.http(&fields)?;
         let ttl = match fields.seconds("ttl")? {
@@ -206,22 +276,9 @@ impl Reading<'_> {
             read: fields.get::<Option<bool>>("read")?.unwrap_or(true),
             write: fields.get::<Option<bool>>("write")?.unwrap_or(true),
             http,
+            sharing: fields.sharing()?,
             decided_by: self.place(),
         }))
-    }
-
-    /// What a cache rule says of HTTP's own rules.
-    fn http(&self, fields: &Fields<'_>) -> Result<Option<http::Rule>, Failure> {
-        let said = |key| fields.get::<Option<bool>>(key);
-        let (heuristic, surrogate) = (said("heuristic")?, said("surrogate")?);
-        if said("http")?.unwrap_or_default() {
-            let (heuristic, surrogate) = (heuristic.unwrap_or(true), surrogate.unwrap_or(true));
-            return Ok(Some(http::Rule { heuristic, surrogate }));
-        }
-        match heuristic.or(surrogate) {
-            None => Ok(None),
-            Some(_) => Err(self.misuse("returned a cache rule with `heuristic` or `surrogate` and without `http`")),
-        }
     }
 
     /// What `failover` returned.
@@ -297,6 +354,50 @@ impl Fields<'_> {
                 Err(_) => Err(self.wrong(key, "valid UTF-8")),
             },
             _ => Err(self.wrong(key, "a string")),
+        }
+    }
+
+    /// How an answer serves more than one call.
+    fn sharing(&self) -> Result<Sharing, Failure> {
+        let pace = match self.value("pace") {
+            Value::Nil => Pace::Instant,
+            Value::String(word) if *word == "instant" => Pace::Instant,
+            Value::String(word) if *word == "recorded" => Pace::Recorded,
+            value => match number(value) {
+                Some(rate) if RATES.contains(&rate) => Pace::Rate(rate),
+                _ => return Err(self.wrong("pace", "\"instant\", \"recorded\" or a number of events a second")),
+            },
+        };
+        let outlive = match self.text("fill")?.as_deref() {
+            None | Some("wanted") => false,
+            Some("finish") => true,
+            Some(_) => return Err(self.wrong("fill", "\"wanted\" or \"finish\"")),
+        };
+        let any_dialect = match self.text("dialects")?.as_deref() {
+            None | Some("own") => false,
+            Some("any") => true,
+            Some(_) => return Err(self.wrong("dialects", "\"own\" or \"any\"")),
+        };
+        Ok(Sharing { join: self.get::<Option<bool>>("join")?.unwrap_or(true), pace, outlive, any_dialect })
+    }
+
+    /// A table.
+    fn table(&self, key: &str) -> Result<Option<&Table>, Failure> {
+        match self.value(key) {
+            Value::Nil => Ok(None),
+            Value::Table(table) => Ok(Some(table)),
+            _ => Err(self.wrong(key, "a table")),
+        }
+    }
+
+    /// A whole number from 1.
+    fn count(&self, key: &str) -> Result<Option<usize>, Failure> {
+        match self.value(key) {
+            Value::Nil => Ok(None),
+            _ => match self.get::<usize>(key) {
+                Ok(count) if count > 0 => Ok(Some(count)),
+                _ => Err(self.wrong(key, "a whole number from 1")),
+            },
         }
     }
 

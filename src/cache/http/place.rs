@@ -171,7 +171,7 @@ mod tests {
     use super::super::{Rule, Stored};
     use super::*;
     use crate::cache::Form;
-    use crate::exchange::decision::{CacheRule, Place, Scope};
+    use crate::exchange::decision::{CacheRule, Scope};
 
     const RULE: Rule = Rule { heuristic: true, surrogate: true };
 
@@ -183,9 +183,9 @@ mod tests {
             read: true,
             write: true,
             http: Some(RULE),
-            decided_by: Place::default(),
+            ..CacheRule::default()
         };
-        let form = Form { method: "GET", path, dialect: None, stream: false, model: None };
+        let form = Form { method: "GET", path, dialect: None, stream: None, model: None };
         Key::new(&rule, None, "policies", &form)
     }
 

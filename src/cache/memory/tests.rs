@@ -3,8 +3,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::cache::Form;
-use crate::exchange::decision::{CacheRule, Place, Scope};
+use crate::cache::{Form, Recorder, Recording};
+use crate::exchange::decision::{CacheRule, Scope};
 
 fn key(part: &str) -> Key {
     let rule = CacheRule {
@@ -13,10 +13,9 @@ fn key(part: &str) -> Key {
         scope: Scope::User,
         read: true,
         write: true,
-        http: None,
-        decided_by: Place::default(),
+        ..CacheRule::default()
     };
-    Key::new(&rule, Some("ann"), "p", &Form { method: "POST", path: "/", dialect: None, stream: false, model: None })
+    Key::new(&rule, Some("ann"), "p", &Form { method: "POST", path: "/", dialect: None, stream: None, model: None })
 }
 
 fn entry(clock: Clock, size: usize, ttl: u64) -> Arc<Entry> {
@@ -27,10 +26,11 @@ fn entry(clock: Clock, size: usize, ttl: u64) -> Arc<Entry> {
         chunks: vec![bytes],
         times: vec![Duration::ZERO],
         size,
-        stored_at: clock.elapsed(),
+        stored_at: clock.wall(),
         ttl: Duration::from_secs(ttl),
         age_before: Duration::ZERO,
         tags: vec![format!("size {size}")],
+        origin: None,
     })
 }
 
@@ -101,16 +101,17 @@ fn a_recording_ends_in_the_cache_or_is_counted() {
     let clock = Clock::live();
     let cache = MemoryCache::new(clock, 1 << 20, 100);
     let recording = || Recording { ttl: Duration::from_mins(1), ..Recording::default() };
-    let start = || cache.recorder(recording(), 200, std::iter::empty()).unwrap();
+    let start = || Recorder::new(clock, recording(), cache.entry_limit(), 200, std::iter::empty());
     let mut whole = start();
-    whole.push(&Bytes::from_static(b"ebb"));
-    assert_eq!(cache.finish(whole, true, key("a")), Ok(()));
+    whole.push(&Bytes::from_static(b"ebb"), false);
+    assert_eq!(cache.keep(whole.finish(true), key("a")), Ok(()));
     assert_eq!(cache.get(&key("a")).unwrap().body(), "ebb");
     let mut large = start();
-    large.push(&Bytes::from(vec![b'x'; 101]));
-    assert_eq!(cache.finish(large, true, key("b")), Err(Refusal::TooLarge));
-    assert_eq!(cache.finish(start(), false, key("c")), Err(Refusal::Incomplete));
-    assert!(cache.recorder(recording(), 500, std::iter::empty()).is_err());
+    large.push(&Bytes::from(vec![b'x'; 101]), false);
+    assert_eq!(cache.keep(large.finish(true), key("b")), Err(Refusal::TooLarge));
+    assert_eq!(cache.keep(start().finish(false), key("c")), Err(Refusal::Incomplete));
+    let mut refused = Recorder::new(clock, recording(), 100, 500, std::iter::empty());
+    assert_eq!(cache.keep(refused.finish(true), key("d")), Err(Refusal::Status));
     let refused = cache.stats().to_json()["refused"].to_string();
     assert_eq!(refused, r#"{"status":1,"too_large":1,"incomplete":1}"#);
 }

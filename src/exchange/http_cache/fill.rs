@@ -60,6 +60,30 @@ pub fn settle<D: Dial>(gate: &Gate<D>, x: &mut Exchange, fill: Fill, clean: bool
     x.cache.verdict = CacheVerdict::Miss(why);
 }
 
+// === impl Source ===
+
+impl<N: Connection> Source<N> {
+    /// Keeps what comes from here on.
+    pub fn keep(&mut self, fill: Fill) {
+        if let Self::Live { kept, .. } = self {
+            *kept = Some(Box::new(fill));
+        }
+    }
+
+    /// Whether what comes is kept.
+    pub fn keeps(&self) -> bool {
+        matches!(self, Self::Live { kept: Some(_), .. })
+    }
+
+    /// Takes out what was kept.
+    pub fn take_kept(&mut self) -> Option<Box<Fill>> {
+        match self {
+            Self::Live { kept, .. } => kept.take(),
+            Self::Told { .. } | Self::Whole(_) => None,
+        }
+    }
+}
+
 // === impl Fill ===
 
 impl Fill {

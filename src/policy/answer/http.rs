@@ -1,0 +1,21 @@
+//! Reads what a cache rule says of HTTP's own rules.
+
+use super::{Fields, Reading};
+use crate::cache::http::Rule;
+use crate::policy::failure::Failure;
+
+impl Reading<'_> {
+    /// What a policy says of caching by RFC 9111; `None` when it does not want it.
+    pub(super) fn http(&self, fields: &Fields<'_>) -> Result<Option<Rule>, Failure> {
+        let said = |key| fields.get::<Option<bool>>(key);
+        let (heuristic, surrogate) = (said("heuristic")?, said("surrogate")?);
+        if said("http")?.unwrap_or_default() {
+            let (heuristic, surrogate) = (heuristic.unwrap_or(true), surrogate.unwrap_or(true));
+            return Ok(Some(Rule { heuristic, surrogate }));
+        }
+        match heuristic.or(surrogate) {
+            None => Ok(None),
+            Some(_) => Err(self.misuse("returned a cache rule with `heuristic` or `surrogate` and without `http`")),
+        }
+    }
+}
