@@ -1,5 +1,6 @@
 //! Cache keys: readable parts, so that a snapshot can show them and a miss can be explained, and a hash over them.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::exchange::decision::{CacheRule, Scope};
@@ -27,7 +28,7 @@ pub struct Form<'a> {
 }
 
 /// What an answer is stored under. Keys are equal when their parts and scope are, not only their hashes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     /// Names and canonical JSON texts, sorted by name.
     parts: Vec<(String, String)>,

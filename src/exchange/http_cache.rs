@@ -68,13 +68,29 @@ pub async fn serve<C: Client, D: Dial>(
             x.cache.verdict = CacheVerdict::Miss(Why::NothingKept.in_words());
             return Err(Error::client(Kind::Rejected, 504, "nothing is stored that could serve this request"));
         }
-        Choice::ServeAndAsk(stored) => Errand { why: Why::Stale, stored: Some(stored), tags: None },
+        Choice::ServeAndAsk(stored) => {
+            x.cache.again = asking.rule.write;
+            let told = Told { verdict: CacheVerdict::Stale, at: asking.at, asked: None };
+            return hit(gate, client, x, &asking, &stored, told).await;
+        }
         Choice::Ask(stored, why) => Errand { why, stored: Some(stored), tags: None },
         Choice::AskWhich(tags) => Errand { why: Why::OtherVariant, stored: None, tags: Some(tags) },
         Choice::Go(why) => Errand { why, stored: None, tags: None },
     };
     count(&gate.http.counts().misses);
     ask(gate, client, x, &asking, errand).await
+}
+
+/// Asks the upstreams about a stale answer that served, once its client has it; unless it is fresh again.
+pub async fn refresh<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    plan: Plan,
+) -> Result<End, Error> {
+    let asking = Asking::of(gate, x, plan)?;
+    let Choice::ServeAndAsk(stored) = asking.choose(x) else { return Ok(End::Answered) };
+    ask(gate, client, x, &asking, Errand { why: Why::Stale, stored: Some(stored), tags: None }).await
 }
 
 /// Asks the upstreams, and makes of their answer what the client gets.

@@ -18,7 +18,7 @@ use super::{Gate, State, canary};
 use crate::admin::Board;
 use crate::bundle::Hash;
 use crate::cache::http::HttpCache;
-use crate::cache::{Flights, MemoryCache};
+use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
 use crate::error::{Error, Kind};
@@ -26,7 +26,7 @@ use crate::exchange::wire::Dial;
 use crate::fault::Fault;
 use crate::generation::{Candidate, Generation};
 use crate::metrics::Metrics;
-use crate::state::{Limiter, Store};
+use crate::state::{Limiter, Shared, Store};
 use crate::tape::Ring;
 use crate::upstream::dial::Dialer;
 
@@ -185,14 +185,18 @@ impl Lane<Dialer> {
         let gate = Gate {
             live: ArcSwap::from_pointee(generation),
             dial: live.dial.clone(),
-            cache: MemoryCache::new(live.clock, settings.cache.memory / PART, settings.cache.entry),
+            cache: Cache::in_memory(live.clock, settings.cache.memory / PART, settings.cache.entry),
             http: HttpCache::new(settings.cache.http / PART, settings.cache.entry),
+            shared: Shared::default(),
             flights: Flights::default(),
             keep: Keep::new(settings.limits.thoughts / PART),
             state,
             clock: live.clock,
             tapes: Ring::default(),
             metrics,
+            admission: Arc::clone(&live.admission),
+            queues: Arc::clone(&live.queues),
+            affinity: Arc::clone(&live.affinity),
             held: live.held.clone(),
             sink,
             canary: Arc::new(canary::Seat::default()),

@@ -33,7 +33,7 @@ pub(super) struct Asking {
     /// What the client wants of caches.
     wishes: Wishes,
     /// What the policy wants.
-    rule: CacheRule,
+    pub(super) rule: CacheRule,
     /// The same, as far as it is about HTTP.
     pub(super) http: Rule,
     /// Where the request is to go.
