@@ -8,6 +8,7 @@ mod disk;
 pub mod entry;
 pub mod fill;
 pub mod flight;
+pub mod http;
 pub mod key;
 pub mod memory;
 pub mod parts;

@@ -31,6 +31,8 @@ pub mod forwarding;
 
 pub mod heads;
 
+pub mod http_cache;
+
 pub mod linger;
 
 pub mod opening;
@@ -303,6 +305,10 @@ async fn live<C: Client, D: Dial>(
         && let Some(batch) = Box::pin(embeddings::batch(gate, x)).await
     {
         return Box::pin(embeddings::run(gate, client, x, plan, batch)).await;
+    }
+    if http_cache::concerns(x) {
+        // Boxed: only some exchanges need the room for it.
+        return Box::pin(http_cache::serve(gate, client, x, plan)).await;
     }
     let plan = affinity::pin(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error))?;
     client.linger(storing::wanted(x));

@@ -38,6 +38,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cache::Entry;
+use crate::cache::http::Variants;
 use crate::clock::Clock;
 
 /// Something that was asked for outside the exchange, and the answer.
@@ -51,6 +52,9 @@ pub struct Read {
 
 /// An answer that was made for another exchange, and by which question it was found.
 pub type Stored = (String, Recalled);
+
+/// What was kept of a URL as HTTP says, and by which question it was found.
+pub type Kept = (String, Arc<Variants>);
 
 /// An exchange's tape. Off, it costs a look at a pointer wherever something would be noted.
 #[derive(Clone, Debug, Default)]
@@ -94,6 +98,8 @@ struct Told {
     reads: VecDeque<Read>,
     /// The answer of another exchange that the recorded one heard, and under which key.
     stored: Option<Stored>,
+    /// What it found kept as HTTP says, likewise.
+    kept: Option<Kept>,
     /// Whether the cache was asked when this was recorded, so that its gate's own cache says nothing.
     bound: bool,
 }
@@ -108,12 +114,21 @@ impl Tape {
 
     /// A tape that answers with `reads`, and with nothing else than `stored` from the cache when `bound`.
     pub fn playing(reads: Vec<Read>, stored: Option<Stored>, bound: bool) -> Self {
-        Self::on(Side::Playing(Mutex::new(Told { reads: reads.into(), stored, bound })))
+        Self::on(Side::Playing(Mutex::new(Told { reads: reads.into(), stored, kept: None, bound })))
     }
 
     fn on(side: Side) -> Self {
         let reel = Reel { started: Instant::now(), side, watch: Watch::Nothing, turn: AtomicU32::new(0) };
         Self { reel: Some(Arc::new(reel)), turn: 0 }
+    }
+
+    /// The same tape, with what was found kept as HTTP says. To be asked before the tape is shared.
+    #[must_use]
+    pub fn holding(mut self, kept: Option<Kept>) -> Self {
+        if let Some(Reel { side: Side::Playing(told), .. }) = self.reel.as_mut().and_then(Arc::get_mut) {
+            told.get_mut().kept = kept;
+        }
+        self
     }
 
     /// The same tape, with what hooks change found out or not. To be asked before the tape is shared.
@@ -196,6 +211,27 @@ impl Tape {
             self.heard(key, || found.clone());
         }
         found
+    }
+
+    /// Asks what is kept of a URL, likewise.
+    pub fn kept(
+        &self,
+        key: impl FnOnce() -> String,
+        take: impl FnOnce() -> Option<Arc<Variants>>,
+    ) -> Option<Arc<Variants>> {
+        match self.reel.as_deref() {
+            Some(Reel { side: Side::Playing(told), .. }) if told.lock().bound => {
+                let key = key();
+                told.lock().kept.take_if(|(recorded, _)| *recorded == key).map(|(_, variants)| variants)
+            }
+            _ => {
+                let found = take();
+                if let (Some(variants), Some((_, recorded))) = (&found, self.told_to()) {
+                    recorded.lock().kept = Some((key(), Arc::clone(variants)));
+                }
+                found
+            }
+        }
     }
 
     /// Notes what was heard of an answer that was made for another exchange.

@@ -16,6 +16,7 @@ use super::player::Player;
 use super::script::{ScriptedDial, Wire};
 use super::{Answer, Call, Case, wires};
 use crate::bundle::Bundle;
+use crate::cache::http::HttpCache;
 use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::event::Usage;
@@ -163,6 +164,7 @@ fn gate(
     health.attach(&candidate.upstreams);
     let limits = &candidate.settings.cache;
     let cache = Cache::in_memory(clock, limits.memory, limits.entry);
+    let http = HttpCache::new(limits.http, limits.entry);
     let services = Arc::new(GateServices {
         state: state.clone(),
         clock,
@@ -180,6 +182,7 @@ fn gate(
         cache,
         shared: Shared::default(),
         flights: Flights::default(),
+        http,
         keep: Keep::new(thoughts),
         state,
         health,

@@ -106,7 +106,8 @@ impl Player {
 
     /// Plays an exchange again that was taken off its tape.
     pub fn replay(&self, taken: &Taken, watch: Watch) -> Result<Played, Vec<Fault>> {
-        let tape = Tape::playing(taken.case.setup.reads.clone(), taken.stored.clone(), true).watched(watch);
+        let tape = Tape::playing(taken.case.setup.reads.clone(), taken.stored.clone(), true);
+        let tape = tape.holding(taken.kept.clone()).watched(watch);
         self.perform(&taken.case, Scene { tape, before: taken.elapsed, preview: taken.preview })
     }
 

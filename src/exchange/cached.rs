@@ -40,6 +40,8 @@ pub enum CacheVerdict {
     Off,
     /// A stored response was sent.
     Hit,
+    /// A stored response was sent after an upstream said that it still holds.
+    Revalidated,
     /// A stored response was sent though its time was over.
     Stale,
     /// The response of an equal call was sent as it came.
@@ -77,6 +79,7 @@ impl CacheVerdict {
         match self {
             Self::Off => "off",
             Self::Hit => "hit",
+            Self::Revalidated => "revalidated",
             Self::Stale => "stale",
             Self::Joined => "join",
             Self::Stored => "stored",

@@ -120,6 +120,10 @@ pub async fn cache<C: Client, D: Dial>(
     let Some(rule) = with_body(client, &x.request, None, limits, &mut x.intake, hook).await?? else {
         return Ok(None);
     };
+    if rule.http.is_some() {
+        x.cache.rule = Some(rule);
+        return Ok(None);
+    }
     if x.dialect.is_some_and(way::is_chat) {
         // Its body says in which form it is to be answered, whether the policy has read it or not.
         buffer(client, &x.request, &x.generation.settings.limits, &mut x.intake).await?;
@@ -224,7 +228,7 @@ fn key(x: &mut Exchange, rule: &CacheRule, plan: &Plan) -> Key {
 
 /// For whom an answer may be kept: the user, and the key that the client showed. Clients that nobody told apart, but
 /// that come with keys of their own, do not read each other's answers.
-pub(super) fn holder(user: Option<&str>, head: &RequestHead) -> Option<String> {
+pub(in crate::exchange) fn holder(user: Option<&str>, head: &RequestHead) -> Option<String> {
     let mut shown = blake3::Hasher::new();
     let mut any = false;
     for name in CREDENTIALS {

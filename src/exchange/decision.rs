@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::cache::http;
 use crate::error::Error;
 use crate::settings::Priority;
 use crate::upstream::hold::{Hedge, Until};
@@ -134,6 +135,8 @@ pub struct CacheRule {
     pub read: bool,
     /// Whether to store the answer.
     pub write: bool,
+    /// The answer is kept as HTTP says, and for as long.
+    pub http: Option<http::Rule>,
     /// Words to purge it by.
     pub tags: Vec<String>,
     /// How long it may serve after its time.

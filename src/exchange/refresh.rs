@@ -15,7 +15,7 @@ use super::decision::Plan;
 use super::opening::Opening;
 use super::storing::Means;
 use super::wire::{Client, Connection, Dial};
-use super::{CacheState, CacheVerdict, End, Exchange, Intake, Reason, Sent, fail, finish, relay, storing};
+use super::{CacheState, CacheVerdict, End, Exchange, Intake, Reason, Sent, fail, finish, http_cache, relay, storing};
 use crate::cache::Refresh;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
@@ -105,15 +105,10 @@ pub fn prepare<D: Dial>(gate: &Gate<D>, x: &Exchange) -> Option<Again> {
     };
     let refresh = gate.cache.refresh(&key)?;
     let verdict = CacheVerdict::Miss("too old");
-    let store = Means { clock: gate.clock, limit: gate.cache.entry_limit(), followers: Arc::default() };
-    let cache = CacheState {
-        rule: Some(rule),
-        key: Some(key),
-        verdict,
-        wire: x.cache.wire,
-        store: Some(store),
-        ..CacheState::default()
-    };
+    let means = Means { clock: gate.clock, limit: gate.cache.entry_limit(), followers: Arc::default() };
+    let store = rule.http.is_none().then_some(means);
+    let cache =
+        CacheState { rule: Some(rule), key: Some(key), verdict, wire: x.cache.wire, store, ..CacheState::default() };
     let x = Box::new(without_client(gate, x, request, cache, &plan));
     Some(Again { x, plan, refresh })
 }
@@ -175,6 +170,9 @@ pub async fn run<D: Dial>(gate: &Gate<D>, again: Again) {
     let Again { mut x, plan, refresh } = again;
     let deadline = x.deadline;
     let fetched = async {
+        if http_cache::concerns(&x) {
+            return http_cache::refresh(gate, &mut Nobody, &mut x, plan).await;
+        }
         let committed = attempt::run(gate, &mut Nobody, &mut x, plan).await?;
         relay::response(gate, &mut Nobody, &mut x, committed).await
     };

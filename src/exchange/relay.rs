@@ -12,6 +12,7 @@ mod write;
 
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -22,7 +23,7 @@ use super::decision::Answer;
 use super::heads::{self, Framing};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
-use super::{End, Exchange, fail, opening, receive, storing};
+use super::{CacheVerdict, End, Exchange, fail, http_cache, opening, receive, storing};
 use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
@@ -61,6 +62,20 @@ pub async fn made<C: Client, D: Dial>(
     heads::frame_response(&mut head, Framing::Length(body.len() as u64));
     let source = Source::<D::Connection>::Whole(Some(body));
     send(gate, client, x, head, source, served_by).await
+}
+
+/// Sends an answer made of one that was kept, through the same hooks as a fresh one.
+pub async fn kept<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    head: ResponseHead,
+    body: Bytes,
+    age: Duration,
+) -> Result<End, Error> {
+    let source = Source::<D::Connection>::Whole(Some(body));
+    let stale = x.cache.verdict == CacheVerdict::Stale;
+    send(gate, client, x, head, source, ServedBy::Cache { age, stale }).await
 }
 
 /// Sends an answer that a policy made.
@@ -118,7 +133,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
     let events = wire.filter(|_| bodied).map(|wire| Events::new(wire, x));
     let shown = x.generation.policies.has(Hook::OnResponse);
     let (mut head, mut whole) = framed(&response, events.as_ref(), bodied, shown);
-    if x.cache.rule.is_some() {
+    if x.cache.rule.as_ref().is_some_and(|rule| rule.http.is_none()) {
         x.generation.forwarding.mark_cache(&mut head, x.cache.details.as_deref().unwrap_or("miss"));
     }
     if x.opening.is_open() && !opening::fits(&head, bodied) {
@@ -136,6 +151,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
         x.bond.scribe = Box::pin(scribe::listen(gate, x, made_by, &head, wire)).await;
     }
     settle::remember(gate, x);
+    http_cache::finish(gate, x, &mut source);
     let sent = opening::begin(client, x, head, end).await;
     let result = match sent {
         Err(error) => Err(error),
@@ -287,6 +303,7 @@ async fn pump<C: Client, D: Dial, N: Connection>(
             translated.told.answer = answer;
             settle::remember(gate, x);
         }
+        http_cache::finish(gate, x, source);
         let Some(passing) = &mut events else {
             write_on(client, x, source, piece).await?;
             continue;
@@ -302,6 +319,7 @@ async fn pump<C: Client, D: Dial, N: Connection>(
             write(client, x, piece).await?;
         }
     }
+    http_cache::finish(gate, x, source);
     let trailers = source.trailers().await.unwrap_or_default();
     ended(x).await;
     client.end_body(trailers).await

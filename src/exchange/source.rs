@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use tokio::time::Instant;
 
+use super::http_cache;
 use super::wire::Connection;
 use crate::cache::Fill;
 use crate::dialect::failure::Failure;
@@ -42,6 +43,8 @@ pub enum Source<N: Connection> {
         ahead: VecDeque<Bytes>,
         /// Counts what was read already, until that is given out.
         held: Option<Share>,
+        /// Keeps what comes as HTTP says.
+        kept: Option<Box<http_cache::Fill>>,
     },
     /// From the cache, or from another exchange that is answered the same.
     Told {
@@ -83,6 +86,7 @@ impl<N: Connection> Source<N> {
             fill: None,
             ahead: VecDeque::new(),
             held: None,
+            kept: None,
         }
     }
 
@@ -185,6 +189,9 @@ impl<N: Connection> Source<N> {
     /// The next piece from the endpoint, on its way past the recording.
     async fn recorded(&mut self) -> Result<Option<Bytes>, Error> {
         let piece = self.read().await;
+        if let (Self::Live { kept: Some(kept), .. }, Ok(Some(piece))) = (&mut *self, &piece) {
+            kept.push(piece);
+        }
         if let Self::Live { fill: Some(fill), connection, pending, voice, .. } = self {
             match &piece {
                 Ok(Some(piece)) => {

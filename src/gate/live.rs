@@ -11,6 +11,7 @@ use super::services::{Counting, GateServices, HookErrors, Sink};
 use super::{Gate, Random, State};
 use crate::admin::Board;
 use crate::bundle::shelf;
+use crate::cache::http::HttpCache;
 use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
@@ -71,6 +72,7 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
     metrics.generation("live");
     Ok(Gate {
         cache: cache(&generation, clock, &shared),
+        http: HttpCache::new(generation.settings.cache.http, generation.settings.cache.entry),
         shared,
         flights: Flights::default(),
         keep: Keep::new(generation.settings.limits.thoughts),

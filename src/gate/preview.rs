@@ -17,6 +17,7 @@ use super::services::Sink;
 use super::{Gate, State, canary};
 use crate::admin::Board;
 use crate::bundle::Hash;
+use crate::cache::http::HttpCache;
 use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
@@ -187,6 +188,7 @@ impl Lane<Dialer> {
             live: ArcSwap::from_pointee(generation),
             dial: live.dial.clone(),
             cache: Cache::in_memory(live.clock, settings.cache.memory / PART, settings.cache.entry),
+            http: HttpCache::new(settings.cache.http / PART, settings.cache.entry),
             shared: Shared::default(),
             flights: Flights::default(),
             keep: Keep::new(settings.limits.thoughts / PART),

@@ -1,5 +1,7 @@
 //! Reads what hooks return. A key nobody knows is an error: a policy that says `stauts` must not be taken to have said nothing.
 
+mod http;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -243,22 +245,25 @@ impl Reading<'_> {
         let table = match value {
             Value::Nil => return Ok(None),
             Value::Table(table) => table,
-            other => return Err(self.wrong(other, "nil or { key = { … }, ttl = … }")),
+            other => return Err(self.wrong(other, "nil, { key = { … }, ttl = … } or { http = true }")),
         };
-        let known =
-            ["key", "ttl", "scope", "read", "write", "texts", "join", "pace", "fill", "dialects", "tags", "stale"];
-        let fields = self.fields(table, "a cache rule", &known)?;
-        let Some(ttl) = fields.seconds("ttl")? else {
-            return Err(self.misuse("returned a cache rule without `ttl`"));
+        let fields = self.fields(table, "a cache rule", http::KEYS)?;
+        let http = self.http(&fields)?;
+        let ttl = match fields.seconds("ttl")? {
+            None if http.is_none() => return Err(self.misuse("returned a cache rule without `ttl`")),
+            ttl => ttl.unwrap_or_default(),
         };
         let scope = match fields.text("scope")?.as_deref() {
+            // What HTTP lets a shared cache keep is for everybody.
+            None if http.is_some() => Scope::Shared,
             None | Some("user") => Scope::User,
             Some("shared") => Scope::Shared,
             Some(_) => {
                 return Err(self.misuse("returned a cache rule whose `scope` is neither \"user\" nor \"shared\""));
             }
         };
-        let (key, neutral) = fields.parts("key")?;
+        let keyless = http.is_some() && fields.value("key").is_nil();
+        let (key, neutral) = if keyless { (Vec::new(), false) } else { fields.parts("key")? };
         Ok(Some(CacheRule {
             key,
             texts: fields.get::<Option<bool>>("texts")?.unwrap_or_default(),
@@ -266,6 +271,7 @@ impl Reading<'_> {
             scope,
             read: fields.get::<Option<bool>>("read")?.unwrap_or(true),
             write: fields.get::<Option<bool>>("write")?.unwrap_or(true),
+            http,
             sharing: fields.sharing(neutral)?,
             tags: fields.texts("tags")?,
             stale: self.stale(fields.value("stale"))?,

@@ -4,13 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
+
 use super::aspects::{self, Aspect, Aspects};
 use super::files::Files;
 use crate::cache::Entry;
+use crate::cache::http::{Stored, Variants};
 use crate::case::recording::Recording;
 use crate::case::redact::{Redaction, Report};
 use crate::case::script::ANY;
-use crate::case::{Answer, Case, Piece, Played, Player, read, render, write};
+use crate::case::{Answer, Call, Case, Piece, Played, Player, read, render, write};
 use crate::fault::Fault;
 use crate::message::ResponseHead;
 use crate::tape::Taken;
@@ -91,7 +94,48 @@ pub fn whole(taken: &Taken) -> Case {
         case.setup.clock = case.setup.clock.checked_sub(age).unwrap_or(case.setup.clock);
         case.setup.reads.extend(case.setup.reads.clone());
     }
+    if let Some((_, variants)) = &taken.kept {
+        before(&mut case, taken, variants);
+    }
     case
+}
+
+/// Puts the call before an exchange that brought what was kept as HTTP says when it came. Time is told by the clock of the
+/// case alone: what each of the two read on another clock would contradict it.
+fn before(case: &mut Case, taken: &Taken, variants: &Variants) {
+    let Some(call) = case.calls.first() else { return };
+    let Some(stored) = variants.iter().find(|stored| stored.matches(&call.head.headers)) else { return };
+    let Some(answer) = kept(stored) else { return };
+    let mut first = Call { leaves: None, takes: None, ..call.clone() };
+    first.head.set_method(Method::GET);
+    for name in ["if-none-match", "if-modified-since", "if-range", "cache-control", "pragma"] {
+        first.head.remove_header(name);
+    }
+    if stored.asked_for.is_none() {
+        first.head.remove_header("range");
+    }
+    let age = taken.facts.at.duration_since(stored.terms.came).unwrap_or_default();
+    if let Some(second) = case.calls.first_mut() {
+        second.after = age;
+    }
+    case.calls.insert(0, first);
+    case.answers.insert(0, answer);
+    case.setup.clock = case.setup.clock.checked_sub(age).unwrap_or(case.setup.clock);
+    case.setup.reads.retain(|read| read.what != "clock");
+    case.setup.reads.extend(case.setup.reads.clone());
+}
+
+/// What is kept as HTTP says as an upstream gave it.
+fn kept(stored: &Stored) -> Option<Answer> {
+    let mut head = ResponseHead::build(stored.status, Some(stored.headers.len() + 2)).ok()?;
+    for (name, value) in &stored.headers {
+        head.append_header(name.clone(), value.as_ref()).ok()?;
+    }
+    let known = stored.terms.came.duration_since(stored.validators.made).unwrap_or_default();
+    if stored.terms.age_before.as_secs() > known.as_secs() {
+        head.insert_header("Age", stored.terms.age_before.as_secs()).ok()?;
+    }
+    Some(said(head, vec![Piece { pause: Duration::ZERO, bytes: stored.body.clone() }]))
 }
 
 /// A stored answer as an upstream gave it; which one, the cache does not know.
@@ -107,9 +151,14 @@ fn stored(entry: &Arc<Entry>) -> Option<Answer> {
         Piece { pause, bytes: bytes.clone() }
     });
     let body: Vec<Piece> = pieces.collect();
+    Some(said(head, body))
+}
+
+/// An answer of whichever upstream is asked, as it was.
+fn said(mut head: ResponseHead, body: Vec<Piece>) -> Answer {
     let length = body.iter().map(|piece| piece.bytes.len()).sum::<usize>();
-    head.insert_header("Content-Length", length).ok()?;
-    Some(Answer {
+    let _ = head.insert_header("Content-Length", length);
+    Answer {
         line: 0,
         upstream: ANY.to_owned(),
         endpoint: None,
@@ -120,7 +169,7 @@ fn stored(entry: &Arc<Entry>) -> Option<Answer> {
         heads: vec![head],
         body,
         trailers: None,
-    })
+    }
 }
 
 /// The case without what it need not be told: whatever kind of answer from outside makes no difference.

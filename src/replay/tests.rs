@@ -78,7 +78,7 @@ fn taken(bundle: &Arc<Bundle>, case: &Case) -> Taken {
     let mut case = case.clone();
     case.setup.id = Some(call.id.clone());
     let bundle = Arc::clone(bundle);
-    Taken { facts, bundle, preview: false, case, elapsed: Duration::ZERO, stored: None, weight: 0 }
+    Taken { facts, bundle, preview: false, case, elapsed: Duration::ZERO, stored: None, kept: None, weight: 0 }
 }
 
 fn read_of(what: &str, value: serde_json::Value) -> Read {

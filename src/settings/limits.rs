@@ -73,6 +73,8 @@ section! {
     pub struct Cache {
         /// Largest sum of all stored answers.
         memory: usize = 64 * MIB => reload;
+        /// Largest sum of all answers kept by RFC 9111, beside those in `memory`.
+        http: usize = 64 * MIB => reload;
         /// Largest single answer that is stored.
         entry: usize = 4 * MIB => reload;
         /// Largest sum of the answers that are kept on disk too, behind the memory, so that a restart does not forget

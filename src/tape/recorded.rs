@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Arrived, Read, Stored};
+use super::{Arrived, Kept, Read, Stored};
 use crate::case::{Piece, Takes};
 use crate::error::Kind;
 use crate::message::ResponseHead;
@@ -41,6 +41,8 @@ pub struct Recorded {
     pub reads: Vec<Read>,
     /// The answer of another exchange that was heard, and under which key.
     pub stored: Option<Stored>,
+    /// What was found kept as HTTP says, and under which key.
+    pub kept: Option<Kept>,
     /// What the client got, as one number.
     pub answer: Digest,
     /// Bytes that may still be noted.
@@ -125,6 +127,7 @@ impl Recorded {
         self.reads.clear();
         self.wires.clear();
         self.stored = None;
+        self.kept = None;
     }
 
     /// Notes a piece of the client's body.
@@ -167,7 +170,8 @@ impl Recorded {
         let targets: usize = arrived.clone().map(|head| head.raw_path().len()).sum();
         let all: usize = heads.chain(arrived.map(|head| &head.headers)).map(headers).sum();
         let stored = self.stored.iter().map(|(key, recalled)| key.len() + recalled.weight()).sum::<usize>();
-        self.room.taken + targets + all + self.wires.len() * size_of::<Taped>() + stored
+        let kept = self.kept.iter().map(|(key, variants)| key.len() + variants.weight()).sum::<usize>();
+        self.room.taken + targets + all + self.wires.len() * size_of::<Taped>() + stored + kept
     }
 
     /// Takes bytes of the room. When there is none, what was noted is of no use, and goes at once.
@@ -178,6 +182,7 @@ impl Recorded {
             self.reads = Vec::new();
             self.wires.iter_mut().for_each(|taped| taped.body = Vec::new());
             self.stored = None;
+            self.kept = None;
             self.room.give_back();
         }
         !self.overfull

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Method, Version};
 
-use super::{Ended, Recorded, Stored, Tape, Taped};
+use super::{Ended, Kept, Recorded, Stored, Tape, Taped};
 use crate::bundle::Bundle;
 use crate::case::{Answer, Call, Case, Mishap, Setup};
 use crate::dialect::Dialect;
@@ -46,6 +46,8 @@ pub struct Taken {
     pub elapsed: Duration,
     /// The stored answer that it found, and by which question.
     pub stored: Option<Stored>,
+    /// What it found kept as HTTP says, likewise.
+    pub kept: Option<Kept>,
     /// Bytes that it takes in memory, roughly.
     pub weight: usize,
 }
@@ -89,7 +91,7 @@ pub struct Facts {
 
 /// Takes an exchange off its tape at its end. `None` when nothing was recorded, or not all of it.
 pub fn took(x: &mut Exchange) -> Option<Taken> {
-    let recorded = x.tape.finish()?;
+    let mut recorded = x.tape.finish()?;
     let arrived = recorded.arrived.as_ref()?;
     let bundle = Arc::clone(x.generation.bundle.as_ref()?);
     if recorded.overfull {
@@ -98,9 +100,10 @@ pub fn took(x: &mut Exchange) -> Option<Taken> {
     let facts = Facts::of(x, arrived.at, recorded.answer.finish());
     let weight = recorded.weight() + facts.weight() + size_of::<Taken>();
     let elapsed = arrived.elapsed;
+    let kept = recorded.kept.take();
     let (case, stored) = case(&facts, recorded)?;
     let preview = preview::is_marked(&x.generation);
-    Some(Taken { facts, bundle, preview, case, elapsed, stored, weight })
+    Some(Taken { facts, bundle, preview, case, elapsed, stored, kept, weight })
 }
 
 /// A case of what was recorded, and the stored answer that no case can hold.

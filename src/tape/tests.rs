@@ -147,7 +147,7 @@ fn taken(id: &str, weight: usize) -> Arc<Taken> {
     };
     let case = read::read("t.http", "# A.\n> client\nGET / HTTP/1.1\n").unwrap();
     let elapsed = Duration::ZERO;
-    Arc::new(Taken { facts, bundle: Arc::new(bundle), preview: false, case, elapsed, stored: None, weight })
+    Arc::new(Taken { facts, bundle: Arc::new(bundle), preview: false, case, elapsed, stored: None, kept: None, weight })
 }
 
 fn ids(ring: &Ring) -> Vec<String> {

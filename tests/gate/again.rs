@@ -28,7 +28,7 @@ pub(crate) fn explained(gate: &Bundled, id: &str) -> Value {
 
 /// That an exchange plays as it was, and is a case that passes; its text.
 #[track_caller]
-fn same_again(gate: &Bundled, id: &str) -> String {
+pub(crate) fn same_again(gate: &Bundled, id: &str) -> String {
     let told = explained(gate, id);
     assert_eq!(told["differences"], json!([]), "{}", told["text"].as_str().unwrap());
     let saved = gate.tell("/-/record", &json!({"id": id})).json();

@@ -33,6 +33,7 @@ mod health;
 mod hedge;
 mod hidden;
 mod hooks;
+mod http_cache;
 mod join;
 mod keys;
 mod limits;

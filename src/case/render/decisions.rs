@@ -177,7 +177,8 @@ fn cache(page: &mut Page<'_>, call: &PlayedCall) {
         Scope::User => key.scope(),
         Scope::Shared => "everybody",
     };
-    page.line(&format!("cache: {verdict}; {} for {scope}", time(rule.ttl)));
+    let how = if rule.http.is_some() { "as HTTP says".to_owned() } else { time(rule.ttl) };
+    page.line(&format!("cache: {verdict}; {how} for {scope}"));
     for (name, value) in key.parts().iter().filter(|(name, _)| !HIDDEN.contains(&name.as_str())) {
         let value = &shown_part(value);
         let end = value.floor_char_boundary(LONGEST_PART);

@@ -6,6 +6,7 @@ use crate::cache::Refusal;
 use crate::dialect::failure::Failure;
 use crate::error::{Error, Kind};
 use crate::exchange::attempt::held::Held;
+use crate::exchange::http_cache;
 use crate::exchange::wire::{Client, Connection, Dial};
 use crate::exchange::{CacheVerdict, End, Exchange, Reason};
 use crate::gate::Gate;
@@ -36,6 +37,9 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
     let cut = |error: &Error| if error.code() == NO_END { Refusal::NoEnd } else { Refusal::Error };
     storing::settle(gate, x, failure.as_ref().map(cut));
     let clean = result.is_ok() && (source.done() || !bodied);
+    if let Some(kept) = source.take_kept() {
+        http_cache::settle(gate, x, *kept, clean);
+    }
     source.release(clean).await;
     judge(x, &result, failure.as_ref());
     x.held = Held::default();

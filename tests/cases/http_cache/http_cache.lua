@@ -1,0 +1,1 @@
+../../../policies/http_cache.lua
