@@ -90,6 +90,11 @@ impl Out {
         Self { events: None, sequence: 0 }
     }
 
+    /// Numbers the next event after this one.
+    pub(super) fn go_on_after(&mut self, sequence: u64) {
+        self.sequence = sequence + 1;
+    }
+
     /// Writes an event.
     pub(super) fn emit(&mut self, name: &str, body: Body<'_>) {
         let Some(events) = &mut self.events else { return };
