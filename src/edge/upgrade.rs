@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use super::client::{WireClient, stream_of};
 use crate::error::{Error, Fault, Kind};
-use crate::exchange::attempt::held::Held;
 use crate::exchange::attempt::{Committed, send};
 use crate::exchange::decision::PlannedAttempt;
 use crate::exchange::source::Source;
@@ -79,8 +78,7 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
     let source = Source::live(connection, idle, x.deadline);
     let head = heads::check_response(head)?;
     let Target { upstream, endpoint, .. } = target;
-    let (status, held) = (head.status.as_u16(), Held::default());
-    let committed = Committed { status, head, source, upstream, endpoint, early_error: None, held };
+    let committed = Committed::new(head, source, upstream, endpoint);
     relay::response(gate, &mut WireClient::new(session), x, committed).await
 }
 

@@ -254,6 +254,12 @@ fn client_idle(x: &Exchange) -> bool {
 // === impl Committed ===
 
 impl<N: Connection> Committed<N> {
+    /// A response with the status that its endpoint gave it.
+    pub fn new(head: ResponseHead, source: Source<N>, upstream: Arc<Upstream>, endpoint: Arc<Endpoint>) -> Self {
+        let status = head.status.as_u16();
+        Self { head, status, source, upstream, endpoint, early_error: None, held: Held::default() }
+    }
+
     /// Whether the endpoint did what it was asked.
     fn served(&self) -> bool {
         self.head.status.as_u16() < 400 && self.early_error.is_none()

@@ -1,4 +1,4 @@
-//! The measuring side of `scripts/bench`: an upstream that answers at once, clients that check what they get, and the
+//! The measuring side of `scripts/bench` and `scripts/chaos`: an upstream that answers at once, clients that check what they get, and the
 //! table that compares.
 //!
 //! Both ends run on one thread each and share a core, so that the gate has the other one to itself.
@@ -9,11 +9,14 @@
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 #[path = "load/call.rs"]
 mod call;
+#[path = "load/chaos.rs"]
+mod chaos;
 #[path = "load/memory.rs"]
 mod memory;
 #[path = "load/process.rs"]
@@ -43,7 +46,7 @@ mod work;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What every part of a command may fail with.
-type Failure = Box<dyn Error>;
+type Failure = Box<dyn Error + Send + Sync>;
 
 /// Measures proxies that carry the same work.
 #[derive(Parser)]
@@ -66,6 +69,8 @@ enum Command {
     Reload(reload::Arguments),
     /// Waits until a target answers.
     Ready(run::ReadyArguments),
+    /// Lets the upstreams of a gate fail at random, and tells what became of every request.
+    Chaos(chaos::Arguments),
     /// Compares recorded figures.
     Report {
         /// The lines that the other commands wrote.
@@ -76,12 +81,17 @@ enum Command {
     },
 }
 
-fn main() -> Result<(), Failure> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    let ended = run(Arguments::parse().command).and_then(|output| Ok(std::io::stdout().write_all(output.as_bytes())?));
+    let Err(error) = ended else { return ExitCode::SUCCESS };
+    // Where this cannot be said either, the code says it.
+    let _ = writeln!(std::io::stderr(), "{error}");
+    ExitCode::FAILURE
+}
+
+fn run(command: Command) -> Result<String, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let output = runtime.block_on(execute(arguments.command))?;
-    std::io::stdout().write_all(output.as_bytes())?;
-    Ok(())
+    runtime.block_on(execute(command))
 }
 
 /// Carries a command out and returns what it has to say.
@@ -93,6 +103,7 @@ async fn execute(command: Command) -> Result<String, Failure> {
         Command::Memory(arguments) => line(&memory::measure(&arguments).await?),
         Command::Reload(arguments) => line(&reload::measure(&arguments).await?),
         Command::Ready(arguments) => run::ready(&arguments).await.map(|()| String::new()),
+        Command::Chaos(arguments) => chaos::storm(&arguments).await,
         Command::Report { file, json } => report::report(&std::fs::read_to_string(file)?, json),
     }
 }

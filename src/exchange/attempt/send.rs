@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use super::first;
 use super::headers;
 use super::hear;
-use super::held::Held;
 use super::patience::Patience;
 use super::translate::{self, Hearing};
 use super::upload::{self, Passing, Upload};
@@ -77,15 +76,7 @@ pub async fn attempt<C: Client, D: Dial>(
                 if upload.overtaken() && head.status.as_u16() < 400 && !x.intake.expects_continue {
                     source.go_on_uploading();
                 }
-                let mut response = Committed {
-                    status: head.status.as_u16(),
-                    head,
-                    source,
-                    upstream: Arc::clone(upstream),
-                    endpoint: Arc::clone(endpoint),
-                    early_error: None,
-                    held: Held::default(),
-                };
+                let mut response = Committed::new(head, source, Arc::clone(upstream), Arc::clone(endpoint));
                 if replay {
                     first::meaningful(client, x, &mut response, patience.until).await?;
                 }
@@ -116,9 +107,7 @@ fn made_here<N: Connection>(
     let mut head = ResponseHead::build(StatusCode::OK, Some(2))
         .map_err(|error| Error::gate("an answer made here cannot be sent").with_detail(error.to_string()))?;
     translate::reword(&mut head, "application/json", Some(body.len()))?;
-    let (upstream, endpoint) = (Arc::clone(upstream), Arc::clone(endpoint));
-    let (source, held) = (Source::Whole(Some(body)), Held::default());
-    Ok(Committed { status: 200, head, source, upstream, endpoint, early_error: None, held })
+    Ok(Committed::new(head, Source::Whole(Some(body)), Arc::clone(upstream), Arc::clone(endpoint)))
 }
 
 /// Makes the fresh copy of the request that this endpoint is sent, in the dialect of its upstream, and runs

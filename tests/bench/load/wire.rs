@@ -128,9 +128,15 @@ impl Head {
         self.0.as_ref().split(|&byte| byte == b'\r').next().unwrap_or_default()
     }
 
+    /// The status of a response; 0 when it has none.
+    pub(crate) fn status(&self) -> u16 {
+        let digits = self.start().split(|&byte| byte == b' ').nth(1).unwrap_or_default();
+        std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or_default()
+    }
+
     /// Whether it is the head of a response with status 200.
     pub(crate) fn is_ok(&self) -> bool {
-        self.0.starts_with(b"HTTP/1.1 200")
+        self.status() == 200
     }
 
     /// The value of the first field of that name, which is in lower case.
