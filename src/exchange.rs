@@ -51,6 +51,7 @@ use crate::message::{Owned, Request};
 use crate::policy::Run;
 use crate::tape::Tape;
 use crate::tape::client::TapedClient;
+use attempt::going_on::GoingOn;
 use attempt::held::Held;
 use decision::{CacheRule, Identity, Plan};
 use wire::{Client, Dial};
@@ -91,6 +92,8 @@ pub struct Exchange {
     pub attempts: Vec<AttemptRecord>,
     /// What the attempt that is being relayed owns until its end.
     pub held: Held,
+    /// What is kept so that its answer may go on elsewhere, if the plan wants that.
+    pub going_on: Option<Box<GoingOn>>,
     /// What was learnt while the answer was translated, if it was.
     pub translated: Option<Translated>,
     /// Counts the tokens of an answer that passes in its own dialect.

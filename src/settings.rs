@@ -29,7 +29,7 @@ pub(crate) use quantity::parse_duration;
 pub use reference::reference;
 pub use reload::reload_notes;
 pub use secret::{Headers, Place, Secret};
-pub use upstream::{Dialect, Endpoint, Http, OnLoss, Timeouts, Upstream, Upstreams};
+pub use upstream::{ContinueBy, Dialect, Endpoint, Http, OnLoss, Timeouts, Upstream, Upstreams};
 pub use url::Url;
 
 use std::collections::BTreeMap;

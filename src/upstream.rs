@@ -23,6 +23,7 @@ use http::HeaderValue;
 use http::uri::Scheme;
 
 use crate::dialect::servers::Server;
+pub use crate::settings::ContinueBy;
 
 /// All upstreams of a generation, by name.
 #[derive(Debug, Default)]
@@ -42,6 +43,8 @@ pub struct Upstream {
     pub server: Option<&'static Server>,
     /// Whether requests that cannot be translated without a loss are refused.
     pub refuses_losses: bool,
+    /// How it is handed an answer that it is to go on with.
+    pub continue_by: ContinueBy,
     /// Its addresses.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// How long each step may take.

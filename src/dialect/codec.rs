@@ -52,7 +52,7 @@ pub trait Reader: Send {
 
 /// Turns events of the model into one dialect's stream. Grammatical whatever the order of its input: every block is
 /// begun and ended, the start comes first and once, the end last and once.
-pub trait Writer: Send {
+pub trait Writer: Send + Sync {
     /// Writes one event: none, one or several of the wire.
     fn write(&mut self, event: Event, losses: &mut Losses) -> Vec<stream::Event>;
 

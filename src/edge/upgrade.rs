@@ -20,6 +20,7 @@ use crate::gate::Gate;
 use crate::message::{Body, Owned, Request, RequestHead, ResponseHead};
 use crate::policy::{AttemptFacts, Hook};
 use crate::tape::Tape;
+use crate::tape::connection::TapedConnection;
 use crate::upstream::dial::{Dialer, PingoraConnection};
 use crate::upstream::{Endpoint, Upstream, balance};
 
@@ -75,7 +76,7 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return switch(session, x, head, connection, idle).await;
     }
-    let source = Source::live(connection, idle, x.deadline);
+    let source = Source::live(TapedConnection::untaped(connection), idle, x.deadline);
     let head = heads::check_response(head)?;
     let Target { upstream, endpoint, .. } = target;
     let committed = Committed::new(head, source, upstream, endpoint);

@@ -2,6 +2,8 @@
 
 pub mod first;
 
+pub mod going_on;
+
 mod headers;
 
 mod hear;
@@ -84,9 +86,18 @@ pub async fn run<C: Client, D: Dial>(
     x: &mut Exchange,
     plan: Plan,
 ) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
-    let mut progress = Progress::new(plan);
+    work(gate, client, x, Progress::new(plan), Duration::ZERO).await
+}
+
+/// Works through what is left of a plan, after a wait that is over.
+async fn work<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    mut progress: Progress,
+    mut waited: Duration,
+) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
     let mut best: Option<Committed<TapedConnection<D::Connection>>> = None;
-    let mut waited = Duration::ZERO;
     let mut failure = Error::gate("the plan holds no attempt");
     while x.attempts.len() < MOST_ATTEMPTS {
         let Some(mut next) = progress.next(gate, x) else { break };
@@ -94,7 +105,10 @@ pub async fn run<C: Client, D: Dial>(
         let ended = once(gate, client, x, &mut next, may_fail_over, waited).await;
         let decision = judge(gate, x, &progress, &next, &ended);
         match (ended, decision) {
-            (Ended::Response(response), None) if response.served() => return Ok(*response),
+            (Ended::Response(response), None) if response.served() => {
+                x.may_go_on(progress, next);
+                return Ok(*response);
+            }
             (Ended::Response(response), None) => return Ok(better(best.take(), *response)),
             (Ended::Failed(error), _) if error.kind() == Kind::ClientGone => return Err(error),
             (Ended::Failed(error), None) => {
@@ -175,18 +189,25 @@ fn judge<D: Dial>(
         }
         _ => None,
     };
-    let outcome = Outcome {
+    let outcome = outcome(x, progress, next, retry_after)?;
+    x.run.failover(&outcome).ok().flatten().filter(|answer| answer.retry)
+}
+
+/// What `failover` is shown of the last attempt.
+fn outcome(x: &Exchange, progress: &Progress, made: &Try, retry_after: Option<Duration>) -> Option<Outcome> {
+    let record = x.attempts.last()?;
+    Some(Outcome {
         number: u32::try_from(x.attempts.len()).unwrap_or(u32::MAX),
-        upstream: next.upstream.name.clone(),
-        endpoint: next.endpoint.name.clone(),
+        upstream: made.upstream.name.clone(),
+        endpoint: made.endpoint.name.clone(),
         status: record.status,
         error: record.error.clone(),
         retry_after,
         took: record.took,
         remaining: x.remaining(),
-        untried: progress.untried(x, next),
-    };
-    x.run.failover(&outcome).ok().flatten().filter(|answer| answer.retry)
+        untried: progress.untried(x, made),
+        said: x.said(),
+    })
 }
 
 /// What follows an `on_attempt` that failed: the next attempt. Nothing was sent, so there is nothing to ask `failover`.

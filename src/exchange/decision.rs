@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::dialect::continuation::CutTool;
+use crate::dialect::transcript::Said;
 use crate::error::Error;
 
 /// Who is calling, and how that is known.
@@ -49,6 +51,8 @@ pub struct PlannedAttempt {
     pub model: Option<String>,
     /// How long the response head may take, in place of the upstream's own setting.
     pub timeout: Option<Duration>,
+    /// Whether its answer, should it be cut, may go on elsewhere, and what becomes of a tool call that was cut then.
+    pub continue_cut: Option<CutTool>,
 }
 
 /// The ordered attempts of an exchange.
@@ -117,6 +121,8 @@ pub struct Outcome {
     pub remaining: Option<Duration>,
     /// Endpoints of the plan that were not tried yet.
     pub untried: usize,
+    /// What the client heard already, when the next attempt is to go on with it.
+    pub said: Option<Said>,
 }
 
 /// What `failover` answered.

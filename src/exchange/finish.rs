@@ -57,6 +57,9 @@ pub fn summary(x: &Exchange) -> Value {
         line.insert("route".into(), json!(plan.decided_by.0));
     }
     line.insert("attempts".into(), x.attempts.iter().map(attempt).collect());
+    if x.continued() > 0 {
+        line.insert("continued".into(), json!(x.continued()));
+    }
     if let Some(translated) = &x.translated {
         line.insert("losses".into(), translated.told.losses.iter().map(|loss| json!(loss.to_string())).collect());
     }

@@ -2,6 +2,8 @@
 
 pub mod events;
 
+mod resume;
+
 mod settle;
 
 mod whole;
@@ -29,17 +31,19 @@ use crate::gate::memory::Share;
 use crate::message::{Body, HeadError, Owned, Response, ResponseHead, ServedBy, Shared};
 use crate::policy::Hook;
 use crate::stream::Wire;
+use crate::tape::connection::TapedConnection;
 use events::Events;
 
 /// Sends the response of an attempt.
-pub async fn response<C: Client, D: Dial, N: Connection>(
+pub async fn response<C: Client, D: Dial>(
     gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
-    committed: Committed<N>,
+    committed: Committed<TapedConnection<D::Connection>>,
 ) -> Result<End, Error> {
-    let Committed { mut head, source, upstream, endpoint, held, .. } = committed;
+    let Committed { mut head, mut source, upstream, endpoint, held, .. } = committed;
     x.held = held;
+    resume::watch(x, &head, &mut source);
     heads::strip_response(&mut head);
     let served_by = ServedBy::Upstream { upstream: upstream.name.clone(), endpoint: endpoint.name.clone() };
     send(gate, client, x, head, source, served_by, true).await
@@ -54,7 +58,7 @@ pub async fn stored<C: Client, D: Dial>(
 ) -> Result<End, Error> {
     let age = x.tape.ask(|| "age".to_owned(), || entry.age(&gate.clock));
     let head = stored_head(&entry, age)?;
-    let source = Source::<D::Connection>::Stored { entry, next: 0 };
+    let source = Source::Stored { entry, next: 0 };
     send(gate, client, x, head, source, ServedBy::Cache { age }, false).await
 }
 
@@ -66,7 +70,7 @@ pub async fn answer<C: Client, D: Dial>(
     answer: Answer,
 ) -> Result<End, Error> {
     let head = answer_head(&answer)?;
-    let source = Source::<D::Connection>::Whole(Some(answer.body));
+    let source = Source::Whole(Some(answer.body));
     send(gate, client, x, head, source, ServedBy::Policy, false).await
 }
 
@@ -111,12 +115,12 @@ fn tape<D: Dial>(gate: &Gate<D>, x: &mut Exchange, head: &ResponseHead, wire: Op
 }
 
 /// The one way a response takes to the client.
-async fn send<C: Client, D: Dial, N: Connection>(
+async fn send<C: Client, D: Dial>(
     gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
     head: ResponseHead,
-    mut source: Source<N>,
+    mut source: Source<TapedConnection<D::Connection>>,
     served_by: ServedBy,
     fresh: bool,
 ) -> Result<End, Error> {
@@ -268,11 +272,11 @@ async fn send_whole<C: Client>(client: &mut C, x: &mut Exchange, bytes: Bytes, e
 }
 
 /// Passes the body on as it comes. A client that leaves ends it at once.
-async fn pump<C: Client, D: Dial, N: Connection>(
+async fn pump<C: Client, D: Dial>(
     gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
-    source: &mut Source<N>,
+    source: &mut Source<TapedConnection<D::Connection>>,
     mut events: Option<Events>,
     tape: &mut Option<Recorder>,
 ) -> Result<(), Error> {
@@ -292,8 +296,18 @@ async fn pump<C: Client, D: Dial, N: Connection>(
         let piece = match piece {
             Ok(Some(piece)) => source.with_what_is_there(piece).await,
             Ok(None) => break,
-            Err(error) => return broken(client, x, events, error, source.told()).await,
+            Err(error) => {
+                // Boxed: what few streams need is not carried by all.
+                let going_on = Box::pin(resume::go_on(gate, client, x, source, tape, error));
+                let Err((last, error)) = going_on.await else { continue };
+                if let Some(passing) = events.as_mut().filter(|_| !last.is_empty()) {
+                    passing.push(last);
+                    pass(client, x, passing).await??;
+                }
+                return broken(client, x, events, error, source.told()).await;
+            }
         };
+        resume::weigh(x, source);
         if let (Some(answer), Some(translated)) = (source.take_answer(), &mut x.translated) {
             translated.told.answer = answer;
             settle::remember(gate, x);

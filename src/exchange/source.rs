@@ -72,9 +72,10 @@ impl<N: Connection> Source<N> {
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             let piece = self.raw().await;
-            let Self::Live { interpreter: Some(interpreter), failed, told, .. } = self else {
+            let Self::Live { interpreter: Some(interpreter), pending, failed, told, .. } = self else {
                 return piece;
             };
+            let kept = interpreter.transcript().is_some();
             let said = match piece {
                 Ok(Some(piece)) => interpreter.pass(piece).map_err(|unreadable| {
                     Error::upstream(Kind::Garbage, "the upstream's stream cannot be read")
@@ -83,11 +84,25 @@ impl<N: Connection> Source<N> {
                 Ok(None) if interpreter.ended() => return Ok(None),
                 Ok(None) => Ok(interpreter.end()),
                 Err(_) if interpreter.over() => return Ok(None),
+                // Only the last word may be missing; otherwise somebody decides whether the answer goes on elsewhere.
+                Err(error) if kept => interpreter.cut(Failure::from(&error)).ok_or(error),
                 Err(error) => Err(error),
             };
+            if let Some(error) = interpreter.broken().map(stopped) {
+                pending.clear();
+                match said {
+                    Ok(said) if said.is_empty() => return Err(error),
+                    Ok(said) => {
+                        *failed = Some(error);
+                        return Ok(Some(said));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
             match said {
                 Ok(said) if said.is_empty() => {}
                 Ok(said) => return Ok(Some(said)),
+                Err(error) if kept => return Err(error),
                 Err(error) => {
                     let said = interpreter.fail(Failure::from(&error));
                     if interpreter.over() {
@@ -249,6 +264,21 @@ impl<N: Connection> Source<N> {
         }
     }
 
+    /// What stands between two dialects, or beside a stream that may go on elsewhere.
+    pub fn interpreter(&mut self) -> Option<&mut Option<Box<Interpreter>>> {
+        match self {
+            Self::Live { interpreter, .. } => Some(interpreter),
+            _ => None,
+        }
+    }
+
+    /// Notes that the client was told of a failure in the stream itself.
+    pub fn tell(&mut self) {
+        if let Self::Live { told, .. } = self {
+            *told = true;
+        }
+    }
+
     /// The trailers after the end.
     pub async fn trailers(&mut self) -> Result<Option<HeaderMap>, Error> {
         match self {
@@ -266,4 +296,14 @@ impl<N: Connection> Source<N> {
             Box::pin(connection.release(clean)).await;
         }
     }
+}
+
+/// The error of a stream that stopped by its own account.
+fn stopped(failure: &Failure) -> Error {
+    let kind = match failure.code.as_deref() {
+        Some("stream_cut") => Kind::Reset,
+        Some("garbage" | "continuation_differs") => Kind::Garbage,
+        _ => Kind::StreamError,
+    };
+    Error::upstream(kind, "the upstream's stream stopped before the answer was whole").with_detail(failure.message.clone())
 }

@@ -10,6 +10,7 @@ use super::api::json::{canonical, encode};
 use super::api::{kind, number};
 use super::failure::Failure;
 use super::place::Spot;
+use crate::dialect::continuation::CutTool;
 use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Place, Plan, PlannedAttempt, Route, Scope};
 
 /// A hook's answer on its way to plain data.
@@ -160,7 +161,7 @@ impl Reading<'_> {
     }
 
     fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
-        let fields = self.fields(table, "an attempt", &["upstream", "endpoint", "model", "timeout"])?;
+        let fields = self.fields(table, "an attempt", &["upstream", "endpoint", "model", "timeout", "continue_cut"])?;
         let Some(upstream) = fields.text("upstream")? else {
             return Err(self.misuse("returned an attempt without `upstream`"));
         };
@@ -169,6 +170,15 @@ impl Reading<'_> {
             endpoint: fields.text("endpoint")?,
             model: fields.text("model")?,
             timeout: fields.seconds("timeout")?,
+            continue_cut: match fields.text("continue_cut")?.as_deref() {
+                None => None,
+                Some("complete") => Some(CutTool::Complete),
+                Some("close") => Some(CutTool::Close),
+                Some(_) => {
+                    let why = "returned an attempt whose `continue_cut` is neither \"complete\" nor \"close\"";
+                    return Err(self.misuse(why));
+                }
+            },
         })
     }
 

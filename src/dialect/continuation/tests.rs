@@ -131,7 +131,7 @@ fn cut(
             out.extend_from_slice(&last);
             (out.freeze(), None)
         }
-        None => (out.freeze(), interpreter.into_remains(50)),
+        None => (out.freeze(), interpreter.take_remains(50)),
     }
 }
 
@@ -154,7 +154,8 @@ fn each_cut(kinds: &[EventKind], rest: impl Fn(&Transcript) -> Vec<EventKind>, c
                         let answer = sent(second, "two", &rest(&remains.transcript));
                         let made = Interpreter::new(dialect, second, target, Habits::OPENAI, chat.clone(), "x 2", 1);
                         let mut interpreter = made.unwrap();
-                        interpreter.resume(remains, seam, &mut got);
+                        interpreter.join_with(seam);
+                        interpreter.resume(remains);
                         interpreter.begin(wire(second), None);
                         got.extend_from_slice(&interpreter.pass(answer).unwrap());
                         got.extend_from_slice(&interpreter.end());
@@ -290,10 +291,12 @@ fn a_text_that_is_cut_anywhere_goes_on_as_one_answer() {
             EventKind::Usage(usage) => Some(usage.clone()),
             _ => None,
         });
-        let usage = usage.unwrap();
-        // Whole at once, both calls as they were told, or the first one by estimate.
-        assert!([100, 150, 200].contains(&usage.input), "{name}: {usage:?}");
-        assert!(usage.output >= 20, "{name}: {usage:?}");
+        // One call, both as they were told, or the first one by estimate. One that is cut right before its usage, but
+        // behind its end, is whole without.
+        if let Some(usage) = usage {
+            assert!([100, 150, 200].contains(&usage.input), "{name}: {usage:?}");
+            assert!(usage.output >= 20, "{name}: {usage:?}");
+        }
         assert!(start.is_some(), "{name}");
     });
 }
@@ -330,7 +333,7 @@ fn thoughts_of_the_second_are_heard_only_before_any_text() {
                 _ => false,
             })
         };
-        if dialect != Dialect::OpenAiCompletions {
+        if dialect != Dialect::OpenAiCompletions && !name.contains("from OpenAiCompletions") {
             assert!(at("second").is_none_or(|second| at("text").is_some_and(|text| second < text)), "{name}");
             assert!(at("first").is_some() || at("second").is_some(), "{name}: {events:?}");
         }
@@ -372,7 +375,8 @@ fn another_call_is_not_handed_out() {
     let (dialect, target, body) = clients().swap_remove(0);
     let chat = codec(dialect).read_request(target, body).unwrap();
     let first = sent(dialect, "one", &call(0, r#"{"city": "Paris"}"#));
-    let at = first.len() / 2;
+    let at = memchr::memmem::find(&first, b"Paris").unwrap();
+    let at = at + memchr::memmem::find(&first[at..], b"\n\n").unwrap() + 2;
     for again in [call(0, r#"{"city":"Rome"}"#), pieces(0, "I cannot.")] {
         let (got, remains) = cut((dialect, target, &chat), dialect, &first.slice(..at));
         let remains = remains.unwrap();
@@ -381,7 +385,8 @@ fn another_call_is_not_handed_out() {
         let mut interpreter =
             Interpreter::new(dialect, Dialect::Anthropic, target, Habits::OPENAI, chat.clone(), "x 2", 1).unwrap();
         let mut out = BytesMut::from(&*got);
-        interpreter.resume(remains, seam, &mut out);
+        interpreter.join_with(seam);
+        interpreter.resume(remains);
         interpreter.begin(Wire::Sse, None);
         out.extend_from_slice(&interpreter.pass(sent(Dialect::Anthropic, "two", &again)).unwrap());
         assert_eq!(interpreter.broken().unwrap().code.as_deref(), Some("continuation_differs"));

@@ -1,9 +1,11 @@
 //! A stream that may go on with another upstream: what was said is kept, a failure is held back until somebody decides,
 //! and the next upstream's words go where the first one's stopped.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 
-use super::{Interpreter, Passing, Told};
+use super::{Interpreter, Passing, Told, write};
 use crate::dialect::Dialect;
 use crate::dialect::chat::Chat;
 use crate::dialect::codec::{Stamp, Writer};
@@ -27,6 +29,8 @@ pub(super) struct Resuming {
     seam: Option<Box<Seam>>,
     /// The writer that the client hears, from the attempt before.
     writer: Option<Box<dyn Writer>>,
+    /// What must be said before the first event.
+    first: Bytes,
     /// Ids for what this upstream leaves without one: those of the attempt before are taken.
     ids: Option<Ids>,
     /// Why the stream stopped, which the client was not told.
@@ -107,33 +111,53 @@ impl Interpreter {
         Some(out.freeze())
     }
 
-    /// Takes what is left of a stream that stopped; `asked` is an estimate of the request's tokens. `None` when nothing
-    /// was kept.
-    pub fn into_remains(mut self, asked: u64) -> Option<Remains> {
-        let mut transcript = *self.resuming.transcript.take()?;
-        let mut writer = self.passing.take().and_then(|passing| passing.writer);
-        if !self.resuming.verbatim
-            && let Some(sent) = transcript.without_unsent_calls(self.client.dialect)
-        {
-            (transcript, writer) = (sent, None);
-        }
-        let used = transcript.used(asked);
-        transcript.hand_over(used);
-        Some(Remains { stamp: self.stamp, writer, told: self.told, transcript })
+    /// What the client was sent of what was said.
+    pub fn sent(&self) -> Option<Cow<'_, Transcript>> {
+        let transcript = self.transcript()?;
+        let sent = if self.resuming.verbatim { None } else { transcript.without_unsent_calls(self.client.dialect) };
+        Some(sent.map_or(Cow::Borrowed(transcript), Cow::Owned))
     }
 
-    /// Goes on with what another stream left. To be called before the stream begins; `out` takes what must be said
-    /// first.
-    pub fn resume(&mut self, remains: Remains, seam: Seam, out: &mut BytesMut) {
+    /// Takes what is left of a stream that stopped; `asked` is an estimate of the request's tokens. `None` when nothing
+    /// was kept.
+    pub fn take_remains(&mut self, asked: u64) -> Option<Remains> {
+        let mut writer = self.passing.take().and_then(|passing| passing.writer);
+        let sent = match self.sent()? {
+            Cow::Owned(sent) => Some(sent),
+            Cow::Borrowed(_) => None,
+        };
+        let mut transcript = match sent {
+            Some(sent) => {
+                writer = Some(self.primed(&sent).0);
+                sent
+            }
+            None => *self.resuming.transcript.take()?,
+        };
+        let used = transcript.used(asked);
+        transcript.hand_over(used);
+        Some(Remains { stamp: self.stamp.clone(), writer, told: std::mem::take(&mut self.told), transcript })
+    }
+
+    /// What will join this upstream's words to those before.
+    pub fn join_with(&mut self, seam: Seam) {
+        self.resuming.seam = Some(Box::new(seam));
+    }
+
+    /// Goes on with what another stream left, as the seam says. To be called before the stream begins.
+    pub fn resume(&mut self, remains: Remains) {
         let Remains { stamp, writer, told, mut transcript } = remains;
         let own = std::mem::replace(&mut self.stamp, stamp);
-        let writer = writer.unwrap_or_else(|| self.primed(&transcript, out));
+        let (writer, first) = match writer {
+            Some(writer) => (writer, Bytes::new()),
+            None => self.primed(&transcript),
+        };
         transcript.marks = Marks::None;
         self.resuming = Resuming {
             verbatim: false,
             transcript: Some(Box::new(transcript)),
-            seam: Some(Box::new(seam)),
+            seam: self.resuming.seam.take(),
             writer: Some(writer),
+            first,
             ids: Some(own.ids),
             broken: None,
         };
@@ -142,8 +166,9 @@ impl Interpreter {
         self.told.losses.extend(losses);
     }
 
-    /// A writer that stands where the client does: it has written all that was said, to nobody.
-    fn primed(&self, transcript: &Transcript, out: &mut BytesMut) -> Box<dyn Writer> {
+    /// A writer that stands where the client does: it has written all that was said, to nobody; and what it must say
+    /// first.
+    fn primed(&self, transcript: &Transcript) -> (Box<dyn Writer>, Bytes) {
         let mut stamp = self.stamp.clone();
         stamp.ids = stamp.ids.with_given(transcript.marks.ids());
         let mut writer = self.client.codec.writer(stamp);
@@ -156,10 +181,11 @@ impl Interpreter {
             let spent = transcript.spent().cloned().unwrap_or_else(Usage::default);
             writer.write(Event::first(EventKind::Usage(spent)), &mut nothing);
         }
+        let mut first = BytesMut::new();
         for event in writer.align(&transcript.marks) {
-            out.extend_from_slice(&event.to_bytes());
+            first.extend_from_slice(&event.to_bytes());
         }
-        writer
+        (writer, first.freeze())
     }
 
     /// The writer of a stream that begins.
@@ -179,6 +205,7 @@ impl Interpreter {
         if self.resuming.broken.is_some() {
             return;
         }
+        out.extend_from_slice(&std::mem::take(&mut self.resuming.first));
         if self.resuming.transcript.is_some()
             && let Some(failure) = failure_in(&said)
         {
@@ -235,6 +262,24 @@ fn failure_in(said: &[Event]) -> Option<Failure> {
         EventKind::Failed(failure) => Some(failure.clone()),
         _ => None,
     })
+}
+
+// === impl Remains ===
+
+impl Remains {
+    /// Ends the stream with a failure: the client's last words for it, and what was learnt of the answer. Neither where
+    /// the client hears an upstream's own bytes.
+    pub fn fail(self, failure: Failure) -> (Bytes, Option<Told>) {
+        let Self { writer, mut told, transcript, .. } = self;
+        let Some(mut writer) = writer else { return (Bytes::new(), None) };
+        told.usage = transcript.spent().cloned();
+        told.failure = Some(failure.clone());
+        let mut out = BytesMut::new();
+        for kind in [EventKind::Failed(failure), EventKind::End] {
+            write(&mut *writer, Event::first(kind), &mut told.losses, &mut out);
+        }
+        (out.freeze(), Some(told))
+    }
 }
 
 // === impl Resuming ===

@@ -164,7 +164,7 @@ impl Writer for StreamWriter {
 
     fn align(&mut self, marks: &Marks) -> Vec<stream::Event> {
         if let Marks::Items { sequence, items, .. } = marks {
-            self.out.go_on_after(*sequence);
+            self.out.go_on_from(*sequence);
             self.items.fill(items, &mut self.out);
             self.stamp.ids = self.stamp.ids.clone().with_given(Vec::new());
         }

@@ -21,7 +21,7 @@ pub enum Marks {
     },
     /// The output items of `OpenAI`'s Responses.
     Items {
-        /// The number of the last event.
+        /// The number of the next event.
         sequence: u64,
         /// The items in order, as they began: each with its id and type.
         items: Vec<(String, String)>,
@@ -80,7 +80,7 @@ impl Marks {
                 _ => {}
             },
             Self::Items { sequence, items, open } => {
-                *sequence = line.sequence_number.unwrap_or(*sequence + 1);
+                *sequence = line.sequence_number.unwrap_or(*sequence).saturating_add(1);
                 match (line.kind.as_str(), line.item) {
                     ("response.output_item.added", Some(item)) => {
                         items.push((item.id, item.kind));

@@ -90,9 +90,9 @@ impl Out {
         Self { events: None, sequence: 0 }
     }
 
-    /// Numbers the next event after this one.
-    pub(super) fn go_on_after(&mut self, sequence: u64) {
-        self.sequence = sequence + 1;
+    /// Gives the next event this number.
+    pub(super) fn go_on_from(&mut self, sequence: u64) {
+        self.sequence = sequence;
     }
 
     /// Writes an event.
