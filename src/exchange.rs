@@ -43,6 +43,7 @@ use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
 use crate::dialect::meter::Meter;
+use crate::dialect::transcript::Said;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
 use crate::gate::memory::Share;
@@ -183,6 +184,8 @@ pub struct AttemptRecord {
     pub took: Duration,
     /// How long the gate waited before it.
     pub waited: Duration,
+    /// What the client had heard, where this attempt was to go on with it.
+    pub goes_on: Option<Said>,
 }
 
 /// What the client was sent.

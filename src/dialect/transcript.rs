@@ -293,7 +293,8 @@ impl Transcript {
     /// of request, and a token for four bytes of answer.
     pub fn used(&self, asked: u64) -> Usage {
         let wrote = (self.heard / BYTES_A_TOKEN) as u64;
-        let mut last = self.usage.clone().unwrap_or_else(|| Usage { input: asked, estimated: true, ..Usage::default() });
+        let mut last =
+            self.usage.clone().unwrap_or_else(|| Usage { input: asked, estimated: true, ..Usage::default() });
         if last.output < wrote {
             (last.output, last.estimated) = (wrote, true);
         }

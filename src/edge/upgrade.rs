@@ -70,6 +70,7 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
         error: asked.as_ref().err().cloned(),
         took: began.elapsed(),
         waited: Duration::ZERO,
+        goes_on: None,
     });
     let (head, connection) = asked?;
     let idle = target.upstream.timeouts.idle;

@@ -140,6 +140,7 @@ async fn once<C: Client, D: Dial>(
     waited: Duration,
 ) -> Ended<TapedConnection<D::Connection>> {
     let started = Instant::now();
+    let goes_on = x.said();
     // What an attempt before it was told is not about this one.
     x.translated = None;
     let result = send::attempt(gate, client, x, &next.planned, &next.upstream, &next.endpoint, replay).await;
@@ -156,6 +157,7 @@ async fn once<C: Client, D: Dial>(
         error,
         took: x.tape.ask(|| "took".to_owned(), || started.elapsed()),
         waited,
+        goes_on,
     });
     match result {
         Ok(mut response) => {

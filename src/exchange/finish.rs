@@ -102,14 +102,18 @@ fn identity(x: &Exchange, line: &mut Map<String, Value>) {
 }
 
 fn attempt(record: &AttemptRecord) -> Value {
-    json!({
+    let mut told = json!({
         "upstream": record.upstream,
         "endpoint": record.endpoint,
         "model": record.model,
         "status": record.status,
         "error": record.error.as_ref().map(|error| error.kind().as_str()),
         "ms": millis(record.took),
-    })
+    });
+    if let Some(said) = record.goes_on {
+        told["goes_on_after"] = json!(said.text);
+    }
+    told
 }
 
 /// Every attempt with how it ended, in one line: `openai/a=503 openai/b=200`.

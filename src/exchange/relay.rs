@@ -300,9 +300,12 @@ async fn pump<C: Client, D: Dial>(
                 // Boxed: what few streams need is not carried by all.
                 let going_on = Box::pin(resume::go_on(gate, client, x, source, tape, error));
                 let Err((last, error)) = going_on.await else { continue };
-                if let Some(passing) = events.as_mut().filter(|_| !last.is_empty()) {
-                    passing.push(last);
-                    pass(client, x, passing).await??;
+                match &mut events {
+                    Some(passing) => {
+                        passing.push(last);
+                        pass(client, x, passing).await??;
+                    }
+                    None => write(client, x, last).await?,
                 }
                 return broken(client, x, events, error, source.told()).await;
             }

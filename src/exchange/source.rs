@@ -305,5 +305,6 @@ fn stopped(failure: &Failure) -> Error {
         Some("garbage" | "continuation_differs") => Kind::Garbage,
         _ => Kind::StreamError,
     };
-    Error::upstream(kind, "the upstream's stream stopped before the answer was whole").with_detail(failure.message.clone())
+    Error::upstream(kind, "the upstream's stream stopped before the answer was whole")
+        .with_detail(failure.message.clone())
 }

@@ -139,6 +139,9 @@ fn planned(attempt: &PlannedAttempt) -> String {
     if let Some(timeout) = attempt.timeout {
         let _ = write!(text, " within {}", time(timeout));
     }
+    if attempt.continue_cut.is_some() {
+        text.push_str(" (may go on elsewhere)");
+    }
     text
 }
 

@@ -136,7 +136,11 @@ fn cut(
 }
 
 /// Cuts an answer everywhere, has each of the rest said by `rest`, and gives what the client heard.
-fn each_cut(kinds: &[EventKind], rest: impl Fn(&Transcript) -> Vec<EventKind>, check: impl Fn(Dialect, &str, &[Event])) {
+fn each_cut(
+    kinds: &[EventKind],
+    rest: impl Fn(&Transcript) -> Vec<EventKind>,
+    check: impl Fn(Dialect, &str, &[Event]),
+) {
     for (dialect, target, body) in clients() {
         let chat = codec(dialect).read_request(target, body).unwrap();
         for (first, ..) in clients() {
@@ -213,7 +217,8 @@ fn grammar(dialect: Dialect, bytes: &Bytes, name: &str) {
             for (index, value) in added.iter().enumerate() {
                 assert_eq!(value["output_index"], index, "{name}: {text}");
                 let id = &value["item"]["id"];
-                let of_item = values.iter().filter(|value| value["output_index"] == index && value["item_id"].is_string());
+                let of_item =
+                    values.iter().filter(|value| value["output_index"] == index && value["item_id"].is_string());
                 assert!(of_item.clone().all(|value| value["item_id"] == *id), "{name}: {text}");
             }
             let output = values.last().unwrap()["response"]["output"].as_array().unwrap();
@@ -259,8 +264,7 @@ fn pieces(block: u32, text: &str) -> Vec<EventKind> {
 }
 
 fn call(block: u32, arguments: &str) -> Vec<EventKind> {
-    let mut kinds =
-        vec![EventKind::ToolStart { block, id: "call_a".to_owned(), name: "f".to_owned() }];
+    let mut kinds = vec![EventKind::ToolStart { block, id: "call_a".to_owned(), name: "f".to_owned() }];
     let chars: Vec<char> = arguments.chars().collect();
     kinds.extend(chars.chunks(5).map(|piece| EventKind::ToolArgs { block, json: piece.iter().collect() }));
     kinds.push(EventKind::BlockStop { block });
@@ -315,9 +319,8 @@ fn what_a_model_repeats_of_the_last_words_stands_once() {
 
 #[test]
 fn thoughts_of_the_second_are_heard_only_before_any_text() {
-    let think = |text: &str| {
-        vec![EventKind::Reasoning { block: 0, text: text.to_owned() }, EventKind::BlockStop { block: 0 }]
-    };
+    let think =
+        |text: &str| vec![EventKind::Reasoning { block: 0, text: text.to_owned() }, EventKind::BlockStop { block: 0 }];
     let first = [think("first thoughts "), pieces(1, ALL)].concat();
     let rest = |said: &Transcript| {
         let left = ALL.strip_prefix(said.text().as_str()).unwrap();
@@ -406,6 +409,9 @@ fn a_call_is_not_asked_for_again_where_the_rule_says_so() {
     }
     assert!(may_go_on(&Chat::default(), &transcript, CutTool::Complete).is_ok());
     assert_eq!(may_go_on(&Chat::default(), &transcript, CutTool::Close), Err(Bound("a tool call was begun")));
-    let two = Chat { sampling: crate::dialect::chat::Sampling { n: Some(2.into()), ..Default::default() }, ..Chat::default() };
+    let two = Chat {
+        sampling: crate::dialect::chat::Sampling { n: Some(2.into()), ..Default::default() },
+        ..Chat::default()
+    };
     assert!(may_go_on(&two, &Transcript::default(), CutTool::Complete).is_err());
 }

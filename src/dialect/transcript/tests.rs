@@ -42,7 +42,8 @@ fn a_call_is_open_until_its_arguments_are_json() {
 
 #[test]
 fn calls_that_wait_were_not_sent() {
-    let kinds = || vec![text(0, "a"), start(1), args(1, "{}"), EventKind::BlockStop { block: 1 }, start(2), args(2, "{")];
+    let kinds =
+        || vec![text(0, "a"), start(1), args(1, "{}"), EventKind::BlockStop { block: 1 }, start(2), args(2, "{")];
     let calls = |client| noted(kinds()).without_unsent_calls(client).map(|sent| sent.calls().len());
     assert_eq!(calls(Dialect::OllamaChat), Some(1));
     assert_eq!(calls(Dialect::Gemini), Some(0), "the text before did not end");

@@ -27,6 +27,7 @@ use crate::exchange::decision::PlannedAttempt;
 use crate::exchange::wire::{Client, Dial};
 use crate::gate::Gate;
 use crate::message::{Body, Request};
+use crate::policy::Hook;
 use crate::tape::connection::TapedConnection;
 use crate::upstream::{ContinueBy, Endpoint, Upstream};
 
@@ -78,12 +79,12 @@ impl Exchange {
     pub(super) fn may_go_on(&mut self, progress: Progress, made: Try) {
         match (&mut self.going_on, made.planned.continue_cut) {
             (Some(going_on), _) => going_on.progress = Some((progress, made)),
-            (place @ None, Some(rule)) => {
+            (place @ None, Some(rule)) if self.generation.policies.has(Hook::Failover) => {
                 let progress = Some((progress, made));
                 let said = Said::default();
                 *place = Some(Box::new(GoingOn { rule, progress, remains: None, said, continued: 0, weighed: 0 }));
             }
-            (None, None) => {}
+            (None, _) => {}
         }
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::stream_wire;
 use crate::cache::Recorder;
+use crate::dialect::interpreter::Interpreter;
 use crate::error::{Error, Fault, Kind};
 use crate::exchange::attempt::going_on;
 use crate::exchange::attempt::held::Held;
@@ -19,14 +20,13 @@ pub(super) type Ending = (Bytes, Error);
 
 /// Keeps what is said in a stream that may go on elsewhere.
 pub(super) fn watch<N: Connection>(x: &Exchange, head: &ResponseHead, source: &mut Source<N>) {
-    let Some(wire) = stream_wire(head).filter(|_| x.going_on.is_some()) else { return };
-    if source.uploading() || !x.request_replayable() {
+    if x.going_on.is_none() || source.uploading() || !x.request_replayable() {
         return;
     }
     let Some(place) = source.interpreter() else { return };
     if let Some(interpreter) = place {
         interpreter.keep_transcript();
-    } else if let Some(mut beside) = going_on::beside(x) {
+    } else if let (Some(wire), Some(mut beside)) = (stream_wire(head), going_on::beside(x)) {
         beside.keep_transcript();
         beside.begin(wire, None);
         *place = Some(Box::new(beside));
@@ -65,7 +65,7 @@ pub(super) async fn go_on<C: Client, D: Dial>(
     if let Err(mut interpreter) = going_on::stopped(x, interpreter) {
         interpreter.drop_transcript();
         let last = interpreter.fail((&error).into());
-        put_back(source, *interpreter, &last);
+        put_back(source, interpreter, &last);
         return Err((last, error));
     }
     source.release(false).await;
@@ -96,13 +96,10 @@ pub(super) async fn go_on<C: Client, D: Dial>(
     }
 }
 
-fn put_back<N: Connection>(
-    source: &mut Source<N>,
-    interpreter: crate::dialect::interpreter::Interpreter,
-    last: &Bytes,
-) {
+/// Leaves an interpreter that said its last words where the end of the response looks for it.
+fn put_back<N: Connection>(source: &mut Source<N>, interpreter: Box<Interpreter>, last: &Bytes) {
     if let Some(place) = source.interpreter() {
-        *place = Some(Box::new(interpreter));
+        *place = Some(interpreter);
     }
     if !last.is_empty() {
         source.tell();
