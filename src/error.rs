@@ -47,6 +47,8 @@ pub enum Kind {
     ClientGone,
     /// The gate is at one of its limits.
     Overloaded,
+    /// Another attempt that was made beside this one answered first.
+    Outrun,
     /// A mistake of ours.
     Internal,
 }
@@ -84,6 +86,7 @@ impl Kind {
             Self::StreamError => "stream_error",
             Self::ClientGone => "client_gone",
             Self::Overloaded => "overloaded",
+            Self::Outrun => "outrun",
             Self::Internal => "internal",
         }
     }

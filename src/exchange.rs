@@ -23,6 +23,8 @@ pub mod forwarding;
 
 pub mod heads;
 
+pub mod opening;
+
 pub mod receive;
 
 pub mod relay;
@@ -55,6 +57,7 @@ use crate::tape::client::TapedClient;
 use attempt::going_on::GoingOn;
 use attempt::held::Held;
 use decision::{CacheRule, Identity, Plan};
+use opening::Opening;
 use wire::{Client, Dial};
 
 /// One request and its response: everything known about it so far.
@@ -103,6 +106,8 @@ pub struct Exchange {
     pub used: Option<Usage>,
     /// What the client was sent.
     pub sent: Sent,
+    /// What the client heard before there was an answer.
+    pub opening: Opening,
     /// What concerns the reading of its body.
     pub intake: Intake,
     /// Whether it asks to leave HTTP for another protocol.
@@ -186,6 +191,8 @@ pub struct AttemptRecord {
     pub waited: Duration,
     /// What the client had heard, where this attempt was to go on with it.
     pub goes_on: Option<Said>,
+    /// Whether another attempt was under way beside it, or had answered, when it ended: nothing was decided after it.
+    pub beside: bool,
 }
 
 /// What the client was sent.
@@ -249,6 +256,7 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
         Ok(end) => end,
         Err(error) => Box::pin(fail::answer(gate, client, exchange, error)).await,
     };
+    opening::note(exchange);
     if end == End::Answered && !exchange.intake.expects_continue {
         receive::drain(client, exchange.generation.settings.limits.drain).await;
     }

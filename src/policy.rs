@@ -27,7 +27,7 @@ mod vm;
 pub use coverage::{Covered, Line, Lines};
 pub use hook::{Deadlines, Hook, HostLimits};
 pub use load::{Code, Compiled, Counting, compile};
-pub use run::{AttemptFacts, Decision, Facts, Run, Trace};
+pub use run::{AttemptFacts, Decision, Facts, HeldFacts, Run, Trace};
 pub use services::{CallError, CallRequest, CallResponse, Called, HookReport, LogLevel, LogLine, Services};
 pub use set::{BackgroundJob, EndpointMatch, MountInfo, PolicySet};
 pub use source::{Mount, OnError, Secrets, Sources};

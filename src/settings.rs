@@ -4,6 +4,7 @@ mod address;
 mod check;
 mod collection;
 mod environment;
+mod hold;
 mod limits;
 mod listen;
 mod mount;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use address::ExistingFile;
 pub use collection::Placed;
+pub use hold::{Hedge, Hold, HoldUntil};
 pub use limits::{Cache, Fetch, Limits, Log, LogFormat, LogLevel, Record};
 pub use listen::{Admin, Forwarding, Listen, RequestId, Tls};
 pub use mount::{Mount, OnError};

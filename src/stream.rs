@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 pub mod decode;
+mod ending;
 mod json_array;
 mod meaning;
 mod ndjson;
@@ -12,6 +13,7 @@ mod sse;
 #[cfg(test)]
 mod tests;
 
+pub use ending::Ending;
 pub use meaning::{Meaning, Sight, look, meaning};
 
 /// How events stand on the wire.

@@ -8,6 +8,8 @@ pub mod dial;
 
 mod gather;
 
+pub mod hold;
+
 pub mod peers;
 
 pub mod resolve;
@@ -24,6 +26,7 @@ use http::uri::Scheme;
 
 use crate::dialect::servers::Server;
 pub use crate::settings::ContinueBy;
+use hold::{Hedge, Hold};
 
 /// All upstreams of a generation, by name.
 #[derive(Debug, Default)]
@@ -49,6 +52,10 @@ pub struct Upstream {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// How long each step may take.
     pub timeouts: Timeouts,
+    /// How much of an answer is held back.
+    pub hold: Hold,
+    /// When a second attempt is made beside the first, if ever.
+    pub hedge: Option<Hedge>,
 }
 
 /// One address of an upstream.
@@ -112,12 +119,16 @@ pub struct Trust {
 /// How long the steps of an attempt may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// Until the response head, and for a stream the first meaningful event.
+    /// Until the response head.
     pub head: Duration,
+    /// Until a stream's first meaningful event, from the end of the request on; `None` for as long as `head`.
+    pub first: Option<Duration>,
     /// Between two pieces of a body.
     pub idle: Duration,
     /// For the whole attempt; `None` for no limit.
     pub total: Option<Duration>,
+    /// Whether `total` also ends a stream that is still coming.
+    pub cut_streams: bool,
 }
 
 // === impl Upstreams ===
@@ -172,6 +183,12 @@ impl Default for Trust {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { head: Duration::from_mins(2), idle: Duration::from_mins(2), total: None }
+        Self {
+            head: Duration::from_mins(2),
+            first: None,
+            idle: Duration::from_mins(2),
+            total: None,
+            cut_streams: false,
+        }
     }
 }

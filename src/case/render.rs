@@ -52,7 +52,7 @@ fn write_call(page: &mut Page<'_>, call: &PlayedCall) {
     for (index, attempt) in call.attempts.iter().enumerate() {
         if let Some(last) = owners.iter().rposition(|owner| *owner == Some(index)) {
             write_own_calls(page, wires.get(told..last).unwrap_or_default());
-            told = last + 1;
+            told = told.max(last + 1);
         }
         let own: Vec<&Wire> = wires.iter().filter(|(owner, _)| *owner == Some(index)).map(|(_, wire)| *wire).collect();
         write_attempt(page, call, index, attempt, &own);

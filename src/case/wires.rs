@@ -15,11 +15,14 @@ pub(crate) fn attempts(call: &PlayedCall) -> Vec<Option<usize>> {
         let ours = |head: &RequestHead| !marked || has_id(head, &call.id);
         wire.upstream == attempt.upstream && wire.endpoint == attempt.endpoint && wire.head.as_ref().is_none_or(ours)
     };
+    // Attempts that were made beside each other are told in the order in which they ended.
+    let raced = call.attempts.iter().any(|attempt| attempt.beside);
     let mut owners = vec![None; call.wires.len()];
     let mut from = 0;
     for (index, attempt) in call.attempts.iter().enumerate() {
-        let theirs = call.wires.iter().enumerate().skip(from).filter(|(_, wire)| carries(wire, attempt));
-        let theirs: Vec<(usize, &Wire)> = theirs.collect();
+        let from_here = call.wires.iter().enumerate().skip(if raced { 0 } else { from });
+        let free = from_here.filter(|(number, _)| owners.get(*number).is_some_and(Option::is_none));
+        let theirs: Vec<(usize, &Wire)> = free.filter(|(_, wire)| carries(wire, attempt)).collect();
         let later = call.attempts.iter().skip(index + 1).filter(|later| same_endpoint(later, attempt)).count();
         for (at, (number, wire)) in theirs.iter().enumerate() {
             if let Some(owner) = owners.get_mut(*number) {

@@ -18,7 +18,7 @@ type Excuse = (&'static [Hook], &'static [Situation], For, &'static str);
 
 /// The table. The first row that fits is the one that is shown.
 const TABLE: &[Excuse] = {
-    use Hook::{Background, Cache, Endpoints, Failover, Identify, OnAttempt, OnError};
+    use Hook::{Background, Cache, Commit, Endpoints, Failover, Identify, OnAttempt, OnError};
     use Hook::{OnEvent, OnLog, OnRequest, OnResponse, OnStreamEnd, Route};
     use Situation as S;
     const EXCHANGE: &[Hook] = &[
@@ -27,6 +27,7 @@ const TABLE: &[Excuse] = {
         Route,
         Cache,
         OnAttempt,
+        Commit,
         Failover,
         OnResponse,
         OnEvent,
@@ -44,14 +45,15 @@ const TABLE: &[Excuse] = {
             "the gate does not join equal calls yet: each goes to its upstream by itself",
         ),
         (&[Failover], &[S::Whole, S::Stream], For::Everyone, "the first attempt succeeds"),
-        (&[OnAttempt, Failover], &[S::Hit], For::Everyone, "a stored answer needs no attempt"),
+        (&[Commit], &[S::Whole], For::Everyone, "the answer does not stream"),
+        (&[OnAttempt, Commit, Failover], &[S::Hit], For::Everyone, "a stored answer needs no attempt"),
         (&[Failover], &[S::Abort], For::Everyone, "nobody is left for whom another attempt could be made"),
         (&[OnStreamEnd], &[S::Whole], For::Everyone, "the answer does not stream"),
         (&[OnEvent], &[S::Whole, S::Hit], For::Other, "a whole answer of no dialect has no pieces that the gate knows"),
         (&[OnStreamEnd], &[S::Hit], For::Other, "a stream of no dialect is not stored: nothing says that it is whole"),
         (&[OnStreamEnd, OnError], &[S::Abort], For::Everyone, "nobody is left who could be told anything"),
         (&[OnError], &[S::Whole, S::Stream, S::Hit, S::Failover], For::Everyone, "the gate makes no error of its own"),
-        (&[OnResponse, OnEvent, OnStreamEnd], &[S::Error], For::Everyone, "no upstream gives a response"),
+        (&[Commit, OnResponse, OnEvent, OnStreamEnd], &[S::Error], For::Everyone, "no upstream gives a response"),
         (&[Endpoints], &[S::Hit], For::Everyone, "the answer of a policy's own endpoint is not stored"),
         (&[Endpoints], &[S::Failover], For::Everyone, "a policy's own endpoint answers without an attempt"),
     ]

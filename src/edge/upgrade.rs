@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::client::{WireClient, stream_of};
 use crate::error::{Error, Fault, Kind};
-use crate::exchange::attempt::{Committed, send};
+use crate::exchange::attempt::{Committed, prepare};
 use crate::exchange::decision::PlannedAttempt;
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Client, Connection};
@@ -71,6 +71,7 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
         took: began.elapsed(),
         waited: Duration::ZERO,
         goes_on: None,
+        beside: false,
     });
     let (head, connection) = asked?;
     let idle = target.upstream.timeouts.idle;
@@ -108,7 +109,7 @@ async fn ask(
 
 /// The head that the endpoint is sent: like any other, but for the two headers that ask for the upgrade.
 async fn head(session: &Session, x: &mut Exchange, target: &Target) -> Result<RequestHead, Error> {
-    let copy = Owned::new(Request { head: send::address(x, &target.endpoint, false)?, body: Body::Empty });
+    let copy = Owned::new(Request { head: prepare::address(x, &target.endpoint, false)?, body: Body::Empty });
     if x.generation.policies.has(Hook::OnAttempt) {
         let facts = AttemptFacts { planned: &target.planned, number: 1, endpoint: &target.endpoint.name, losses: None };
         x.run.on_attempt(&copy, &facts).await?;

@@ -1,6 +1,6 @@
 //! Tries endpoints until one answers. Nothing reaches the client before that: here is the commit point.
 
-pub mod first;
+pub(super) mod desk;
 
 pub mod going_on;
 
@@ -8,13 +8,19 @@ mod headers;
 
 mod hear;
 
+mod hedge;
+
 pub mod held;
+
+mod hold;
 
 mod patience;
 
+pub mod prepare;
+
 mod progress;
 
-pub mod send;
+mod send;
 
 mod translate;
 
@@ -29,7 +35,7 @@ use tokio::time::Instant;
 use super::decision::{Failover, Outcome, Place, Plan};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
-use super::{AttemptRecord, Exchange, Translated, receive};
+use super::{AttemptRecord, Exchange, Translated, opening, receive};
 use crate::dialect::interpreter::Interpreter;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
@@ -37,7 +43,10 @@ use crate::message::{Body, ResponseHead};
 use crate::policy::Hook;
 use crate::tape::connection::TapedConnection;
 use crate::upstream::{Endpoint, Upstream, retry_after};
+use desk::Desk;
+use hedge::Race;
 use held::Held;
+use prepare::Ready;
 use progress::{Progress, Try};
 use translate::Hearing;
 
@@ -71,6 +80,9 @@ pub struct Committed<N: Connection> {
     pub held: Held,
 }
 
+/// The refusal worth most so far.
+type Best<D> = Option<Committed<TapedConnection<<D as Dial>::Connection>>>;
+
 /// How one attempt ended.
 enum Ended<N: Connection> {
     /// With a response that may be sent as it is.
@@ -86,6 +98,7 @@ pub async fn run<C: Client, D: Dial>(
     x: &mut Exchange,
     plan: Plan,
 ) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
+    opening::ready(client, x).await?;
     work(gate, client, x, Progress::new(plan), Duration::ZERO).await
 }
 
@@ -97,12 +110,11 @@ async fn work<C: Client, D: Dial>(
     mut progress: Progress,
     mut waited: Duration,
 ) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
-    let mut best: Option<Committed<TapedConnection<D::Connection>>> = None;
+    let mut best: Best<D> = None;
     let mut failure = Error::gate("the plan holds no attempt");
     while x.attempts.len() < MOST_ATTEMPTS {
-        let Some(mut next) = progress.next(gate, x) else { break };
-        let may_fail_over = x.generation.policies.has(Hook::Failover);
-        let ended = once(gate, client, x, &mut next, may_fail_over, waited).await;
+        let Some(next) = progress.next(gate, x) else { break };
+        let (next, ended) = once(gate, client, x, &mut progress, next, &mut best, waited).await?;
         let decision = judge(gate, x, &progress, &next, &ended);
         match (ended, decision) {
             (Ended::Response(response), None) if response.served() => {
@@ -130,38 +142,76 @@ async fn work<C: Client, D: Dial>(
     best.ok_or(failure)
 }
 
-/// Makes one attempt and records it.
+/// Makes one attempt, and those beside it, and records them. Returns the one that counts; an error when nobody waits for
+/// an answer any more.
 async fn once<C: Client, D: Dial>(
     gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
-    next: &mut Try,
-    replay: bool,
+    progress: &mut Progress,
+    mut next: Try,
+    best: &mut Best<D>,
     waited: Duration,
-) -> Ended<TapedConnection<D::Connection>> {
+) -> Result<(Try, Ended<TapedConnection<D::Connection>>), Error> {
     let started = Instant::now();
-    let goes_on = x.said();
-    // What an attempt before it was told is not about this one.
-    x.translated = None;
-    let result = send::attempt(gate, client, x, &next.planned, &next.upstream, &next.endpoint, replay).await;
-    let (status, error) = match &result {
+    // Only one can go on with what the client heard.
+    let hedge = hedge::rule(x, &next).filter(|_| !x.goes_on());
+    let again = hedge.is_some() || x.generation.policies.has(Hook::Failover);
+    let result = match prepare::prepare(gate, client, x, &next, again, number(x, 0)).await {
+        Ok(Ready::Ask(prepared)) => match hedge.filter(|_| prepared.is_at_hand()) {
+            Some(hedge) => {
+                let desk = Desk::default();
+                let mut race = Race::new(gate, hedge, &desk, waited);
+                race.begin(next, started, prepared);
+                return Box::pin(race.run(client, x, progress, best)).await;
+            }
+            None => send::attempt(&gate.dial, client, x, prepared).await,
+        },
+        Ok(Ready::Here(response)) => Ok(response),
+        Err(error) => Err(error),
+    };
+    record(x, &next, started, waited, &result, false);
+    let ended = ended(&mut next, result);
+    Ok((next, ended))
+}
+
+/// The number of an attempt that is made ready while others are `under_way`.
+fn number(x: &Exchange, under_way: usize) -> u32 {
+    u32::try_from(x.attempts.len() + under_way + 1).unwrap_or(u32::MAX)
+}
+
+/// Keeps what became of an attempt; `beside` another that goes on, or that has answered.
+fn record<N: Connection>(
+    x: &mut Exchange,
+    made: &Try,
+    started: Instant,
+    waited: Duration,
+    result: &Result<Committed<N>, Error>,
+    beside: bool,
+) {
+    let (status, error) = match result {
         Ok(response) => (Some(response.status), response.early_error.clone()),
         Err(error) => (None, Some(error.clone())),
     };
     x.attempts.push(AttemptRecord {
-        upstream: next.upstream.name.clone(),
-        endpoint: next.endpoint.name.clone(),
-        model: next.planned.model.clone(),
-        dialect: translate::way(x, &next.upstream).dialect(),
+        upstream: made.upstream.name.clone(),
+        endpoint: made.endpoint.name.clone(),
+        model: made.planned.model.clone(),
+        dialect: translate::way(x, &made.upstream).dialect(),
         status,
         error,
         took: x.tape.ask(|| "took".to_owned(), || started.elapsed()),
         waited,
-        goes_on,
+        goes_on: x.said(),
+        beside,
     });
+}
+
+/// What an attempt came to, with what it owns.
+fn ended<N: Connection>(made: &mut Try, result: Result<Committed<N>, Error>) -> Ended<N> {
     match result {
         Ok(mut response) => {
-            response.held = std::mem::take(&mut next.held);
+            response.held = std::mem::take(&mut made.held);
             Ended::Response(Box::new(response))
         }
         Err(error) => Ended::Failed(error),
@@ -251,27 +301,16 @@ fn better<N: Connection>(old: Option<Committed<N>>, new: Committed<N>) -> Commit
 }
 
 /// Waits before the next attempt, unless the client leaves.
-async fn wait<C: Client>(client: &mut C, x: &Exchange, after: Duration) -> Result<(), Error> {
-    if after.is_zero() {
+async fn wait<C: Client>(client: &mut C, x: &mut Exchange, after: Duration) -> Result<(), Error> {
+    if after.is_zero() || x.remaining().is_some_and(|left| left <= after) {
         return Ok(());
     }
-    if x.remaining().is_some_and(|left| left <= after) {
-        return Ok(());
-    }
-    tokio::select! {
-        () = tokio::time::sleep(after) => Ok(()), // paced: the back-off that failover asked for
-        () = client.gone(), if client_idle(x) => Err(receive::gone()),
-    }
+    opening::meanwhile(client, x, tokio::time::sleep(after)).await // paced: the back-off that failover asked for
 }
 
 /// What an exchange keeps of a translated stream at its end.
 pub(super) fn heard(x: &Exchange, interpreter: Interpreter) -> Translated {
     Hearing::Chat(Box::new(interpreter)).into_translated(x)
-}
-
-/// Whether the request body is off the wire, so that the client can be watched.
-fn client_idle(x: &Exchange) -> bool {
-    !matches!(x.request.lock().body, Body::Unread)
 }
 
 // === impl Committed ===

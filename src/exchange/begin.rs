@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::attempt::held::Held;
 use super::decision::Identity;
+use super::opening::Opening;
 use super::wire::Dial;
 use super::{CacheState, Exchange, Intake, Peer, Sent, forwarding, heads, receive};
 use crate::dialect::Dialect;
@@ -109,6 +110,7 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         meter: None,
         used: None,
         sent: Sent::default(),
+        opening: Opening::default(),
         intake,
         upgrade,
         tape,

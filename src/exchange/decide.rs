@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::decision::{Answer, CacheRule, Identity, Place, Plan, PlannedAttempt, Route};
+use super::opening::asks_for_stream;
 use super::receive::with_body;
 use super::wire::{Client, Dial};
 use super::{CacheVerdict, Exchange};
@@ -10,8 +11,7 @@ use crate::cache::{Entry, Form, Key};
 use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
-use crate::json::{self, Item};
-use crate::message::{Request, RequestHead};
+use crate::message::RequestHead;
 use crate::policy::Hook;
 
 /// Asks `identify`; without an answer the caller is nobody in particular.
@@ -159,17 +159,3 @@ pub(super) fn holder(user: Option<&str>, head: &RequestHead) -> Option<String> {
 
 /// Headers that say with whose rights a call is made.
 const CREDENTIALS: [&str; 5] = ["authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"];
-
-/// Whether a request's JSON says `"stream": true`.
-fn asks_for_stream(request: &mut Request, limits: json::Limits) -> bool {
-    if request.body.bytes().is_none_or(|bytes| bytes.is_empty()) {
-        return false;
-    }
-    let Ok(doc) = request.body.json(limits) else {
-        return false;
-    };
-    let Ok(Item::Object(root)) = doc.root() else {
-        return false;
-    };
-    matches!(doc.get(root, "stream"), Ok(Some(Item::Bool(true))))
-}

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::dialect::continuation::CutTool;
 use crate::dialect::transcript::Said;
 use crate::error::Error;
+use crate::upstream::hold::{Hedge, Until};
 
 /// Who is calling, and how that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +54,38 @@ pub struct PlannedAttempt {
     pub timeout: Option<Duration>,
     /// Whether its answer, should it be cut, may go on elsewhere, and what becomes of a tool call that was cut then.
     pub continue_cut: Option<CutTool>,
+    /// How long each step may take, where that is not as the upstream's settings say.
+    pub timeouts: Option<Box<PlannedTimeouts>>,
+    /// How much of the answer is held back, where that is not as the upstream's settings say.
+    pub hold: Option<Box<PlannedHold>>,
+    /// When another attempt is made beside it, in place of the upstream's own setting.
+    pub hedge: Option<Hedge>,
+}
+
+/// How long each step of an attempt may take, as far as a plan says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlannedTimeouts {
+    /// To connect; longer than the upstream's own setting has no effect.
+    pub connect: Option<Duration>,
+    /// Until the response head.
+    pub head: Option<Duration>,
+    /// Until a stream's first meaningful event, from the end of the request on.
+    pub first: Option<Duration>,
+    /// Between two pieces of a body.
+    pub idle: Option<Duration>,
+    /// For the whole attempt.
+    pub total: Option<Duration>,
+}
+
+/// How much of an answer is held back, as far as a plan says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlannedHold {
+    /// What a stream must have said.
+    pub until: Option<Until>,
+    /// For how long at most.
+    pub time: Option<Duration>,
+    /// How many bytes at most.
+    pub bytes: Option<usize>,
 }
 
 /// The ordered attempts of an exchange.
@@ -123,6 +156,17 @@ pub struct Outcome {
     pub untried: usize,
     /// What the client heard already, when the next attempt is to go on with it.
     pub said: Option<Said>,
+}
+
+/// What `commit` answered about an event of a stream that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// The stream goes out from here on.
+    Go,
+    /// It is held on, as long as the bounds allow.
+    Wait,
+    /// The attempt has failed.
+    Fail,
 }
 
 /// What `failover` answered.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::decision::{Answer, Place};
 use super::wire::{Client, Dial};
-use super::{End, Exchange, Reason, relay};
+use super::{End, Exchange, Reason, opening, relay};
 use crate::dialect;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
@@ -14,6 +14,9 @@ use crate::policy::Hook;
 pub async fn answer<C: Client, D: Dial>(_gate: &Gate<D>, client: &mut C, x: &mut Exchange, error: Error) -> End {
     x.sent.reason = Some(reason(&error));
     x.sent.error = Some(error.clone());
+    if x.opening.is_open() && error.kind() != Kind::ClientGone {
+        return Box::pin(opening::fail(client, x, &error)).await;
+    }
     if error.kind() == Kind::ClientGone || x.sent.status.is_some() {
         client.break_off().await;
         return End::Broken;

@@ -53,6 +53,9 @@ pub fn summary(x: &Exchange) -> Value {
     if let CacheVerdict::Miss(why) = x.cache.verdict {
         line.insert("cache_why".into(), json!(why));
     }
+    if x.opening.signs() > 0 {
+        line.insert("signs_of_life".into(), json!(x.opening.signs()));
+    }
     if let Some(plan) = &x.plan {
         line.insert("route".into(), json!(plan.decided_by.0));
     }

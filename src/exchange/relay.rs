@@ -21,7 +21,7 @@ use super::decision::Answer;
 use super::heads::{self, Framing};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
-use super::{CacheVerdict, End, Exchange, fail, receive};
+use super::{CacheVerdict, End, Exchange, fail, opening, receive};
 use crate::cache::{Entry, Recorder, Recording};
 use crate::dialect::Dialect;
 use crate::dialect::meter::Meter;
@@ -145,22 +145,40 @@ async fn send<C: Client, D: Dial>(
     let bodied = bodied && heads::has_body(&x.method, response.lock().head.status);
     let events = wire.filter(|_| bodied).map(|wire| Events::new(wire, x));
     let shown = x.generation.policies.has(Hook::OnResponse);
-    let (head, whole) = framed(&response, events.as_ref(), bodied, shown);
+    let (mut head, mut whole) = framed(&response, events.as_ref(), bodied, shown);
+    if x.opening.is_open() && !opening::fits(&head, bodied) {
+        match Box::pin(opening::fit(client, x, &mut head, &mut source, whole)).await {
+            Ok(bytes) => (whole, tape) = (Some(bytes), None),
+            Err(error) => {
+                source.release(false).await;
+                return Err(error);
+            }
+        }
+    }
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
     x.meter = if bodied { meter(x, &head, wire) } else { None };
-    x.sent.status = Some(head.status.as_u16());
     settle::remember(gate, x);
-    let sent = client.send_head(marked(x, head), end).await;
-    x.sent.head_after = Some(x.elapsed());
+    let sent = begin(client, x, head, end).await;
     let result = match sent {
         Err(error) => Err(error),
-        Ok(()) if !bodied => Ok(()),
-        Ok(()) => match whole {
-            Some(bytes) => send_whole(client, x, bytes, end).await,
+        Ok(_) if !bodied => Ok(()),
+        Ok(ended) => match whole {
+            Some(bytes) => send_whole(client, x, bytes, ended).await,
             None => pump(gate, client, x, &mut source, events, &mut tape).await,
         },
     };
     settle::settle(gate, client, x, &mut source, tape, result, bodied).await
+}
+
+/// Sends the head, unless the client's stream was opened before. Tells whether that was all.
+async fn begin<C: Client>(client: &mut C, x: &mut Exchange, head: ResponseHead, end: bool) -> Result<bool, Error> {
+    if opening::take(client, x).await? {
+        return Ok(false);
+    }
+    x.sent.status = Some(head.status.as_u16());
+    let sent = client.send_head(marked(x, head), end).await;
+    x.sent.head_after = Some(x.elapsed());
+    sent.map(|()| end)
 }
 
 /// Runs `on_response`, reading the body when it asks for it.
@@ -267,7 +285,9 @@ async fn send_whole<C: Client>(client: &mut C, x: &mut Exchange, bytes: Bytes, e
     if end {
         return Ok(());
     }
-    write(client, x, bytes).await?;
+    if !bytes.is_empty() {
+        write(client, x, bytes).await?;
+    }
     client.end_body(None).await
 }
 
@@ -327,7 +347,8 @@ async fn pump<C: Client, D: Dial>(
             return broken(client, x, events, error, source.told()).await;
         }
     }
-    if let Some(events) = events {
+    if let Some(mut events) = events {
+        x.sent.error = events.unfinished(x.dialect);
         for piece in events.end(x) {
             write(client, x, piece).await?;
         }

@@ -36,6 +36,8 @@ pub enum Source<N: Connection> {
         interpreter: Option<Box<Interpreter>>,
         /// Whether the client was told what went wrong, in the stream itself.
         told: bool,
+        /// Counts what was read already, until that is given out.
+        held: Option<Share>,
     },
     /// From the cache.
     Stored {
@@ -65,6 +67,7 @@ impl<N: Connection> Source<N> {
             failed: None,
             interpreter: None,
             told: false,
+            held: None,
         }
     }
 
@@ -127,10 +130,11 @@ impl<N: Connection> Source<N> {
                 *next += 1;
                 Ok(piece)
             }
-            Self::Live { connection, pending, idle, until, failed, .. } => {
+            Self::Live { connection, pending, idle, until, failed, held, .. } => {
                 if let Some(piece) = pending.pop_front() {
                     return Ok(Some(piece));
                 }
+                *held = None;
                 if let Some(error) = failed.take() {
                     return Err(error);
                 }

@@ -51,6 +51,19 @@ impl Share {
     }
 }
 
+impl Share {
+    /// An empty part of the same whole, to be given back by itself.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { all: self.all.clone(), mine: 0, cap: self.cap }
+    }
+
+    /// Takes over what another part counts.
+    pub fn join(&mut self, mut other: Self) {
+        self.mine += std::mem::take(&mut other.mine);
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         self.all.0.fetch_sub(self.mine, Ordering::Relaxed);

@@ -11,7 +11,11 @@ use super::api::{kind, number};
 use super::failure::Failure;
 use super::place::Spot;
 use crate::dialect::continuation::CutTool;
-use crate::exchange::decision::{Answer, CacheRule, Failover, Identity, Place, Plan, PlannedAttempt, Route, Scope};
+use crate::exchange::decision::{
+    Answer, CacheRule, Commit, Failover, Identity, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts, Route,
+    Scope,
+};
+use crate::upstream::hold::{Hedge, Until};
 
 /// A hook's answer on its way to plain data.
 pub(super) struct Reading<'a> {
@@ -161,7 +165,9 @@ impl Reading<'_> {
     }
 
     fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
-        let fields = self.fields(table, "an attempt", &["upstream", "endpoint", "model", "timeout", "continue_cut"])?;
+        const KEYS: [&str; 8] =
+            ["upstream", "endpoint", "model", "timeout", "timeouts", "hold", "hedge", "continue_cut"];
+        let fields = self.fields(table, "an attempt", &KEYS)?;
         let Some(upstream) = fields.text("upstream")? else {
             return Err(self.misuse("returned an attempt without `upstream`"));
         };
@@ -170,6 +176,9 @@ impl Reading<'_> {
             endpoint: fields.text("endpoint")?,
             model: fields.text("model")?,
             timeout: fields.seconds("timeout")?,
+            timeouts: fields.table("timeouts")?.map(|table| self.timeouts(table)).transpose()?.map(Box::new),
+            hold: fields.table("hold")?.map(|table| self.hold(table)).transpose()?.map(Box::new),
+            hedge: fields.table("hedge")?.map(|table| self.hedge(table)).transpose()?,
             continue_cut: match fields.text("continue_cut")?.as_deref() {
                 None => None,
                 Some("complete") => Some(CutTool::Complete),
@@ -179,6 +188,51 @@ impl Reading<'_> {
                     return Err(self.misuse(why));
                 }
             },
+        })
+    }
+
+    fn timeouts(&self, table: &Table) -> Result<PlannedTimeouts, Failure> {
+        let fields = self.fields(table, "`timeouts`", &["connect", "head", "first", "idle", "total"])?;
+        Ok(PlannedTimeouts {
+            connect: fields.seconds("connect")?,
+            head: fields.seconds("head")?,
+            first: fields.seconds("first")?,
+            idle: fields.seconds("idle")?,
+            total: fields.seconds("total")?,
+        })
+    }
+
+    fn hold(&self, table: &Table) -> Result<PlannedHold, Failure> {
+        let fields = self.fields(table, "`hold`", &["until", "time", "bytes"])?;
+        let until = fields.text("until")?.map(|word| word.parse::<Until>()).transpose();
+        Ok(PlannedHold {
+            until: until.map_err(|error| self.misuse(format_args!("returned `hold` with `until`: {error}")))?,
+            time: fields.seconds("time")?,
+            bytes: fields.count("bytes")?,
+        })
+    }
+
+    fn hedge(&self, table: &Table) -> Result<Hedge, Failure> {
+        let fields = self.fields(table, "`hedge`", &["after", "most"])?;
+        let Some(after) = fields.seconds("after")? else {
+            return Err(self.misuse("returned `hedge` without `after`"));
+        };
+        let most = fields.count("most")?.unwrap_or(1);
+        Ok(Hedge { after, most: u32::try_from(most).unwrap_or(u32::MAX) })
+    }
+
+    /// What `commit` returned.
+    pub(super) fn commit(&self, value: &Value) -> Result<Option<Commit>, Failure> {
+        const WORDS: [(&str, Commit); 3] = [("go", Commit::Go), ("wait", Commit::Wait), ("fail", Commit::Fail)];
+        let word = match value {
+            Value::Nil => return Ok(None),
+            Value::String(word) => word.to_string_lossy(),
+            other => return Err(self.wrong(other, "nil, \"go\", \"wait\" or \"fail\"")),
+        };
+        let known = WORDS.iter().find(|(known, _)| *known == word).map(|(_, commit)| Some(*commit));
+        known.ok_or_else(|| {
+            let near = nearest(&word, WORDS.map(|(known, _)| known));
+            self.misuse(format_args!("returned \"{word}\"{near}"))
         })
     }
 
@@ -283,6 +337,26 @@ impl Fields<'_> {
                 Err(_) => Err(self.wrong(key, "valid UTF-8")),
             },
             _ => Err(self.wrong(key, "a string")),
+        }
+    }
+
+    /// A table.
+    fn table(&self, key: &str) -> Result<Option<&Table>, Failure> {
+        match self.value(key) {
+            Value::Nil => Ok(None),
+            Value::Table(table) => Ok(Some(table)),
+            _ => Err(self.wrong(key, "a table")),
+        }
+    }
+
+    /// A whole number from 1.
+    fn count(&self, key: &str) -> Result<Option<usize>, Failure> {
+        match self.value(key) {
+            Value::Nil => Ok(None),
+            _ => match self.get::<usize>(key) {
+                Ok(count) if count > 0 => Ok(Some(count)),
+                _ => Err(self.wrong(key, "a whole number from 1")),
+            },
         }
     }
 

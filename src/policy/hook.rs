@@ -17,6 +17,8 @@ pub enum Hook {
     Cache,
     /// Edits what one attempt sends.
     OnAttempt,
+    /// Says when a stream that is held back may go out.
+    Commit,
     /// Says what to do after an attempt that failed.
     Failover,
     /// Edits a response's head and whole body.
@@ -100,12 +102,13 @@ impl Deadlines {
 
 impl Hook {
     /// All hooks, in the order in which an exchange meets them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Identify,
         Self::OnRequest,
         Self::Route,
         Self::Cache,
         Self::OnAttempt,
+        Self::Commit,
         Self::Failover,
         Self::OnResponse,
         Self::OnEvent,
@@ -140,6 +143,7 @@ impl Hook {
             Self::Route => row("route", 5, 20, 5000, Fail(500)).waits(),
             Self::Cache => row("cache", 5, 20, 2000, Ignore).waits(),
             Self::OnAttempt => row("on_attempt", 10, 50, 5000, Fail(500)).waits().edits(),
+            Self::Commit => row("commit", 2, 200, 5000, Ignore),
             Self::Failover => row("failover", 2, 2, 5000, Fail(500)),
             Self::OnResponse => row("on_response", 10, 50, 5000, Fail(502)).waits().edits().outward(),
             Self::OnEvent => row("on_event", 2, 200, 5000, Ignore).edits().outward(),

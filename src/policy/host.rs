@@ -122,7 +122,11 @@ impl Host {
             Some(hook) if !hook.spec().edits => Err(mlua::Error::runtime(format!(
                 "E_READ_ONLY: {what} cannot be changed in {}; edit it in {}",
                 hook.name(),
-                if hook.spec().outward { Hook::OnResponse.name() } else { Hook::OnRequest.name() },
+                match hook {
+                    Hook::Commit => Hook::OnEvent.name(),
+                    _ if hook.spec().outward => Hook::OnResponse.name(),
+                    _ => Hook::OnRequest.name(),
+                },
             ))),
             _ => Ok(()),
         }

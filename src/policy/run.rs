@@ -24,9 +24,11 @@ use crate::message::{Request, Response, Shared};
 use crate::tape::Tape;
 
 mod call;
+mod commit;
 mod events;
 mod step;
 
+pub use commit::HeldFacts;
 use step::Step;
 pub use step::{Decision, Trace};
 
@@ -82,6 +84,8 @@ pub struct Run {
     trace: Trace,
     /// The stream that passes, if one does.
     stream: events::Stream,
+    /// Streams that are held back, as policies have met them so far.
+    held: Vec<commit::Held>,
     /// The message that the next hook may change, in place of the client's request.
     subject: Option<Subject>,
 }
@@ -116,6 +120,7 @@ impl Run {
             contexts: Vec::new(),
             trace,
             stream: events::Stream::default(),
+            held: Vec::new(),
             subject: None,
         }
     }

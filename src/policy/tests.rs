@@ -1,6 +1,7 @@
 //! What the policy host promises, kept apart by what it is about.
 
 mod api;
+mod commit;
 mod compose;
 mod contract;
 mod load;

@@ -46,6 +46,12 @@ section! {
         drain: Duration = Duration::from_secs(5) => reload;
         /// Longest time for a whole exchange, streams included; none unless written.
         deadline: Option<Duration> = None => reload;
+        /// How long a client that asked for a stream waits in silence before it is sent a sign of life, as often as that
+        /// again; never unless written. Its stream begins with the first one: what fails from there on is told in it.
+        ping: Option<Duration> = None => reload;
+        /// How the `User-Agent` of those clients of `OpenAI`'s APIs begins that skip comments in a stream; to others no
+        /// sign of life is known. Anthropic's clients know pings.
+        ping_comments: Vec<String> = skip_comments() => reload;
         /// How long running exchanges may take to end when the gate is told to stop.
         shutdown: Duration = Duration::from_secs(30) => reload;
         /// Largest memory of one policy VM; there is one for each worker.
@@ -147,6 +153,13 @@ impl Limits {
     pub fn json(&self) -> json::Limits {
         json::Limits { depth: self.json_depth.get() as usize }
     }
+}
+
+/// Clients that skip comments, which not all do that read server-sent events line by line: `OpenAI`'s own libraries
+/// (`_decoders` of openai-python and openai-node drop lines that begin with a colon), and those built on them.
+fn skip_comments() -> Vec<String> {
+    let clients = ["OpenAI/", "AsyncOpenAI/", "AzureOpenAI/", "AsyncAzureOpenAI/", "Agents/", "codex", "ai-sdk/"];
+    clients.map(str::to_owned).into()
 }
 
 /// A default that is a number from 1.

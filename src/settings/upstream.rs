@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::address::ExistingFile;
 use super::collection::Placed;
+use super::hold::{Hedge, Hold};
 use super::secret::Headers;
 use super::section::{choice, section};
 use super::url::Url;
@@ -41,6 +42,10 @@ section! {
         sni: Option<String> = None => reload;
         /// How long the steps of an attempt may take.
         timeouts: Timeouts = Timeouts::default() => reload;
+        /// How much of an answer is held back until it is known to be one.
+        hold: Hold = Hold::default() => reload;
+        /// A second attempt beside one that is slow to answer.
+        hedge: Hedge = Hedge::default() => reload;
         /// How long an idle connection is kept for the next exchange.
         keep_alive: Duration = Duration::from_secs(10) => reload;
     }
@@ -65,12 +70,16 @@ section! {
     pub struct Timeouts {
         /// To connect, TLS included.
         connect: Duration = Duration::from_secs(5) => reload;
-        /// Until the response's head, and for a stream its first meaningful event.
+        /// Until the response's head.
         head: Duration = Duration::from_mins(2) => reload;
+        /// Until a stream's first meaningful event, from the end of the request on; as long as `head` unless written.
+        first: Option<Duration> = None => reload;
         /// Between two pieces of a body.
         idle: Duration = Duration::from_mins(2) => reload;
-        /// For the whole attempt; none unless written.
+        /// For the whole attempt; none unless written. A stream only has to begin in this time.
         total: Option<Duration> = None => reload;
+        /// Whether `total` also ends a stream that is still coming.
+        cut_streams: bool = false => reload;
     }
 }
 
@@ -176,6 +185,8 @@ impl Upstream {
             verify: true,
             sni: None,
             timeouts: Timeouts::default(),
+            hold: Hold::default(),
+            hedge: Hedge::default(),
             keep_alive: Duration::from_secs(10),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::hold::{Hedge, Hold};
 use super::peers::Peers;
 use super::{Endpoint, HttpVersion, Timeouts, Trust, Upstream, Upstreams};
 use crate::dialect::servers::Server;
@@ -28,9 +29,13 @@ fn upstream(name: &str, settings: &UpstreamSettings) -> Upstream {
         endpoints: addresses.iter().map(|address| endpoint(settings, address).into()).collect(),
         timeouts: Timeouts {
             head: settings.timeouts.head,
+            first: settings.timeouts.first,
             idle: settings.timeouts.idle,
             total: settings.timeouts.total,
+            cut_streams: settings.timeouts.cut_streams,
         },
+        hold: Hold { until: settings.hold.until, time: settings.hold.time, bytes: settings.hold.bytes },
+        hedge: settings.hedge.after.map(|after| Hedge { after, most: settings.hedge.most.get() }),
     }
 }
 

@@ -77,7 +77,9 @@ fn tokens(usage: &Usage) -> String {
 pub(super) fn turn(call: &PlayedCall, index: usize) -> String {
     let failed = |index: usize| {
         let attempt = call.attempts.get(index);
-        attempt.is_some_and(|attempt| attempt.error.is_some() || attempt.status.is_none_or(|status| status >= 400))
+        attempt.is_some_and(|attempt| {
+            !attempt.beside && (attempt.error.is_some() || attempt.status.is_none_or(|status| status >= 400))
+        })
     };
     if !failed(index) {
         return String::new();
@@ -141,6 +143,9 @@ fn planned(attempt: &PlannedAttempt) -> String {
     }
     if attempt.continue_cut.is_some() {
         text.push_str(" (may go on elsewhere)");
+    }
+    if let Some(hedge) = attempt.hedge {
+        let _ = write!(text, ", and another beside it after {}", time(hedge.after));
     }
     text
 }

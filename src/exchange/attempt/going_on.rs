@@ -43,8 +43,8 @@ pub struct GoingOn {
     pub(super) progress: Option<(Progress, Try)>,
     /// What is left of the stream that stopped, until another goes on with it.
     remains: Option<Remains>,
-    /// What was said when it stopped.
-    said: Said,
+    /// What was said when it stopped, until an attempt that goes on with it is committed to.
+    said: Option<Said>,
     /// How often the answer went on.
     continued: u32,
     /// Bytes of what was said that count as held in memory.
@@ -61,28 +61,31 @@ impl Exchange {
 
     /// Whether the client hears an answer that stopped, so that the next attempt must go on with it.
     pub(super) fn goes_on(&self) -> bool {
-        self.going_on.as_ref().is_some_and(|going_on| going_on.remains.is_some())
+        self.said().is_some()
     }
 
     /// Whether it still waits for an attempt to go on with what stopped.
     pub fn awaits_an_answer(&self) -> bool {
-        self.goes_on()
+        self.going_on.as_ref().is_some_and(|going_on| going_on.remains.is_some())
     }
 
     /// What the client heard of an answer that stopped.
     pub(super) fn said(&self) -> Option<Said> {
-        self.going_on.as_ref().filter(|going_on| going_on.remains.is_some()).map(|going_on| going_on.said)
+        self.going_on.as_ref().and_then(|going_on| going_on.said)
     }
 
     /// Keeps what is needed to go on elsewhere, if the plan wants that of this attempt's answer, or wanted it of the one
     /// that this goes on with.
     pub(super) fn may_go_on(&mut self, progress: Progress, made: Try) {
         match (&mut self.going_on, made.planned.continue_cut) {
-            (Some(going_on), _) => going_on.progress = Some((progress, made)),
+            (Some(going_on), _) => {
+                going_on.progress = Some((progress, made));
+                going_on.said = None;
+            }
             (place @ None, Some(rule)) if self.generation.policies.has(Hook::Failover) => {
                 let progress = Some((progress, made));
-                let said = Said::default();
-                *place = Some(Box::new(GoingOn { rule, progress, remains: None, said, continued: 0, weighed: 0 }));
+                let new = GoingOn { rule, progress, remains: None, said: None, continued: 0, weighed: 0 };
+                *place = Some(Box::new(new));
             }
             (None, _) => {}
         }
@@ -114,9 +117,9 @@ pub fn stopped(x: &mut Exchange, mut interpreter: Box<Interpreter>) -> Result<()
     if interpreter.sent().is_none_or(|sent| continuation::may_go_on(&chat, &sent, rule).is_err()) {
         return Err(interpreter);
     }
-    going_on.said = said;
     going_on.remains = interpreter.take_remains(asked);
-    if going_on.remains.is_some() { Ok(()) } else { Err(interpreter) }
+    going_on.said = going_on.remains.as_ref().map(|_| said);
+    if going_on.said.is_some() { Ok(()) } else { Err(interpreter) }
 }
 
 /// The client's chat, and about how many tokens it asks.
@@ -185,7 +188,8 @@ pub(super) fn ask(
     let name = format!("{} {}", x.id, x.continued() + 1);
     let made = Interpreter::new(client, to, &x.target, habits, asked, &name, created);
     let mut interpreter = made.ok_or_else(|| Error::gate("there is no codec for this pair of dialects"))?;
-    let Some(remains) = x.going_on.as_ref().and_then(|going_on| going_on.remains.as_ref()) else { return Ok(None) };
+    let remains = x.going_on.as_ref().and_then(|going_on| going_on.remains.as_ref());
+    let remains = remains.ok_or_else(|| Error::gate("another attempt goes on with the answer"))?;
     let mut losses = Losses::default();
     let seam = continuation::go_on(&mut chat, &remains.transcript, handing, &mut losses);
     let mut outgoing = interpreter.request(&chat);

@@ -5,13 +5,13 @@ use http::StatusCode;
 
 use super::going_on;
 use super::translate::{self, Hearing};
-use super::{Committed, REFUSAL_BYTES, REFUSAL_TIME, receive};
+use super::{Committed, REFUSAL_BYTES, REFUSAL_TIME};
 use crate::dialect::Dialect;
 use crate::dialect::interpreter::Told;
 use crate::error::{Error, Kind};
-use crate::exchange::Exchange;
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Client, Connection};
+use crate::exchange::{Exchange, opening};
 use crate::stream::Wire;
 use crate::stream::decode::Decoder;
 
@@ -53,12 +53,11 @@ async fn whole<C: Client, N: Connection>(
     mut response: Committed<N>,
     wire: Option<Wire>,
 ) -> Result<Committed<N>, Error> {
-    let watch = client.body_done();
     let cap = x.generation.settings.limits.response_body;
-    let read = tokio::select! {
-        read = response.source.read_all(cap, Some(&mut x.intake.share)) => read,
-        () = client.gone(), if watch => Err(receive::gone()),
-    };
+    let mut share = x.intake.share.apart();
+    let reading = opening::meanwhile(client, x, response.source.read_all(cap, Some(&mut share))).await;
+    x.intake.share.join(share);
+    let read = reading.and_then(|read| read);
     response.source.release(read.is_ok()).await;
     let mut body = read?;
     if let Some(mut decoder) = decoder(x, &response)? {

@@ -1,33 +1,22 @@
-//! Makes one attempt: a fresh copy of the request to one endpoint, and its response up to the commit point.
+//! Makes one attempt: a request to one endpoint, and its response up to the commit point.
 
-use std::sync::Arc;
+use std::pin::pin;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::StatusCode;
 use tokio::time::Instant;
 
-use super::first;
-use super::headers;
-use super::hear;
+use super::desk::{self, Desk, is_interim};
 use super::patience::Patience;
-use super::translate::{self, Hearing};
-use super::upload::{self, Passing, Upload};
-use super::{Committed, receive};
-use crate::dialect::way::Way;
-use crate::dialect::{Dialect, gemini};
+use super::prepare::Prepared;
+use super::translate::Hearing;
+use super::upload::{Passing, Upload};
+use super::{Committed, hear, receive};
 use crate::error::{Error, Kind};
-use crate::exchange::decision::PlannedAttempt;
-use crate::exchange::heads::{self, Framing};
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Client, Connection, Dial};
-use crate::exchange::{Exchange, receive::with_body};
-use crate::gate::Gate;
-use crate::json::{self, Fragment, Item};
-use crate::message::{Body, Owned, Request, RequestHead, ResponseHead};
-use crate::policy::{AttemptFacts, Hook};
+use crate::exchange::{Exchange, heads, opening};
+use crate::message::ResponseHead;
 use crate::tape::connection::{TapedConnection, connect};
-use crate::upstream::{Endpoint, Upstream};
 
 /// How long a client that waits for leave to send is kept waiting for the upstream's word.
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
@@ -39,57 +28,73 @@ const STALE_WITHIN: Duration = Duration::from_secs(1);
 /// How long an upstream that took a request badly is listened to for its answer.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
+/// An answer that is there, and what it is heard by.
+pub(super) struct Landed<N: Connection> {
+    /// The answer, in the upstream's dialect.
+    pub(super) response: Committed<N>,
+    /// What puts it into the client's.
+    hearing: Option<Hearing>,
+}
+
+// === impl Landed ===
+
+impl<N: Connection> Landed<N> {
+    /// Whether it is worth cancelling other attempts for.
+    pub(super) fn is_good(&self) -> bool {
+        self.response.served()
+    }
+}
+
 /// Tries one endpoint. A response is an answer of any status; everything else is an error.
-pub async fn attempt<C: Client, D: Dial>(
-    gate: &Gate<D>,
+pub(super) async fn attempt<C: Client, D: Dial>(
+    dial: &D,
     client: &mut C,
     x: &mut Exchange,
-    planned: &PlannedAttempt,
-    upstream: &Arc<Upstream>,
-    endpoint: &Arc<Endpoint>,
-    replay: bool,
+    prepared: Prepared,
 ) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
-    // What was learnt of another attempt's answer is not this one's.
-    x.translated = None;
-    let way = translate::way(x, upstream);
-    let translating = way != Way::Untouched;
-    let upload = upload::prepare(client, x, replay || translating || planned.model.is_some()).await?;
-    if translating && !upload.fits(x.generation.settings.limits.body) {
-        return Err(receive::too_large(x.generation.settings.limits.body));
+    let landed = if matches!(prepared.upload, Upload::Streaming(_)) {
+        Box::pin(pass_on(dial, client, x, prepared)).await?
+    } else {
+        let desk = Desk::default();
+        opening::attend(client, x, &desk, pin!(fly(dial, prepared, &desk))).await??
+    };
+    land(client, x, landed).await
+}
+
+/// Puts an answer that was chosen into the client's dialect.
+pub(super) async fn land<C: Client, N: Connection>(
+    client: &mut C,
+    x: &mut Exchange,
+    landed: Landed<N>,
+) -> Result<Committed<N>, Error> {
+    match landed.hearing {
+        Some(hearing) => Box::pin(hear::hear(client, x, hearing, landed.response)).await,
+        None => Ok(landed.response),
     }
-    if let Some(body) = translate::here(x, way)? {
-        return made_here(upstream, endpoint, body);
-    }
-    let (head, mut upload, hearing) = prepare(gate, client, x, planned, upstream, endpoint, upload).await?;
-    let mut patience = Patience::new(x, planned, upstream);
+}
+
+/// Makes an attempt whose request is all in memory. It needs neither the client nor the exchange, so that others can be
+/// made beside it, and leaves what it wants of them on the desk.
+pub(super) async fn fly<D: Dial>(
+    dial: &D,
+    mut prepared: Prepared,
+    desk: &Desk,
+) -> Result<Landed<TapedConnection<D::Connection>>, Error> {
     let mut fresh = false;
     loop {
-        let connecting = connect(&gate.dial, &x.tape, upstream, endpoint, fresh);
-        let mut connection = patience.wait(client, connecting).await??;
-        let reused = connection.reused();
+        let mut connection = dialled(dial, &mut prepared, fresh).await?;
         let began = Instant::now();
-        let copy = head.clone();
-        let sent = transfer(client, x, &mut connection, copy, &mut upload, &mut patience).await;
-        match sent.and_then(heads::check_response) {
-            Ok(head) => {
-                let mut source = Source::live(connection, upstream.timeouts.idle, patience.end);
-                if upload.overtaken() && head.status.as_u16() < 400 && !x.intake.expects_continue {
-                    source.go_on_uploading();
-                }
-                let mut response = Committed::new(head, source, Arc::clone(upstream), Arc::clone(endpoint));
-                if replay {
-                    first::meaningful(client, x, &mut response, patience.until).await?;
-                }
-                return match hearing {
-                    Some(hearing) => Box::pin(hear::hear(client, x, hearing, response)).await,
-                    None => Ok(response),
-                };
-            }
+        let head = match ask(&mut connection, &mut prepared).await {
+            Ok(Some(head)) => Ok(head),
+            Ok(None) => final_head(&mut connection, &prepared.patience, desk).await,
+            Err(error) => Err(error),
+        };
+        match head.and_then(heads::check_response) {
+            Ok(head) => return answered(head, connection, prepared, desk).await,
             Err(error) => {
-                let soon = began.elapsed() < STALE_WITHIN || x.method.is_idempotent();
-                let stale = error.kind() == Kind::Reset && connection.untouched() && soon;
+                let again = !fresh && closed_while_idle(&error, &connection, &prepared, began);
                 connection.release(false).await;
-                if !stale || fresh || !reused || !upload.at_hand() {
+                if !again {
                     return Err(error);
                 }
                 fresh = true;
@@ -98,201 +103,115 @@ pub async fn attempt<C: Client, D: Dial>(
     }
 }
 
-/// An answer that the gate gives itself in an upstream's place.
-fn made_here<N: Connection>(
-    upstream: &Arc<Upstream>,
-    endpoint: &Arc<Endpoint>,
-    body: Bytes,
-) -> Result<Committed<N>, Error> {
-    let mut head = ResponseHead::build(StatusCode::OK, Some(2))
-        .map_err(|error| Error::gate("an answer made here cannot be sent").with_detail(error.to_string()))?;
-    translate::reword(&mut head, "application/json", Some(body.len()))?;
-    Ok(Committed::new(head, Source::Whole(Some(body)), Arc::clone(upstream), Arc::clone(endpoint)))
-}
-
-/// Makes the fresh copy of the request that this endpoint is sent, in the dialect of its upstream, and runs
-/// `on_attempt` on it.
-async fn prepare<C: Client, D: Dial>(
-    gate: &Gate<D>,
+/// Makes an attempt whose request is still on the client's wire, at least in part.
+async fn pass_on<C: Client, D: Dial>(
+    dial: &D,
     client: &mut C,
     x: &mut Exchange,
-    planned: &PlannedAttempt,
-    upstream: &Upstream,
-    endpoint: &Endpoint,
-    upload: Upload,
-) -> Result<(RequestHead, Upload, Option<Hearing>), Error> {
-    let head = address(x, endpoint, upstream.server.is_some() && x.dialect.is_some())?;
-    let body = match &upload {
-        Upload::Nothing => Body::Empty,
-        Upload::Whole(bytes) => Body::Whole(bytes.clone()),
-        // What was read of it is too large for memory: a hook that asks for the whole is told.
-        Upload::Streaming(_) if matches!(x.request.lock().body, Body::Streamed) => {
-            Body::Failed(receive::too_large(x.generation.settings.limits.body))
-        }
-        Upload::Streaming(_) => Body::Unread,
-    };
-    let mut request = Request { head, body };
-    let hearing = translate::ask(x, &gate.keep, &gate.clock, planned, upstream, endpoint, &mut request)?;
-    if planned.continue_cut.is_some() && request.head.headers.contains_key("accept-encoding") {
-        // What nobody can read nobody can go on with.
-        let _ = request.head.insert_header("Accept-Encoding", "identity");
-    }
-    if let Some(server) = upstream.server {
-        headers::hide_key(&mut request.head, server, endpoint).map_err(|error| {
-            Error::gate("the request target cannot be sent without its key").with_detail(error.to_string())
-        })?;
-    }
-    if let Some(model) = planned.model.as_ref().filter(|_| hearing.is_none()) {
-        match x.dialect {
-            Some(Dialect::Gemini | Dialect::GeminiCount | Dialect::GeminiEmbed) => rename(&mut request.head, model)?,
-            _ => set_model(&mut request, model, x.generation.settings.limits.json())?,
-        }
-    }
-    if x.generation.policies.has(Hook::OnAttempt) {
-        let losses = hearing.as_ref().and_then(Hearing::told).map(|told| &told.losses);
-        let number = u32::try_from(x.attempts.len() + 1).unwrap_or(u32::MAX);
-        let facts = AttemptFacts { planned, number, endpoint: &endpoint.name, losses };
-        request = on_attempt(client, x, &facts, request).await?;
-    }
-    let upload = match (request.body.bytes(), upload) {
-        (Some(bytes), _) if bytes.is_empty() => Upload::Nothing,
-        (Some(bytes), _) => Upload::Whole(bytes),
-        (None, upload) => upload,
-    };
-    frame(&mut request.head, &upload);
-    Ok((request.head, upload, hearing))
-}
-
-/// Runs `on_attempt` on the copy of the request.
-async fn on_attempt<C: Client>(
-    client: &mut C,
-    x: &mut Exchange,
-    facts: &AttemptFacts<'_>,
-    request: Request,
-) -> Result<Request, Error> {
-    let copy = Owned::new(request);
-    let limits = &x.generation.settings.limits;
-    let hook = x.run.on_attempt(&copy, facts);
-    with_body(client, &x.request, Some(&copy), limits, &mut x.intake, hook).await??;
-    let mut edited = copy.lock();
-    Ok(std::mem::take(&mut *edited))
-}
-
-/// The head for one endpoint: the client's, without what concerned its connection, with the endpoint's address
-/// and headers and the gate's traces. Of a `known` operation the URL of the settings may name the first steps.
-pub(crate) fn address(x: &Exchange, endpoint: &Endpoint, known: bool) -> Result<RequestHead, Error> {
-    let mut head = x.request.lock().head.clone();
-    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    if !endpoint.prefix.is_empty() {
-        let target = if known { translate::below(&endpoint.prefix, target) } else { target };
-        let path = format!("{}{target}", endpoint.prefix);
-        head.set_raw_path(path.as_bytes())
-            .map_err(|error| Error::gate("the request target cannot be sent").with_detail(error.to_string()))?;
-    }
-    let host = endpoint.preserve_host.then(|| x.host.clone()).flatten();
-    let insert = |head: &mut RequestHead, name: String, value: http::HeaderValue| {
-        head.insert_header(name, value)
-            .map_err(|error| Error::gate("a header of the settings cannot be sent").with_detail(error.to_string()))
-    };
-    let host = host.unwrap_or_else(|| endpoint.host_header.clone());
-    if head.headers.get("host") != Some(&host) {
-        insert(&mut head, "Host".into(), host)?;
-    }
-    let forwarding = &x.generation.forwarding;
-    forwarding.mark_request(&mut head, x.peer.ip, x.peer.tls, x.host.as_ref(), &x.id);
-    for (name, value) in &endpoint.headers {
-        insert(&mut head, name.clone(), value.clone())?;
-    }
-    let policies = &x.generation.policies;
-    let hooked = policies.has(Hook::OnEvent) || policies.has(Hook::OnResponse);
-    if hooked && head.headers.contains_key("accept-encoding") {
-        insert(&mut head, "Accept-Encoding".into(), http::HeaderValue::from_static("identity"))?;
-    }
-    Ok(head)
-}
-
-/// Puts the plan's model in place of the one that Gemini's path names.
-fn rename(head: &mut RequestHead, model: &str) -> Result<(), Error> {
-    let target = String::from_utf8_lossy(head.raw_path()).into_owned();
-    let Some(target) = gemini::renamed(&target, model) else { return Ok(()) };
-    head.set_raw_path(target.as_bytes())
-        .map_err(|error| Error::gate("the plan's model cannot stand in a path").with_detail(error.to_string()))
-}
-
-/// Puts the plan's model in place of the request's: a splice, everything else keeps its bytes.
-fn set_model(request: &mut Request, model: &str, limits: json::Limits) -> Result<(), Error> {
-    let bad =
-        |error: json::JsonError| Error::client(Kind::BadRequest, 400, format!("the request body is not JSON: {error}"));
-    let doc = request.body.json(limits).map_err(bad)?;
-    let Item::Object(root) = doc.root().map_err(bad)? else {
-        return Err(Error::client(Kind::BadRequest, 400, "the request body is not a JSON object"));
-    };
-    doc.set(root, "model", &Fragment::from(model)).map_err(bad)
-}
-
-/// Declares how the body is delimited. One that was not touched keeps the client's own words.
-fn frame(head: &mut RequestHead, upload: &Upload) {
-    let framing = match upload {
-        Upload::Nothing => Framing::None,
-        Upload::Whole(bytes) => Framing::Length(bytes.len() as u64),
-        Upload::Streaming(_) => match heads::content_length(&head.headers) {
-            Some(length) => Framing::Length(length),
-            None => Framing::Open,
-        },
-    };
-    heads::frame_request(head, framing);
-    if !matches!(upload, Upload::Streaming(_)) {
-        head.remove_header("expect");
-    }
-}
-
-/// Sends the request and reads the final response head. Interim ones go to the client as they come.
-async fn transfer<C: Client, N: Connection>(
-    client: &mut C,
-    x: &mut Exchange,
-    connection: &mut N,
-    head: RequestHead,
-    upload: &mut Upload,
-    patience: &mut Patience,
-) -> Result<ResponseHead, Error> {
-    match upload {
-        Upload::Nothing => connection.send_head(head, false).await?,
-        Upload::Whole(bytes) => {
-            connection.body_follows();
-            connection.send_head(head, true).await?;
-            let sending = connection.send_body(bytes.clone(), true);
-            match patience.wait(client, sending).await {
-                Ok(Ok(())) => {}
-                Err(error) if error.kind() == Kind::ClientGone => return Err(error),
-                // An upstream that answers early may stop reading: its answer is still there to be read.
-                Ok(Err(error)) | Err(error) => return last_word(connection).await.ok_or(error),
+    mut prepared: Prepared,
+) -> Result<Landed<TapedConnection<D::Connection>>, Error> {
+    let desk = Desk::default();
+    let mut fresh = false;
+    loop {
+        let mut connection = opening::attend(client, x, &desk, pin!(dialled(dial, &mut prepared, fresh))).await??;
+        let began = Instant::now();
+        let head = match upload(client, x, &mut connection, &mut prepared).await {
+            Ok(Some(head)) => Ok(head),
+            Ok(None) => {
+                let heard = pin!(final_head(&mut connection, &prepared.patience, &desk));
+                opening::attend(client, x, &desk, heard).await?
             }
-        }
-        Upload::Streaming(passing) => {
-            connection.send_head(head, true).await?;
-            receive::mark_streamed(&x.request);
-            if let Some(head) = stream_body(client, x, connection, passing, patience).await? {
-                passing.overtake();
-                return Ok(head);
+            Err(error) => Err(error),
+        };
+        match head.and_then(heads::check_response) {
+            Ok(head) => {
+                let goes_on = prepared.upload.overtaken() && head.status.as_u16() < 400 && !x.intake.expects_continue;
+                let answer = pin!(answered(head, connection, prepared, &desk));
+                let mut landed = opening::attend(client, x, &desk, answer).await??;
+                if goes_on {
+                    landed.response.source.go_on_uploading();
+                }
+                return Ok(landed);
+            }
+            Err(error) => {
+                let again = !fresh && closed_while_idle(&error, &connection, &prepared, began);
+                connection.release(false).await;
+                if !again {
+                    return Err(error);
+                }
+                fresh = true;
             }
         }
     }
-    final_head(client, x, connection, patience).await
+}
+
+async fn dialled<D: Dial>(
+    dial: &D,
+    prepared: &mut Prepared,
+    fresh: bool,
+) -> Result<TapedConnection<D::Connection>, Error> {
+    let connecting = connect(dial, &prepared.tape, &prepared.upstream, &prepared.endpoint, fresh);
+    prepared.patience.connect(connecting).await?
+}
+
+/// Whether a request met a kept connection that the endpoint had closed, and can be sent again.
+fn closed_while_idle<N: Connection>(error: &Error, connection: &N, prepared: &Prepared, began: Instant) -> bool {
+    let soon = began.elapsed() < STALE_WITHIN || prepared.idempotent;
+    let stale = error.kind() == Kind::Reset && connection.untouched() && soon;
+    stale && connection.reused() && prepared.upload.at_hand()
+}
+
+/// What is made of a final head: an answer, once enough of it was seen.
+async fn answered<N: Connection>(
+    head: ResponseHead,
+    connection: N,
+    mut prepared: Prepared,
+    desk: &Desk,
+) -> Result<Landed<N>, Error> {
+    let patience = &prepared.patience;
+    let streams = super::hold::streams(&head, prepared.holding.as_ref());
+    let source = Source::live(connection, patience.idle(), patience.rest(streams));
+    let mut response = Committed::new(head, source, prepared.upstream, prepared.endpoint);
+    if let Some(holding) = prepared.holding.take().filter(|_| !prepared.upload.overtaken()) {
+        let translated = prepared.hearing.is_some();
+        holding.hold(&mut response, translated, patience, desk).await?;
+    }
+    Ok(Landed { response, hearing: prepared.hearing })
+}
+
+/// Sends a request that is all in memory. An upstream that did not take it may have answered all the same.
+async fn ask<N: Connection>(connection: &mut N, prepared: &mut Prepared) -> Result<Option<ResponseHead>, Error> {
+    let head = prepared.head.clone();
+    let Upload::Whole(bytes) = &prepared.upload else {
+        connection.send_head(head, false).await?;
+        prepared.patience.renew();
+        return Ok(None);
+    };
+    connection.body_follows();
+    connection.send_head(head, true).await?;
+    let sending = connection.send_body(bytes.clone(), true);
+    match prepared.patience.wait(sending).await {
+        Ok(Ok(())) => {
+            prepared.patience.renew();
+            Ok(None)
+        }
+        // An upstream that answers early may stop reading: its answer is still there to be read.
+        Ok(Err(error)) | Err(error) => last_word(connection).await.ok_or(error).map(Some),
+    }
 }
 
 /// Reads heads until the final one.
-async fn final_head<C: Client, N: Connection>(
-    client: &mut C,
-    x: &Exchange,
+async fn final_head<N: Connection>(
     connection: &mut N,
     patience: &Patience,
+    desk: &Desk,
 ) -> Result<ResponseHead, Error> {
     loop {
-        let head = patience.wait(client, connection.read_head()).await??;
-        if !interim(&head) {
+        let head = patience.wait(connection.read_head()).await??;
+        if !is_interim(&head) {
             return Ok(head);
         }
-        forward_interim(client, x, head).await?;
+        desk.interim(head);
     }
 }
 
@@ -301,7 +220,7 @@ async fn last_word<N: Connection>(connection: &mut N) -> Option<ResponseHead> {
     let reading = async {
         loop {
             match connection.read_head().await {
-                Ok(head) if interim(&head) => {}
+                Ok(head) if is_interim(&head) => {}
                 other => return other.ok(),
             }
         }
@@ -309,18 +228,21 @@ async fn last_word<N: Connection>(connection: &mut N) -> Option<ResponseHead> {
     tokio::time::timeout(LAST_WORD, reading).await.ok().flatten()
 }
 
-fn interim(head: &ResponseHead) -> bool {
-    head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS
-}
-
-/// Passes an interim response on (RFC 9110 §15.2), to clients whose protocol has them.
-async fn forward_interim<C: Client>(client: &mut C, x: &Exchange, mut head: ResponseHead) -> Result<(), Error> {
-    if head.status == StatusCode::CONTINUE || x.peer.version != http::Version::HTTP_11 {
-        return Ok(());
+/// Sends a request whose body is on the client's wire. Returns the answer, if one came before its end.
+async fn upload<C: Client, N: Connection>(
+    client: &mut C,
+    x: &mut Exchange,
+    connection: &mut N,
+    prepared: &mut Prepared,
+) -> Result<Option<ResponseHead>, Error> {
+    connection.send_head(prepared.head.clone(), true).await?;
+    receive::mark_streamed(&x.request);
+    let Upload::Streaming(passing) = &mut prepared.upload else { return Ok(None) };
+    let answer = stream_body(client, x, connection, passing, &mut prepared.patience).await?;
+    if answer.is_some() {
+        passing.overtake();
     }
-    heads::strip_response(&mut head);
-    head.set_version(http::Version::HTTP_11);
-    client.send_head(head, false).await
+    Ok(answer)
 }
 
 /// Passes the body on as it comes, listening for an early answer all the while. Returns that answer, if one came.
@@ -344,10 +266,10 @@ async fn stream_body<C: Client, N: Connection>(
             biased;
             head = connection.read_head() => {
                 let head = head?;
-                if !interim(&head) {
+                if !is_interim(&head) {
                     return Ok(Some(head));
                 }
-                forward_interim(client, x, head).await?;
+                desk::forward_interim(client, x, head).await?;
                 continue;
             }
             piece = client.read_body() => piece?,
@@ -380,11 +302,11 @@ async fn await_continue<C: Client, N: Connection>(
     connection: &mut N,
     patience: &Patience,
 ) -> Result<Option<ResponseHead>, Error> {
-    let leave = (Instant::now() + CONTINUE_PATIENCE).min(patience.until);
+    let leave = (Instant::now() + CONTINUE_PATIENCE).min(patience.head());
     loop {
         match tokio::time::timeout_at(leave, connection.read_head()).await {
-            Ok(Ok(head)) if head.status == StatusCode::CONTINUE => break,
-            Ok(Ok(head)) if interim(&head) => forward_interim(client, x, head).await?,
+            Ok(Ok(head)) if head.status == http::StatusCode::CONTINUE => break,
+            Ok(Ok(head)) if is_interim(&head) => desk::forward_interim(client, x, head).await?,
             Ok(Ok(head)) => return Ok(Some(head)),
             Ok(Err(error)) => return Err(error),
             Err(_) => break,

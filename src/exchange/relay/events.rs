@@ -2,11 +2,11 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::dialect;
+use crate::dialect::{self, Dialect, view};
 use crate::error::{Error, Kind};
 use crate::exchange::Exchange;
 use crate::policy::Hook;
-use crate::stream::{Event, Splitter, Wire};
+use crate::stream::{Ending, Event, Splitter, Wire};
 
 /// The events of one stream.
 pub struct Events {
@@ -23,10 +23,15 @@ pub struct Events {
     overflown: bool,
     /// Such bytes.
     beyond: Option<Bytes>,
+    /// What the upstream said last.
+    ending: Ending,
 }
 
 /// Events that are written at once at most, when hooks see each.
 const MOST_AT_ONCE: usize = 32;
+
+/// The code of the error that a stream told no end.
+pub const NO_END: &str = "no_end";
 
 // === impl Events ===
 
@@ -41,6 +46,7 @@ impl Events {
             batch: 1,
             overflown: false,
             beyond: None,
+            ending: Ending::default(),
         }
     }
 
@@ -69,7 +75,11 @@ impl Events {
             if seen == batch {
                 return Ok(true);
             }
-            match self.splitter.next() {
+            let next = self.splitter.next();
+            if let Ok(Some(event)) = &next {
+                self.ending.see(event);
+            }
+            match next {
                 Ok(Some(event)) if self.hooked => {
                     hook(x, event, out);
                     seen += 1;
@@ -92,9 +102,23 @@ impl Events {
         Ok(false)
     }
 
+    /// The error of a stream that came to its end without telling so. Its client gets the bytes as they came, and can see
+    /// what is missing; nobody else may take it for a whole answer. Only of a dialect is it known how streams end.
+    pub fn unfinished(&mut self, dialect: Option<Dialect>) -> Option<Error> {
+        if self.overflown || dialect.is_none_or(|dialect| !view::speaks(dialect)) {
+            return None;
+        }
+        self.beyond = self.splitter.finish();
+        if let Some(rest) = self.beyond.clone() {
+            self.ending.see(&Event::parse(self.wire, rest));
+        }
+        let message = "the upstream ended its stream before the answer was whole";
+        (!self.ending.is_told()).then(|| Error::upstream(Kind::StreamError, message).with_code(NO_END))
+    }
+
     /// The clean end of the stream: what was not a whole event, then what `on_stream_end` adds.
     pub fn end(mut self, x: &mut Exchange) -> Vec<Bytes> {
-        let mut out: Vec<Bytes> = self.splitter.finish().into_iter().collect();
+        let mut out: Vec<Bytes> = self.beyond.take().into_iter().chain(self.splitter.finish()).collect();
         if self.hooked {
             out.extend(x.run.on_stream_end("done", self.wire).iter().map(Event::to_bytes));
         }

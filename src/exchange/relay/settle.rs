@@ -1,5 +1,6 @@
 //! The end of a response: the connection goes back, what may be kept is kept, and why it ended is noted.
 
+use super::events::NO_END;
 use super::{Recorder, Source, attempt, fail, heads};
 use crate::cache::Refusal;
 use crate::dialect::failure::Failure;
@@ -30,13 +31,16 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
         let asked = heads::content_length(&x.request.lock().head.headers);
         x.used = meter.usage(asked);
     }
+    failure = failure.or_else(|| x.sent.error.take());
     let clean = result.is_ok() && (source.done() || !bodied);
     source.release(clean).await;
     x.held = Held::default();
     match result {
         Ok(()) if failure.is_some() => {
             if tape.is_some() {
-                x.cache.verdict = CacheVerdict::Miss(Refusal::Error.as_str());
+                let cut = failure.as_ref().is_some_and(|error| error.code() == NO_END);
+                let refusal = if cut { Refusal::NoEnd } else { Refusal::Error };
+                x.cache.verdict = CacheVerdict::Miss(refusal.as_str());
             }
             x.sent.reason = failure.as_ref().map(fail::reason);
             x.sent.error = failure;

@@ -12,6 +12,7 @@ use super::view::{Source, View, scalar};
 use crate::dialect::Dialect;
 use crate::dialect::view::{self, Memory, Part};
 use crate::json::{Doc, Item, JsonError, Limits};
+use crate::policy::host::Host;
 use crate::stream::Event;
 
 mod fields;
@@ -206,14 +207,18 @@ impl UserData for Ev {
         registry.add_field_method_get("event", |lua, this| {
             this.event.name().map(|name| lua.create_string(name)).transpose()
         });
-        registry.add_field_method_set("event", |_, this, name: Option<String>| {
+        registry.add_field_method_set("event", |lua, this, name: Option<String>| {
+            Host::of(lua)?.may_edit("an event")?;
             this.event.set_name(name.as_deref());
             Ok(())
         });
         for name in ["data", "raw"] {
             registry.add_field_function_get(name, |lua, this| this.borrow_mut::<Self>()?.data(lua));
         }
-        registry.add_field_method_set("data", |_, this, data: LuaString| this.set_data(&data));
+        registry.add_field_method_set("data", |lua, this, data: LuaString| {
+            Host::of(lua)?.may_edit("an event")?;
+            this.set_data(&data)
+        });
         registry.add_field_method_get("whole", |_, this| Ok(this.whole));
         fields::add(registry);
         registry.add_field_function_get("tool", |lua, this: AnyUserData| tool::of(lua, this));

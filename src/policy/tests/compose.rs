@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::support::{Gate, begin, body_of, hook, load, load_with, request, response, sources, with_on_error};
 use crate::error::{Error, Fault, Kind};
-use crate::exchange::decision::{Answer, Outcome, Place, PlannedAttempt, Route, Scope};
+use crate::exchange::decision::{Answer, Outcome, Place, PlannedAttempt, PlannedHold, Route, Scope};
 use crate::policy::run::AttemptFacts;
 use crate::policy::{Hook, HostLimits, OnError};
+use crate::upstream::hold::{Hedge, Until};
 
 pub(super) fn outcome() -> Outcome {
     Outcome {
@@ -21,6 +22,7 @@ pub(super) fn outcome() -> Outcome {
         took: Duration::from_millis(5),
         remaining: None,
         untried: 1,
+        said: None,
     }
 }
 
@@ -86,8 +88,19 @@ async fn route_answers_one_attempt_a_list_or_a_response() {
         endpoint: None,
         model: Some("q".to_owned()),
         timeout: Some(Duration::from_millis(1500)),
+        ..PlannedAttempt::default()
     };
     assert_eq!((plan.attempts, plan.decided_by), (vec![expected], Place("p.lua:1".to_owned())));
+    let own =
+        "timeouts = { connect = 1, first = 2 }, hold = { ['until'] = 'text', bytes = 9 }, hedge = { after = 0.5 }";
+    let plan = begin(&set(&format!("return {{ upstream = 'a', {own} }}")), &request(&[], "")).route().await;
+    let Ok(Some(Route::Plan(plan))) = plan else { panic!("{plan:?}") };
+    let attempt = &plan.attempts[0];
+    let timeouts = attempt.timeouts.as_deref().map(|timeouts| (timeouts.connect, timeouts.first, timeouts.idle));
+    assert_eq!(timeouts, Some((Some(Duration::from_secs(1)), Some(Duration::from_secs(2)), None)));
+    let hold = PlannedHold { until: Some(Until::Text), time: None, bytes: Some(9) };
+    assert_eq!(attempt.hold.as_deref(), Some(&hold));
+    assert_eq!(attempt.hedge, Some(Hedge { after: Duration::from_millis(500), most: 1 }));
     let list = begin(&set("return { { upstream = 'a' }, { upstream = 'b' } }"), &request(&[], "")).route().await;
     assert!(matches!(list, Ok(Some(Route::Plan(plan))) if plan.attempts.len() == 2));
     let answer = begin(

@@ -158,6 +158,7 @@ pub(super) fn hook(name: &str, body: &str) -> String {
     let args = match name {
         "on_attempt" => "req, attempt, ctx",
         "on_event" => "ev, ctx",
+        "commit" => "ev, a, ctx",
         _ => "req, ctx",
     };
     format!("return policy {{ api = 1, {name} = function({args}) {body} end }}")

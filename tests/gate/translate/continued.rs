@@ -95,7 +95,11 @@ fn the_seam_is_logged_and_counted() {
     let gate = gate((&dying, Up::Chat), (&living, Up::Anthropic));
     let said = gate.talk().post(Client::Chat.path(true), &[], &Client::Chat.body(true));
     assert!(said.text().contains(" Surely."), "{}", said.text());
-    assert!(until(|| gate.talk().get("/seen", &[]).text() == "1 reset 13 done"), "{}", gate.talk().get("/seen", &[]).text());
+    assert!(
+        until(|| gate.talk().get("/seen", &[]).text() == "1 reset 13 done"),
+        "{}",
+        gate.talk().get("/seen", &[]).text()
+    );
     assert!(gate.metrics().contains("tidegate_continued_total 1"), "{}", gate.metrics());
     let asked = living.heard()[0].json();
     let turns = asked["messages"].as_array().unwrap();

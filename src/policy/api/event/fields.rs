@@ -6,6 +6,7 @@ use super::Ev;
 use crate::dialect::view::{Args, Failed, Part, Place, Text, Usage, leave_out, stop_word};
 use crate::json::{Doc, Fragment, Item, JsonError};
 use crate::policy::api::kind;
+use crate::policy::host::Host;
 use crate::stream::Event;
 
 /// A text of a part that can be set.
@@ -200,7 +201,10 @@ impl Ev {
 pub(super) fn add<F: UserDataFields<Ev>>(registry: &mut F) {
     for (name, slot) in [("text", Slot::Text), ("reasoning", Slot::Reasoning)] {
         registry.add_field_function_get(name, move |lua, this| this.borrow_mut::<Ev>()?.get(lua, slot));
-        registry.add_field_method_set(name, move |_, this, text: Value| this.set(slot, &text));
+        registry.add_field_method_set(name, move |lua, this, text: Value| {
+            Host::of(lua)?.may_edit("an event")?;
+            this.set(slot, &text)
+        });
     }
     registry.add_field_function_get("kind", |_, this| Ok(this.borrow_mut::<Ev>()?.look(|part| part.kind.as_str())));
     registry.add_field_function_get("choice", |_, this| Ok(this.borrow_mut::<Ev>()?.look(|part| part.choice)));

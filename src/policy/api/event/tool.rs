@@ -5,6 +5,7 @@ use mlua::{AnyUserData, Lua, MetaMethod, UserData, UserDataFields, UserDataMetho
 use super::{Ev, Slot, fixed_field};
 use crate::dialect::view::Tool;
 use crate::policy::api::unknown_field;
+use crate::policy::host::Host;
 
 /// The tool call of an event.
 pub(in crate::policy::api) struct ToolOf {
@@ -36,8 +37,10 @@ impl UserData for ToolOf {
         registry.add_field_method_get("whole", |_, this| this.look(|tool| tool.whole));
         for (name, slot) in [("name", Slot::Name), ("args", Slot::Args)] {
             registry.add_field_method_get(name, move |lua, this| this.ev.borrow_mut::<Ev>()?.get(lua, slot));
-            registry
-                .add_field_method_set(name, move |_, this, text: Value| this.ev.borrow_mut::<Ev>()?.set(slot, &text));
+            registry.add_field_method_set(name, move |lua, this, text: Value| {
+                Host::of(lua)?.may_edit("an event")?;
+                this.ev.borrow_mut::<Ev>()?.set(slot, &text)
+            });
         }
     }
 

@@ -1,0 +1,328 @@
+//! The time in which a client waits for its answer. It is watched for leaving and, where the settings ask for it, hears
+//! signs of life in its dialect: the first one opens its stream, and what fails from there on is told within it.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use tokio::time::Instant;
+
+use super::attempt::desk::{self, Desk};
+use super::heads::{self, Framing};
+use super::relay::{self, events::Events};
+use super::source::Source;
+use super::wire::{Client, Connection};
+use super::{End, Exchange, receive};
+use crate::dialect::habits::Habits;
+use crate::dialect::interpreter::Interpreter;
+use crate::dialect::{self, Dialect};
+use crate::error::{Error, Fault, Kind};
+use crate::json::{self, Item};
+use crate::message::{Body, HeadError, Request, ResponseHead};
+use crate::stream::Wire;
+
+/// A sign of life for Anthropic's clients: their streams may hold any number of it ("Streaming messages").
+const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
+
+/// How far a client's stream was opened before there was an answer.
+#[derive(Debug, Default)]
+pub struct Opening {
+    /// What the client is told while it waits for something in particular, such as its place in a queue. Only those who
+    /// read comments are told.
+    pub about: Option<String>,
+    /// How it is kept waiting, once that is known.
+    manner: Option<Manner>,
+    stage: Stage,
+    /// Signs of life sent.
+    sent: u32,
+    /// When the next one is due.
+    next: Option<Instant>,
+}
+
+/// How a client is kept waiting.
+#[derive(Clone, Copy, Debug)]
+enum Manner {
+    /// In silence.
+    Silent,
+    /// With signs of life.
+    Signs {
+        sign: Sign,
+        every: Duration,
+        /// How many there were when this exchange was recorded.
+        recorded: Option<u32>,
+    },
+}
+
+/// What a client takes for a sign of life.
+#[derive(Clone, Copy, Debug)]
+enum Sign {
+    /// Anthropic's event.
+    Ping,
+    /// A comment of server-sent events (WHATWG HTML §9.2.6: a line that begins with a colon is ignored).
+    Comment,
+}
+
+/// What the client has of its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Nothing.
+    #[default]
+    Closed,
+    /// A head and signs of life.
+    Open,
+    /// What an answer, or a failure, is making of it.
+    Taken,
+}
+
+/// Waits for a step, but not for a client that has left; the client hears signs of life meanwhile if it is to.
+pub(super) async fn meanwhile<C: Client, F: Future>(
+    client: &mut C,
+    x: &mut Exchange,
+    step: F,
+) -> Result<F::Output, Error> {
+    attend(client, x, &Desk::default(), pin!(step)).await
+}
+
+/// The same for attempts, which may need the exchange on their way: what they leave on the desk is seen to at once.
+pub(super) async fn attend<C: Client, F: Future>(
+    client: &mut C,
+    x: &mut Exchange,
+    desk: &Desk,
+    mut step: Pin<&mut F>,
+) -> Result<F::Output, Error> {
+    loop {
+        let watch = client.body_done();
+        let at = due(x);
+        let word = tokio::select! {
+            biased;
+            word = desk.next() => Some(word),
+            output = &mut step => {
+                while let Some(word) = desk.left() {
+                    desk::heed(client, x, word).await?;
+                }
+                return Ok(output);
+            }
+            () = client.gone(), if watch => return Err(receive::gone()),
+            () = until(at), if at.is_some() => None,
+        };
+        match word {
+            Some(word) => desk::heed(client, x, word).await?,
+            None => Box::pin(sign(client, x)).await?,
+        }
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    if let Some(due) = due {
+        tokio::time::sleep_until(due).await; // paced: the next sign of life
+    }
+}
+
+/// When the client is to hear a sign of life, if ever.
+fn due(x: &mut Exchange) -> Option<Instant> {
+    let every = x.generation.settings.limits.ping?;
+    if x.opening.stage == Stage::Taken {
+        return None;
+    }
+    if x.opening.manner.is_none() && !matches!(x.request.lock().body, Body::Unread) {
+        x.opening.manner = Some(manner(x, every));
+        x.opening.next = Some(x.started + every);
+    }
+    match x.opening.manner {
+        Some(Manner::Signs { recorded, .. }) if recorded.is_none_or(|most| x.opening.sent < most) => x.opening.next,
+        _ => None,
+    }
+}
+
+/// How this client is kept waiting: it must have asked for a stream, in a dialect in which a sign of life is known.
+fn manner(x: &Exchange, every: Duration) -> Manner {
+    let Some(sign) = x.dialect.and_then(|dialect| sign_of(x, dialect)) else { return Manner::Silent };
+    let json = x.generation.settings.limits.json();
+    if !asks_for_stream(&mut x.request.lock(), json) {
+        return Manner::Silent;
+    }
+    let recorded = x.tape.told(tape_key).or_else(|| x.tape.is_bound().then_some(0));
+    Manner::Signs { sign, every, recorded }
+}
+
+fn sign_of(x: &Exchange, dialect: Dialect) -> Option<Sign> {
+    match dialect {
+        Dialect::Anthropic => Some(Sign::Ping),
+        Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiResponses => {
+            let request = x.request.lock();
+            let agent = request.head.headers.get("user-agent")?.as_bytes();
+            let begins = |known: &String| {
+                agent.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known.as_bytes()))
+            };
+            x.generation.settings.limits.ping_comments.iter().any(begins).then_some(Sign::Comment)
+        }
+        // Ollama's lines have no place for one, and of Gemini's clients nothing is known.
+        _ => None,
+    }
+}
+
+/// Whether a request's JSON says `"stream": true`.
+pub(super) fn asks_for_stream(request: &mut Request, limits: json::Limits) -> bool {
+    if request.body.bytes().is_none_or(|bytes| bytes.is_empty()) {
+        return false;
+    }
+    let Ok(doc) = request.body.json(limits) else {
+        return false;
+    };
+    let Ok(Item::Object(root)) = doc.root() else {
+        return false;
+    };
+    matches!(doc.get(root, "stream"), Ok(Some(Item::Bool(true))))
+}
+
+/// Sends a sign of life, into a stream that begins with the first.
+async fn sign<C: Client>(client: &mut C, x: &mut Exchange) -> Result<(), Error> {
+    let Some(Manner::Signs { sign, every, .. }) = x.opening.manner else { return Ok(()) };
+    if x.opening.stage == Stage::Closed {
+        open(client, x).await?;
+    }
+    let bytes = match sign {
+        Sign::Ping => Bytes::from_static(PING),
+        // Without an empty line: some clients take one for the end of an event (openai-python up to 2.37).
+        Sign::Comment => match &x.opening.about {
+            Some(about) => Bytes::from(format!(": {}\n", about.replace(['\r', '\n'], " "))),
+            None => Bytes::from_static(b": waiting\n"),
+        },
+    };
+    x.opening.sent += 1;
+    x.opening.next = Some(Instant::now() + every);
+    x.sent.bytes += bytes.len() as u64;
+    client.send_body(bytes).await
+}
+
+/// Begins the client's stream before there is an answer.
+async fn open<C: Client>(client: &mut C, x: &mut Exchange) -> Result<(), Error> {
+    let bad = |error: HeadError| Error::gate("the head of a stream cannot be sent").with_detail(error.to_string());
+    let mut head = ResponseHead::build(StatusCode::OK, Some(6)).map_err(bad)?;
+    for (name, value) in
+        [("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")]
+    {
+        head.insert_header(name, value).map_err(bad)?;
+    }
+    heads::frame_response(&mut head, Framing::Open);
+    x.opening.stage = Stage::Open;
+    x.sent.status = Some(StatusCode::OK.as_u16());
+    x.sent.head_after = Some(x.elapsed());
+    client.send_head(relay::marked(x, head), false).await
+}
+
+/// Reads a request whose client may hear signs of life: it says whether a stream is asked for.
+pub(super) async fn ready<C: Client>(client: &mut C, x: &mut Exchange) -> Result<(), Error> {
+    let limits = &x.generation.settings.limits;
+    if limits.ping.is_none() || x.dialect.is_none() {
+        return Ok(());
+    }
+    let declared = heads::content_length(&x.request.lock().head.headers);
+    if declared.is_some_and(|length| length <= limits.body as u64) {
+        receive::buffer(client, &x.request, limits, &mut x.intake).await?;
+    }
+    Ok(())
+}
+
+/// Whether an answer can go on in a stream that was opened before it came.
+pub(super) fn fits(head: &ResponseHead, bodied: bool) -> bool {
+    let kind = head.headers.get("content-type").and_then(|kind| kind.to_str().ok());
+    let plain = !head.headers.contains_key("content-encoding");
+    bodied && plain && head.status == StatusCode::OK && kind.and_then(Wire::of) == Some(Wire::Sse)
+}
+
+/// Makes an answer fit: one that is whole is said event by event. A refusal becomes an error, to be told as an event.
+pub(super) async fn fit<C: Client, N: Connection>(
+    client: &mut C,
+    x: &mut Exchange,
+    head: &mut ResponseHead,
+    source: &mut Source<N>,
+    whole: Option<Bytes>,
+) -> Result<Bytes, Error> {
+    let body = match whole {
+        Some(body) => body,
+        None => {
+            let cap = x.generation.settings.limits.response_body;
+            let mut share = x.intake.share.apart();
+            let read = meanwhile(client, x, source.read_all(cap, Some(&mut share))).await;
+            x.intake.share.join(share);
+            read??
+        }
+    };
+    if let Some(said) = x.dialect.filter(|_| head.status == StatusCode::OK).and_then(|it| streamed(x, it, &body)) {
+        head.insert_header("Content-Type", "text/event-stream")
+            .map_err(|error| Error::gate("the head of a stream cannot be sent").with_detail(error.to_string()))?;
+        return Ok(said);
+    }
+    let failure = dialect::error::read(x.dialect.unwrap_or(Dialect::OpenAiChat), head.status.as_u16(), &body);
+    let kind = failure.kind.as_str();
+    let error = Error::new(Fault::Upstream, Kind::StreamError, failure.status, failure.message);
+    Err(error.with_code(failure.code.as_deref().unwrap_or(kind)))
+}
+
+/// A whole answer as the stream that the client asked for.
+fn streamed(x: &Exchange, dialect: Dialect, body: &[u8]) -> Option<Bytes> {
+    let request = x.request.lock().body.bytes()?;
+    let chat = Interpreter::read(dialect, &x.target, &request).ok()?.without_turns();
+    let made = Interpreter::new(dialect, dialect, &x.target, Habits::OPENAI, chat, &x.id, 0);
+    made?.whole(body, None).ok()
+}
+
+/// Hands the client's stream over to an answer whose head is about to be sent. Tells whether it was opened, so that the
+/// head must not be sent again.
+pub(super) async fn take<C: Client>(client: &mut C, x: &mut Exchange) -> Result<bool, Error> {
+    if let Some(Manner::Signs { recorded: Some(most), .. }) = x.opening.manner {
+        // Played again, the wait may be a little shorter than it was.
+        while x.opening.sent < most {
+            Box::pin(sign(client, x)).await?;
+        }
+    }
+    Ok(std::mem::replace(&mut x.opening.stage, Stage::Taken) == Stage::Open)
+}
+
+/// Tells a failure within a stream that was opened before there was an answer.
+pub(super) async fn fail<C: Client>(client: &mut C, x: &mut Exchange, error: &Error) -> End {
+    match last_words(client, x, error).await {
+        Ok(()) => End::Answered,
+        Err(_) => {
+            client.break_off().await;
+            End::Broken
+        }
+    }
+}
+
+async fn last_words<C: Client>(client: &mut C, x: &mut Exchange, error: &Error) -> Result<(), Error> {
+    take(client, x).await?;
+    for piece in Events::new(Wire::Sse, x).fail(x, error) {
+        x.sent.bytes += piece.len() as u64;
+        client.send_body(piece).await?;
+    }
+    client.end_body(None).await
+}
+
+/// Notes for who plays the exchange again how many signs of life there were.
+pub(super) fn note(x: &Exchange) {
+    if x.opening.sent > 0 {
+        x.tape.note(tape_key, &x.opening.sent);
+    }
+}
+
+fn tape_key() -> String {
+    "signs of life".to_owned()
+}
+
+// === impl Opening ===
+
+impl Opening {
+    /// Whether the client's stream was opened and nobody has taken it over yet.
+    pub fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+
+    /// Signs of life that the client was sent before there was an answer.
+    pub fn signs(&self) -> u32 {
+        self.sent
+    }
+}
