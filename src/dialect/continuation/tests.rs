@@ -135,7 +135,10 @@ fn cut(
     }
 }
 
-/// Cuts an answer everywhere, has each of the rest said by `rest`, and gives what the client heard.
+/// Bytes between two cuts of one pair of dialects; other pairs are cut at other bytes.
+const STEP: usize = 53;
+
+/// Cuts an answer in many places, has each of the rest said by `rest`, and gives what the client heard.
 fn each_cut(
     kinds: &[EventKind],
     rest: impl Fn(&Transcript) -> Vec<EventKind>,
@@ -146,8 +149,8 @@ fn each_cut(
         for (first, ..) in clients() {
             let all = sent(first, "one", kinds);
             for (second, ..) in clients().into_iter().take(5) {
-                let step = 1 + (dialect as usize + first as usize + second as usize) % 5;
-                for at in (0..all.len()).step_by(13 * step) {
+                let begin = 7 * (dialect as usize + 3 * first as usize + 5 * second as usize) % STEP;
+                for at in (begin..all.len()).step_by(STEP) {
                     let name = format!("{dialect:?} from {first:?} to {second:?} at {at}");
                     let (got, remains) = cut((dialect, target, &chat), first, &all.slice(..at));
                     let mut got = BytesMut::from(&*got);
@@ -297,7 +300,7 @@ fn a_text_that_is_cut_anywhere_goes_on_as_one_answer() {
         });
         // One call, both as they were told, or the first one by estimate. One that is cut right before its usage, but
         // behind its end, is whole without.
-        if let Some(usage) = usage {
+        if let Some(usage) = usage.filter(|usage| usage.input > 0) {
             assert!([100, 150, 200].contains(&usage.input), "{name}: {usage:?}");
             assert!(usage.output >= 20, "{name}: {usage:?}");
         }
