@@ -5,6 +5,9 @@ local bodies = require("./lib/body")
 
 local p = params {
   ttl = param.integer(0, { min = 0, doc = "Seconds that an answer may serve; 0 stores nothing." }),
+  revalidate = param.integer(0, { min = 0, doc = "Seconds that an answer may serve after its time while a new one is fetched." }),
+  if_error = param.integer(0, { min = 0, doc = "Seconds that an answer may serve after its time when the upstreams fail." }),
+  tags = param.list({}, { doc = "Words to purge the answers by: `tidegate cache purge --tag`." }),
   scope = param.string("user", { values = { "user", "shared" }, doc = "Who may be served an answer: `user` who asked first, or `shared` with everybody." }),
   ignore = param.list({ "user", "metadata", "cache" }, { doc = "Fields of the body that do not change the answer." }),
   headers = param.list({ "anthropic-version", "anthropic-beta", "openai-beta" }, { doc = "Request headers that change the answer." }),
@@ -92,21 +95,15 @@ return policy {
       end
     end
     local read, write = wishes(req, body)
-    ctx.vars.asked = true
     ctx.vars.marked = body.cache ~= nil
-    return { key = key_of(req, body), ttl = p.ttl, scope = p.scope, read = read, write = write }
+    local stale = { while_revalidate = p.revalidate, if_error = p.if_error }
+    return { key = key_of(req, body), ttl = p.ttl, scope = p.scope, read = read, write = write, tags = p.tags, stale = stale }
   end,
 
   -- The field `cache` is a word to the gate; upstreams refuse what they do not know.
   on_attempt = function(req, _attempt, ctx)
     if ctx.vars.marked then
       req:json().cache = nil
-    end
-  end,
-
-  on_response = function(res, ctx)
-    if ctx.vars.asked then
-      res.headers:set("x-cache", if res.served_by == "cache" then "hit" else "miss")
     end
   end,
 }

@@ -131,6 +131,9 @@ pub struct Call {
     pub leaves: Option<Duration>,
     /// How much it takes before it leaves; whatever comes until then unless the case says.
     pub takes: Option<Takes>,
+    /// Whether it begins beside the call before it, while that is still under way: then it comes so long after that one's
+    /// start.
+    pub beside: bool,
     /// Whether it comes over TLS.
     pub tls: bool,
     /// Its head.

@@ -2,6 +2,8 @@
 
 pub mod ask;
 
+pub mod cache;
+
 pub mod check;
 
 pub mod coverage;
@@ -91,6 +93,9 @@ enum Command {
     Promote(PromoteArgs),
     /// Go back to a generation that served before; it stays until the bundle is saved again.
     Rollback(RollbackArgs),
+    /// Look into the cache of a running gate, or take answers out of it.
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     /// Print the reference of all settings.
     Settings,
     /// Print the types of the policy API for editors (luau-lsp).
@@ -372,6 +377,7 @@ pub fn run() -> ExitCode {
         Command::Preview(args) => generations::preview(&args),
         Command::New { dir } => new::run(&dir),
         Command::Types => types::run(),
+        Command::Cache(command) => cache::run(&command),
         Command::Settings => types::settings(),
         Command::Matrix(args) => matrix::run(&args),
         Command::Coverage(args) => coverage::run(&args),

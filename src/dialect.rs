@@ -31,8 +31,10 @@ pub mod way;
 
 pub use error::{error_body, error_events};
 
+use serde::{Deserialize, Serialize};
+
 /// A wire format, by the operation that a path names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Dialect {
     /// `POST …/chat/completions` of OpenAI and the many servers like it.
     OpenAiChat,

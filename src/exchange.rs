@@ -7,6 +7,8 @@
 //! 5. [`fail`] turns whatever went wrong into a response in the client's dialect.
 //! 6. [`finish`] settles everything once: log, metrics, cache, `on_log`.
 
+pub mod affinity;
+
 pub mod attempt;
 
 pub mod begin;
@@ -19,17 +21,27 @@ pub mod fail;
 
 pub mod finish;
 
+mod form;
+
 pub mod forwarding;
 
 pub mod heads;
+
+pub mod linger;
 
 pub mod opening;
 
 pub mod receive;
 
+pub mod refresh;
+
 pub mod relay;
 
 pub mod source;
+
+pub mod storing;
+
+pub mod turn;
 
 pub mod wire;
 
@@ -40,7 +52,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Version};
 use tokio::time::Instant;
 
-use crate::cache::Key;
+use crate::cache::{Entry, Fill, Key, Leading, Role};
 use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
@@ -52,12 +64,18 @@ use crate::gate::memory::Share;
 use crate::generation::Generation;
 use crate::message::{Owned, Request};
 use crate::policy::Run;
+use crate::stream::Wire;
 use crate::tape::Tape;
 use crate::tape::client::TapedClient;
+use crate::upstream::queue;
+use affinity::Pin;
+use affinity::scribe::Scribe;
 use attempt::going_on::GoingOn;
 use attempt::held::Held;
 use decision::{CacheRule, Identity, Plan};
+use linger::Lingering;
 use opening::Opening;
+use turn::Waited;
 use wire::{Client, Dial};
 
 /// One request and its response: everything known about it so far.
@@ -106,6 +124,12 @@ pub struct Exchange {
     pub used: Option<Usage>,
     /// What the client was sent.
     pub sent: Sent,
+    /// What was done about what the request refers to.
+    pub pin: Pin,
+    /// Notes where the answer was made, when that may be asked for.
+    pub scribe: Option<Box<Scribe>>,
+    /// Its place among those that the gate serves at once, where that is limited.
+    pub admitted: Option<queue::Place>,
     /// What the client heard before there was an answer.
     pub opening: Opening,
     /// What concerns the reading of its body.
@@ -145,6 +169,20 @@ pub struct CacheState {
     pub key: Option<Key>,
     /// How it went.
     pub verdict: CacheVerdict,
+    /// How the client wants the events of a chat's answer; `None`: it wants it whole.
+    pub wire: Option<Wire>,
+    /// What recording an answer takes, when one may be stored.
+    pub store: Option<storing::Means>,
+    /// The place of the one who asks, which others may join.
+    pub lead: Option<Leading>,
+    /// The answer on its way into the cache.
+    pub fill: Option<Arc<Fill>>,
+    /// A stored response whose time is over, for when the upstreams fail.
+    pub spare: Option<Arc<Entry>>,
+    /// Whether a new response is to be fetched when this exchange is over.
+    pub again: bool,
+    /// What the client is told of it besides the verdict: `age=12; stored-as=gemini`.
+    pub details: Option<String>,
 }
 
 /// How the cache served an exchange.
@@ -155,6 +193,10 @@ pub enum CacheVerdict {
     Off,
     /// A stored response was sent.
     Hit,
+    /// A stored response was sent though its time was over.
+    Stale,
+    /// The response of an equal call was sent as it came.
+    Joined,
     /// There was none; the response was stored.
     Stored,
     /// There was none, or it was not to be read; the response was not stored, and why.
@@ -191,6 +233,8 @@ pub struct AttemptRecord {
     pub waited: Duration,
     /// What the client had heard, where this attempt was to go on with it.
     pub goes_on: Option<Said>,
+    /// How it waited for its turn, where there is a line before the endpoint.
+    pub queued: Option<Waited>,
     /// Whether another attempt was under way beside it, or had answered, when it ended: nothing was decided after it.
     pub beside: bool,
 }
@@ -244,7 +288,7 @@ pub enum End {
 
 /// Serves one exchange to its end. Never fails: whatever goes wrong becomes a response, or a broken connection.
 pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange: &mut Exchange) -> End {
-    let client = &mut TapedClient::new(client, exchange.tape.clone());
+    let client = &mut Lingering::new(TapedClient::new(client, exchange.tape.clone()), exchange.tape.clone());
     let served = match exchange.deadline {
         None => live(gate, client, exchange).await,
         Some(deadline) => match tokio::time::timeout_at(deadline, live(gate, client, exchange)).await {
@@ -256,6 +300,9 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
         Ok(end) => end,
         Err(error) => Box::pin(fail::answer(gate, client, exchange, error)).await,
     };
+    if end != End::Upgrade {
+        exchange.admitted = None;
+    }
     opening::note(exchange);
     if end == End::Answered && !exchange.intake.expects_continue {
         receive::drain(client, exchange.generation.settings.limits.drain).await;
@@ -264,8 +311,15 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
 }
 
 /// The steps in their order. An error before the commit point is answered by [`fail`].
-async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchange) -> Result<End, Error> {
+async fn live<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut Lingering<TapedClient<'_, C>>,
+    x: &mut Exchange,
+) -> Result<End, Error> {
     receive::check(x)?;
+    if x.generation.settings.limits.exchanges > 0 {
+        x.admitted = Box::pin(turn::before_gate(gate, client, x)).await?;
+    }
     decide::identify(client, x).await?;
     if let Some(generation) = gate.canary.chosen(x) {
         begin::move_to(x, generation);
@@ -286,11 +340,20 @@ async fn live<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, x: &mut Exchan
         return Ok(End::Upgrade);
     }
     x.plan = Some(plan.clone());
-    if let Some(entry) = decide::cache(gate, client, x, &plan).await? {
-        return relay::stored(gate, client, x, entry).await;
+    if let Some(found) = decide::cache(gate, client, x, &plan).await? {
+        match Box::pin(relay::told::tell(gate, client, x, found)).await {
+            Ok(None) => {}
+            Ok(Some(end)) => return Ok(end),
+            Err(error) => return Box::pin(refresh::or_spare(gate, client, x, error)).await,
+        }
     }
-    let committed = attempt::run(gate, client, x, plan).await?;
-    relay::response(gate, client, x, committed).await
+    let plan = affinity::pin(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error))?;
+    client.linger(storing::wanted(x));
+    let committed = attempt::run(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error));
+    if x.cache.spare.is_some() {
+        return Box::pin(refresh::or_better(gate, client, x, committed)).await;
+    }
+    relay::response(gate, client, x, committed?).await
 }
 
 // === impl Exchange ===
@@ -312,6 +375,18 @@ impl Exchange {
     }
 }
 
+// === impl CacheState ===
+
+impl CacheState {
+    /// Takes the place that others may join, if that is the role.
+    fn leads(&mut self, role: Role) {
+        if let (Role::Leads(lead), Some(store)) = (role, &mut self.store) {
+            store.followers = Arc::clone(lead.followers());
+            self.lead = Some(lead);
+        }
+    }
+}
+
 // === impl CacheVerdict ===
 
 impl CacheVerdict {
@@ -320,6 +395,8 @@ impl CacheVerdict {
         match self {
             Self::Off => "off",
             Self::Hit => "hit",
+            Self::Stale => "stale",
+            Self::Joined => "join",
             Self::Stored => "stored",
             Self::Miss(_) => "miss",
         }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
 
 pub mod decode;
 mod ending;
@@ -17,7 +18,7 @@ pub use ending::Ending;
 pub use meaning::{Meaning, Sight, look, meaning};
 
 /// How events stand on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Wire {
     /// Server-sent events: the grammar of the WHATWG HTML standard, §9.2.6.
     Sse,

@@ -9,6 +9,8 @@ pub mod client;
 
 pub mod connection;
 
+mod recalled;
+
 mod recorded;
 
 mod ring;
@@ -18,6 +20,7 @@ mod taken;
 #[cfg(test)]
 mod tests;
 
+pub use recalled::{Overheard, Recalled};
 use recorded::Room;
 pub use recorded::{Digest, Ended, Recorded, Taped};
 pub use ring::Ring;
@@ -46,8 +49,8 @@ pub struct Read {
     pub value: Value,
 }
 
-/// A stored answer, and by which question it was found.
-pub type Stored = (String, Arc<Entry>);
+/// An answer that was made for another exchange, and by which question it was found.
+pub type Stored = (String, Recalled);
 
 /// An exchange's tape. Off, it costs a look at a pointer wherever something would be noted.
 #[derive(Clone, Debug, Default)]
@@ -89,7 +92,7 @@ enum Side {
 #[derive(Debug, Default)]
 struct Told {
     reads: VecDeque<Read>,
-    /// The stored answer that the recorded exchange found, and under which key.
+    /// The answer of another exchange that the recorded one heard, and under which key.
     stored: Option<Stored>,
     /// Whether the cache was asked when this was recorded, so that its gate's own cache says nothing.
     bound: bool,
@@ -175,24 +178,30 @@ impl Tape {
         }
     }
 
-    /// Asks the cache. The answer of a played exchange is the recorded one's, as long as it asks by the same key.
-    pub fn stored(
+    /// Asks the cache. The answer of a played exchange is the recorded one's, as long as it asks by the same key: that may
+    /// be one that was joined. Then `find` is not begun.
+    pub async fn stored(
         &self,
-        key: impl FnOnce() -> String,
-        take: impl FnOnce() -> Option<Arc<Entry>>,
-    ) -> Option<Arc<Entry>> {
-        match self.reel.as_deref() {
-            Some(Reel { side: Side::Playing(told), .. }) if told.lock().bound => {
-                let key = key();
-                told.lock().stored.take_if(|(recorded, _)| *recorded == key).map(|(_, entry)| entry)
-            }
-            _ => {
-                let found = take();
-                if let (Some(entry), Some((_, recorded))) = (&found, self.told_to()) {
-                    recorded.lock().stored = Some((key(), Arc::clone(entry)));
-                }
-                found
-            }
+        key: impl Fn() -> String,
+        find: impl Future<Output = Option<Arc<Entry>>>,
+    ) -> Option<Recalled> {
+        if let Some(Reel { side: Side::Playing(told), .. }) = self.reel.as_deref()
+            && self.is_bound()
+        {
+            let key = key();
+            return told.lock().stored.take_if(|(recorded, _)| *recorded == key).map(|(_, recalled)| recalled);
+        }
+        let found = find.await.map(Recalled::Stored);
+        if let Some(found) = &found {
+            self.heard(key, || found.clone());
+        }
+        found
+    }
+
+    /// Notes what was heard of an answer that was made for another exchange.
+    pub fn heard(&self, key: impl FnOnce() -> String, recalled: impl FnOnce() -> Recalled) {
+        if let Some((_, recorded)) = self.told_to() {
+            recorded.lock().stored = Some((key(), recalled()));
         }
     }
 

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Admin, Said, generations, tapes};
+use super::{Admin, Said, cache, generations, lines, tapes};
 use crate::edge::local::Asked;
 use crate::gate::reload::Denied;
 
@@ -46,6 +46,8 @@ static ROUTES: &[Route] = &[
     get("/-/exchanges", false, "the last exchanges", |admin, _| Box::pin(async { Ok(tapes::list(admin)) })),
     post("/-/record", "cases of the last exchanges", |admin, asked| Box::pin(tapes::record(admin, asked))),
     post("/-/explain", "why an exchange came to what it did", |admin, asked| Box::pin(tapes::explain(admin, asked))),
+    get("/-/cache", false, "what the cache holds and did", |admin, _| Box::pin(async { Ok(cache::stats(admin)) })),
+    post("/-/cache/purge", "take stored answers away", |admin, asked| Box::pin(cache::purge(admin, asked))),
     get("/-/", false, "this list", |_, _| Box::pin(async { Ok(Said::json(&json!(listed()))) })),
 ];
 
@@ -114,6 +116,7 @@ pub(super) fn body<T: DeserializeOwned>(asked: &Asked) -> Result<T, Denied> {
 
 fn metrics(admin: &Admin) -> Said {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    lines::measure(&admin.gate);
     Said { kind, body: admin.gate.metrics.render() }
 }
 

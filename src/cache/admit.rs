@@ -27,13 +27,19 @@ pub enum Refusal {
     Empty,
     /// It should be JSON and is not.
     Unreadable,
+    /// Another upstream or model gave it than the plan asks first.
+    Fallback,
+    /// More than one upstream gave it, one going on where another broke off.
+    Continued,
+    /// Its like was purged while it was on its way.
+    Purged,
 }
 
 // === impl Refusal ===
 
 impl Refusal {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Status,
         Self::Forbidden,
         Self::Encoded,
@@ -43,6 +49,9 @@ impl Refusal {
         Self::Error,
         Self::Empty,
         Self::Unreadable,
+        Self::Fallback,
+        Self::Continued,
+        Self::Purged,
     ];
 
     /// Its name in logs, metrics and snapshots.
@@ -57,6 +66,9 @@ impl Refusal {
             Self::Error => "error",
             Self::Empty => "empty",
             Self::Unreadable => "unreadable",
+            Self::Fallback => "fallback",
+            Self::Continued => "continued",
+            Self::Purged => "purged",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Cache keys: readable parts, so that a snapshot can show them and a miss can be explained, and a hash over them.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::exchange::decision::{CacheRule, Scope};
@@ -15,18 +16,19 @@ pub const FINGERPRINT: &str = "gate.policies";
 pub struct Form<'a> {
     /// The method.
     pub method: &'a str,
-    /// The path that the client asked for, with its query.
+    /// The path that the client asked for, with its query. Of a chat only what does not say in which form it is
+    /// answered.
     pub path: &'a str,
-    /// The dialect of the client, if it speaks one.
+    /// The dialect of the client, if it speaks one, and only that may be served.
     pub dialect: Option<&'a str>,
-    /// Whether the client wants a stream of events.
-    pub stream: bool,
+    /// Whether the client wants a stream of events; `None` for a chat, whose answer serves in either form.
+    pub stream: Option<bool>,
     /// The model that the plan asks for in place of the client's.
     pub model: Option<&'a str>,
 }
 
 /// What an answer is stored under. Keys are equal when their parts and scope are, not only their hashes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     /// Names and canonical JSON texts, sorted by name.
     parts: Vec<(String, String)>,
@@ -48,10 +50,10 @@ impl Key {
             ("method", Value::from(form.method)),
             ("path", Value::from(form.path)),
             ("policies", Value::from(policies)),
-            ("stream", Value::from(form.stream)),
         ];
         parts.retain(|(name, _)| !name.starts_with(GATE));
         parts.extend(own.map(|(name, value)| (format!("{GATE}{name}"), value.to_string())));
+        parts.extend(form.stream.map(|stream| (format!("{GATE}stream"), Value::from(stream).to_string())));
         parts.extend(form.model.map(|model| (format!("{GATE}model"), Value::from(model).to_string())));
         parts.sort_unstable();
         let scope = match (rule.scope, user) {

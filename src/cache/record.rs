@@ -1,10 +1,13 @@
-//! Recording an answer on its way to the client, so that a hit replays the very bytes that a miss sent.
+//! Recording an answer as it comes from its upstream, so that a hit replays the very bytes of a miss.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
 use super::admit::{self, Refusal};
+use super::entry::{Entry, Origin, PIECE_COST};
 use crate::clock::Clock;
 use crate::stream::{Event, Sight, Splitter, Wire, look};
 
@@ -66,35 +69,14 @@ const OF_ONE_EXCHANGE: &[&str] = &[
 /// How the names of rate limit headers start.
 const RATE_LIMITS: &[&str] = &["anthropic-ratelimit-", "ratelimit", "x-ratelimit-", "x-rate-limit-"];
 
-/// What one entry costs beside its texts and bytes.
-const ENTRY_COST: usize = 512;
+/// Of those, what a client is told that waits for the very answer and is refused together with who asked first.
+const OF_A_REFUSAL: &[&str] = &["retry-after", "retry-after-ms", "x-should-retry"];
 
-/// What one piece costs beside its bytes.
-const PIECE_COST: usize = size_of::<Bytes>() + size_of::<Duration>();
+/// Pieces may cost this much in any case.
+const PIECES_AT_LEAST: usize = 512;
 
-/// A stored answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its status.
-    pub status: u16,
-    /// Its headers in their order and spelling, `Date` included, less those that are not the answer's own: of the
-    /// connection, of the framing, cookies, request ids, rate limits.
-    pub headers: Vec<(String, Bytes)>,
-    /// Its body as it was sent, piece by piece. All of them lie in one block of memory.
-    pub chunks: Vec<Bytes>,
-    /// How long after the head each piece was sent.
-    pub times: Vec<Duration>,
-    /// The length of its body in bytes.
-    pub size: usize,
-    /// When it was whole, as time on the clock.
-    pub stored_at: Duration,
-    /// How long it may serve from then on.
-    pub ttl: Duration,
-    /// How old it was when it came: what `Age` said.
-    pub age_before: Duration,
-    /// Words to clear it by.
-    pub tags: Vec<String>,
-}
+/// The least room that is made for pieces at a time.
+const BLOCK: usize = 4 * 1024;
 
 /// What a recording must know of its exchange.
 #[derive(Clone, Debug, Default)]
@@ -105,126 +87,142 @@ pub struct Recording {
     pub dialect: Option<&'static str>,
     /// How long the entry may serve.
     pub ttl: Duration,
+    /// How long it may be kept after that.
+    pub grace: Duration,
     /// Words to clear the entry by.
     pub tags: Vec<String>,
+    /// Whose words it is in, when it is a chat.
+    pub origin: Option<Origin>,
 }
 
-/// Records one answer. It belongs to its exchange, so that two answers never mix, and it gives up as soon as it is
-/// clear that the answer will not be kept.
+/// Records one answer. It belongs to its exchange, so that two answers never mix. As soon as it is clear that the answer
+/// will not be kept it holds only what others that listen to it have yet to hear.
 #[derive(Debug)]
 pub struct Recorder {
     /// Times the pieces.
     clock: Clock,
     /// The entry to be, all but its body.
-    entry: Entry,
+    entry: Arc<Entry>,
     /// The dialect of the answer.
     dialect: Option<&'static str>,
-    /// When the head was sent.
+    /// When the head came.
     started: Duration,
     /// The largest body in bytes.
     max_bytes: usize,
-    /// The body so far. Copied, because a piece may be a small part of a large read buffer that it would keep alive.
-    body: BytesMut,
-    /// Where each piece ends in `body`.
-    ends: Vec<usize>,
+    /// Room for the next pieces. They are copied, because a piece may be a small part of a large read buffer that it
+    /// would keep alive.
+    room: BytesMut,
+    /// The pieces that are held.
+    pieces: VecDeque<Bytes>,
+    /// How long after the head each of them came.
+    times: VecDeque<Duration>,
+    /// Pieces that came before them and were let go.
+    gone: usize,
+    /// Bytes that are held.
+    size: usize,
     /// Looks into a stream.
     events: Option<(Wire, Splitter)>,
     /// What the events so far meant.
     seen: Sight,
-    /// Why it gave up.
+    /// Why it will not be kept.
     refused: Option<Refusal>,
 }
 
-// === impl Entry ===
-
-impl Entry {
-    /// How old it is: the value of `Age` (RFC 9111 §4.2.3).
-    pub fn age(&self, clock: &Clock) -> Duration {
-        self.age_before + clock.elapsed().saturating_sub(self.stored_at)
-    }
-
-    /// Whether it may still serve.
-    pub fn is_fresh(&self, clock: &Clock) -> bool {
-        clock.elapsed().saturating_sub(self.stored_at) < self.ttl
-    }
-
-    /// The whole body; copied when it is in more than one piece.
-    pub fn body(&self) -> Bytes {
-        match self.chunks.as_slice() {
-            [only] => only.clone(),
-            chunks => {
-                let mut body = BytesMut::with_capacity(self.size);
-                for chunk in chunks {
-                    body.extend_from_slice(chunk);
-                }
-                body.freeze()
-            }
-        }
-    }
-
-    /// About how many bytes it takes in memory.
-    pub(crate) fn weight(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
-        let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<String>()).sum();
-        ENTRY_COST + self.size + headers + tags + self.chunks.len() * PIECE_COST
-    }
-}
+/// The piece was let go: whoever asks for it listens too slowly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost;
 
 // === impl Recorder ===
 
 impl Recorder {
-    /// Starts with the head of an answer, unless its head already keeps it out. `headers` are all of them, repeated
-    /// ones each; `max_bytes` is the largest body.
+    /// Starts with the head of an answer, which may already keep it out. `headers` are all of them, repeated ones each;
+    /// `max_bytes` is the largest body.
     pub fn new<'h>(
         clock: Clock,
         recording: Recording,
         max_bytes: usize,
         status: u16,
         headers: impl Iterator<Item = (&'h str, &'h [u8])> + Clone,
-    ) -> Result<Self, Refusal> {
-        admit::head(status, headers.clone())?;
+    ) -> Self {
         let age = headers.clone().find(|(name, _)| name.eq_ignore_ascii_case("age"));
         let age = age.and_then(|(_, value)| std::str::from_utf8(value).ok()?.trim().parse().ok());
         let entry = Entry {
             status,
-            headers: stored(headers),
+            headers: stored(status, headers.clone()),
             chunks: Vec::new(),
             times: Vec::new(),
             size: 0,
-            stored_at: Duration::ZERO,
+            stored_at: clock.wall(),
             ttl: recording.ttl,
+            grace: recording.grace,
             age_before: Duration::from_secs(age.unwrap_or(0)),
             tags: recording.tags,
+            origin: recording.origin,
         };
-        Ok(Self {
+        Self {
             clock,
-            entry,
+            entry: Arc::new(entry),
             dialect: recording.dialect,
             started: clock.elapsed(),
             max_bytes,
-            body: BytesMut::new(),
-            ends: Vec::new(),
+            room: BytesMut::new(),
+            pieces: VecDeque::new(),
+            times: VecDeque::new(),
+            gone: 0,
+            size: 0,
             events: recording.wire.map(|wire| (wire, Splitter::new(wire, max_bytes))),
             seen: Sight::default(),
-            refused: None,
-        })
+            refused: admit::head(status, headers).err(),
+        }
     }
 
-    /// Takes the next piece of the body. A stream may be cut anywhere.
-    pub fn push(&mut self, piece: &Bytes) {
-        if piece.is_empty() || self.refused.is_some() {
+    /// The entry to be, all but its body.
+    pub fn head(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
+    /// Takes the next piece of the body. A stream may be cut anywhere. `heard`: others listen, for whom pieces are held
+    /// though the answer will not be kept.
+    pub fn push(&mut self, piece: &Bytes, heard: bool) {
+        if piece.is_empty() {
             return;
         }
-        // A piece costs more than its bytes: a stream of tiny ones must not outgrow the limit.
-        let cost = (self.ends.len() + 1) * PIECE_COST;
-        if self.body.len() + piece.len() > self.max_bytes || cost > self.max_bytes.max(ENTRY_COST) {
-            self.give_up(Refusal::TooLarge);
+        if self.refused.is_none() {
+            // A piece costs more than its bytes: a stream of tiny ones must not outgrow the limit.
+            let cost = (self.pieces.len() + 1) * PIECE_COST;
+            if self.size + piece.len() > self.max_bytes || cost > self.max_bytes.max(PIECES_AT_LEAST) {
+                self.refuse(Refusal::TooLarge);
+            } else {
+                self.look_into(piece.clone());
+            }
+        }
+        if self.refused.is_some() && !heard {
+            self.let_go();
             return;
         }
-        self.body.extend_from_slice(piece);
-        self.ends.push(self.body.len());
-        self.entry.times.push(self.clock.elapsed().saturating_sub(self.started));
-        self.look_into(piece.clone());
+        self.hold(piece);
+    }
+
+    /// Holds a piece, and lets go of the oldest where there are too many.
+    fn hold(&mut self, piece: &Bytes) {
+        if self.room.capacity() < piece.len() {
+            self.room = BytesMut::with_capacity(piece.len().max(BLOCK));
+        }
+        self.room.extend_from_slice(piece);
+        self.pieces.push_back(self.room.split().freeze());
+        self.times.push_back(self.clock.elapsed().saturating_sub(self.started));
+        self.size += piece.len();
+        while self.refused.is_some() && self.size > self.max_bytes && self.pieces.len() > 1 {
+            self.size -= self.pieces.pop_front().map_or(0, |oldest| oldest.len());
+            self.times.pop_front();
+            self.gone += 1;
+        }
+    }
+
+    /// The piece with this number, counted from 0; none when it has not come yet.
+    pub fn piece(&self, number: usize) -> Result<Option<Bytes>, Lost> {
+        let at = number.checked_sub(self.gone).ok_or(Lost)?;
+        Ok(self.pieces.get(at).cloned())
     }
 
     /// Looks at the events that a piece completes.
@@ -241,64 +239,63 @@ impl Recorder {
             }
         };
         if self.seen.error {
-            self.give_up(Refusal::Error);
+            self.refuse(Refusal::Error);
         } else if too_long {
-            self.give_up(Refusal::TooLarge);
+            self.refuse(Refusal::TooLarge);
         }
     }
 
-    /// Why it gave up, if it has: then nothing more needs to be told to it.
+    /// Why it will not be kept, if that is known.
     pub fn refused(&self) -> Option<Refusal> {
         self.refused
     }
 
-    /// Ends the recording. `complete` says that the upstream's body came to its end and all of it was sent: a client
-    /// that left, a limit, or a broken connection leave nothing behind.
-    pub fn finish(mut self, complete: bool) -> Result<Entry, Refusal> {
+    /// Decides that the answer will not be kept; the first reason stands.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.refused.get_or_insert(refusal);
+        self.events = None;
+    }
+
+    /// Ends the recording. `complete` says that the upstream's body came to its end: a broken connection leaves nothing
+    /// behind. What it holds stays, for those who listen.
+    pub fn finish(&mut self, complete: bool) -> Result<Entry, Refusal> {
         if let Some(refusal) = self.refused {
             return Err(refusal);
         }
         if !complete {
             return Err(Refusal::Incomplete);
         }
-        match &mut self.events {
-            None => admit::body(self.dialect, &self.body)?,
+        let seen = match &mut self.events {
+            None => None,
             Some((wire, splitter)) => {
                 // Some servers leave out the blank line, or the line end, after their last event.
                 if let Some(rest) = splitter.finish() {
                     self.seen.add(look(&Event::parse(*wire, rest)));
                 }
-                admit::stream(self.seen)?;
+                Some(self.seen)
             }
+        };
+        let mut entry = Entry::clone(&self.entry).with_body(self.pieces.iter(), self.times.iter().copied().collect());
+        match seen {
+            Some(seen) => admit::stream(seen)?,
+            None => admit::body(self.dialect, &entry.body())?,
         }
-        Ok(self.into_entry())
+        entry.stored_at = self.clock.wall();
+        Ok(entry)
     }
 
-    /// Everything that was recorded, in as much memory as it needs.
-    fn into_entry(self) -> Entry {
-        let body = Bytes::copy_from_slice(&self.body);
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let mut entry = self.entry;
-        entry.chunks = starts.zip(&self.ends).map(|(start, end)| body.slice(start..*end)).collect();
-        entry.times.shrink_to_fit();
-        entry.size = body.len();
-        entry.stored_at = self.clock.elapsed();
-        entry
-    }
-
-    /// Stops recording and frees what was recorded.
-    fn give_up(&mut self, refusal: Refusal) {
-        self.refused = Some(refusal);
-        self.body = BytesMut::new();
-        self.ends = Vec::new();
-        self.events = None;
-        self.entry.times = Vec::new();
-        self.entry.headers = Vec::new();
+    /// Frees what is held: nobody listens, and it will not be kept.
+    fn let_go(&mut self) {
+        self.gone += self.pieces.len() + 1;
+        self.size = 0;
+        self.room = BytesMut::new();
+        self.pieces = VecDeque::new();
+        self.times = VecDeque::new();
     }
 }
 
 /// The headers that are the answer's own.
-fn stored<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])> + Clone) -> Vec<(String, Bytes)> {
+fn stored<'h>(status: u16, headers: impl Iterator<Item = (&'h str, &'h [u8])> + Clone) -> Vec<(String, Bytes)> {
     let is_connection = |name: &str| name.eq_ignore_ascii_case("connection");
     let named: Vec<&str> = headers
         .clone()
@@ -306,8 +303,10 @@ fn stored<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])> + Clone) -> Vec
         .flat_map(|(_, value)| std::str::from_utf8(value).unwrap_or_default().split(','))
         .map(str::trim)
         .collect();
+    let refusal = |name: &str| status >= 400 && OF_A_REFUSAL.iter().any(|other| other.eq_ignore_ascii_case(name));
     headers
-        .filter(|(name, _)| is_own(name) && !named.iter().any(|other| other.eq_ignore_ascii_case(name)))
+        .filter(|(name, _)| is_own(name) || refusal(name))
+        .filter(|(name, _)| !named.iter().any(|other| other.eq_ignore_ascii_case(name)))
         .map(|(name, value)| (name.to_owned(), Bytes::copy_from_slice(value)))
         .collect()
 }

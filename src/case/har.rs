@@ -193,6 +193,7 @@ fn call(request: Request) -> Result<Call, String> {
         after: Duration::ZERO,
         leaves: None,
         takes: None,
+        beside: false,
         tls,
         head,
         body: pieces(bytes, Duration::ZERO),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle};
 use tokio::time::Instant;
@@ -13,15 +14,15 @@ use super::client::{Got, ScriptedClient};
 use super::mask::Mask;
 use super::player::Player;
 use super::script::{ScriptedDial, Wire};
-use super::{Answer, Call, Case};
+use super::{Answer, Call, Case, wires};
 use crate::bundle::Bundle;
-use crate::cache::MemoryCache;
+use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::event::Usage;
 use crate::dialect::keep::Keep;
 use crate::exchange::begin::Replay;
 use crate::exchange::decision::{Identity, Plan};
-use crate::exchange::{self, AttemptRecord, CacheState, End, Exchange, Peer, Reason, Sent, finish};
+use crate::exchange::{self, AttemptRecord, CacheState, End, Exchange, Peer, Reason, Sent, finish, refresh};
 use crate::fault::Fault;
 use crate::gate::memory::Held;
 use crate::gate::preview::{self, Lanes};
@@ -30,8 +31,9 @@ use crate::gate::{Gate, Random, State};
 use crate::generation::Candidate;
 use crate::metrics::Metrics;
 use crate::policy::{Covered, Decision, HookReport, LogLine};
-use crate::state::{Limiter, Store, StoreLimits};
+use crate::state::{Limiter, Shared, Store, StoreLimits};
 use crate::tape::{Ring, Tape};
+use crate::upstream::affinity::Affinity;
 
 /// How long work after a response may go on, in virtual time.
 const AFTERWARDS: Duration = Duration::from_mins(1);
@@ -134,9 +136,8 @@ async fn play_here(
     let clock = Clock::resuming(case.setup.clock, before);
     let gate = gate(candidate, case, clock, Arc::clone(&notes), preview)?;
     let mut calls = Vec::with_capacity(case.calls.len());
-    for call in &case.calls {
-        tokio::time::sleep(call.after).await; // paced: the case says how long the client waits
-        calls.push(play_call(&gate, &notes, case, call, &tape).await);
+    for group in case.calls.chunk_by(|_, next| next.beside) {
+        calls.extend(play_beside(&gate, &notes, case, group, &tape).await);
     }
     let covered = gate.live.load().policies.covered();
     Ok((Played { case: case.clone(), calls, unused: gate.dial.unused(), mask, covered }, gate))
@@ -157,7 +158,7 @@ fn gate(
         random: Arc::new(Random::new(case.setup.seed)),
     };
     let limits = &candidate.settings.cache;
-    let cache = MemoryCache::new(clock, limits.memory, limits.entry);
+    let cache = Cache::in_memory(clock, limits.memory, limits.entry);
     let services = Arc::new(GateServices {
         state: state.clone(),
         clock,
@@ -173,11 +174,16 @@ fn gate(
         live: ArcSwap::from_pointee(generation),
         dial,
         cache,
+        shared: Shared::default(),
+        flights: Flights::default(),
         keep: Keep::new(thoughts),
         state,
         clock,
         tapes: Ring::default(),
         metrics: Arc::new(Metrics::new()),
+        admission: Arc::default(),
+        queues: Arc::default(),
+        affinity: Arc::new(Affinity::new(clock)),
         held: Held::default(),
         sink: notes,
         canary: Arc::default(),
@@ -185,8 +191,56 @@ fn gate(
     })
 }
 
-/// Serves one call to its end, and waits for the work that policies left for afterwards.
-async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: &Call, tape: &Tape) -> PlayedCall {
+/// Serves calls of which each begins while the one before it is under way, and waits for the work that policies left for
+/// afterwards.
+async fn play_beside(
+    gate: &Gate<ScriptedDial>,
+    notes: &Notes,
+    case: &Case,
+    calls: &[Call],
+    tape: &Tape,
+) -> Vec<PlayedCall> {
+    let mut starts = Duration::ZERO;
+    let plays = calls.iter().map(|call| {
+        starts += call.after;
+        let start = starts;
+        async move {
+            tokio::time::sleep(start).await; // paced: the case says how long the client waits
+            play_call(gate, case, call, tape).await
+        }
+    });
+    let mut played = join_all(plays).await;
+    afterwards().await;
+    let (wires, heard) = (gate.dial.take_wires(), std::mem::take(&mut *notes.0.lock()));
+    deal(&mut played, wires, heard);
+    played
+}
+
+/// Gives each of several calls what is its own by its id; the first one has the rest.
+fn deal(played: &mut [PlayedCall], wires: Vec<Wire>, heard: Heard) {
+    let owner = |played: &[PlayedCall], is_own: &dyn Fn(&str) -> bool| {
+        played.iter().position(|call| is_own(&call.id)).unwrap_or_default()
+    };
+    for wire in wires {
+        let is_own = |id: &str| {
+            let head = wire.head.as_ref();
+            head.is_some_and(|head| wires::has_id(head, id) || wires::has_id(head, &refresh::refresh_id(id)))
+        };
+        let at = owner(played, &is_own);
+        played.get_mut(at).into_iter().for_each(|call| call.wires.push(wire.clone()));
+    }
+    for line in heard.lines {
+        let at = owner(played, &|id| line.request_id.as_deref() == Some(id));
+        played.get_mut(at).into_iter().for_each(|call| call.heard.lines.push(line.clone()));
+    }
+    for report in heard.reports {
+        let at = owner(played, &|id| report.request_id.as_deref() == Some(id));
+        played.get_mut(at).into_iter().for_each(|call| call.heard.reports.push(report.clone()));
+    }
+}
+
+/// Serves one call to its end.
+async fn play_call(gate: &Gate<ScriptedDial>, case: &Case, call: &Call, tape: &Tape) -> PlayedCall {
     let peer = Peer { ip: case.setup.client, tls: call.tls, version: call.head.version };
     let id = case.setup.id.clone();
     let mut x = arrive(gate, peer, call, Replay { id, tape: tape.clone() });
@@ -194,12 +248,17 @@ async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: 
     if exchange::serve(gate, &mut client, &mut x).await == End::Upgrade {
         x.sent.reason = Some(Reason::Upgraded);
     }
-    let mut played = PlayedCall {
+    let played = PlayedCall {
         call: call.clone(),
         identity: x.identity.clone(),
         decisions: x.run.trace(),
         plan: x.plan.clone(),
-        cache: CacheState { rule: x.cache.rule.clone(), key: x.cache.key.clone(), verdict: x.cache.verdict.clone() },
+        cache: CacheState {
+            rule: x.cache.rule.clone(),
+            key: x.cache.key.clone(),
+            verdict: x.cache.verdict.clone(),
+            ..CacheState::default()
+        },
         attempts: x.attempts.clone(),
         wires: Vec::new(),
         got: client.got,
@@ -209,10 +268,11 @@ async fn play_call(gate: &Gate<ScriptedDial>, notes: &Notes, case: &Case, call: 
         id: x.id.clone(),
         heard: Heard::default(),
     };
+    let again = refresh::prepare(gate, &x);
     finish::settle(gate, x);
-    afterwards().await;
-    played.wires = gate.dial.take_wires();
-    played.heard = std::mem::take(&mut *notes.0.lock());
+    if let Some(again) = again {
+        refresh::run(gate, again).await;
+    }
     played
 }
 

@@ -14,7 +14,8 @@ use crate::fault::Fault;
 use crate::tape::Read;
 
 /// Words an opening line may have, by side, for the mistake that names them.
-const CLIENT_WORDS: &str = "after=5s, leaves=2s, takes=nothing|BYTES, tls, split=7|events, pause=1s, crlf, torn, raw";
+const CLIENT_WORDS: &str =
+    "after=5s, beside, leaves=2s, takes=nothing|BYTES, tls, split=7|events, pause=1s, crlf, torn, raw";
 const UPSTREAM_WORDS: &str = "fault=refuse|unreachable|tls|reset|stall|cut|garbage, slow=2s, early, reused, \
     split=7|events, pause=1s, crlf, torn, raw";
 
@@ -28,6 +29,7 @@ struct Words {
     after: Duration,
     leaves: Option<Duration>,
     takes: Option<Takes>,
+    beside: bool,
     tls: bool,
     fault: Option<Mishap>,
     slow: Duration,
@@ -150,6 +152,7 @@ fn call(block: &Block<'_>) -> Result<Call, message::Mistake> {
         after: words.after,
         leaves: words.leaves,
         takes: words.takes,
+        beside: words.beside,
         tls: words.tls,
         head,
         body,
@@ -250,6 +253,7 @@ fn client_word(words: &mut Words, name: &str, value: Option<&str>) -> bool {
         ("takes", Some(bytes)) => {
             put(&mut words.takes, bytes.parse().ok().map(|bytes| Some(Takes { head: true, bytes })))
         }
+        ("beside", None) => put(&mut words.beside, Some(true)),
         ("tls", None) => put(&mut words.tls, Some(true)),
         _ => false,
     }

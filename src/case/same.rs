@@ -25,7 +25,7 @@ fn same_setup(a: &Case, b: &Case) -> bool {
 
 /// Whether two calls say the same.
 pub(super) fn same_call(a: &Call, b: &Call) -> bool {
-    (a.after, a.leaves, a.takes, a.tls) == (b.after, b.leaves, b.takes, b.tls)
+    (a.after, a.leaves, a.takes, a.beside, a.tls) == (b.after, b.leaves, b.takes, b.beside, b.tls)
         && same_request(&a.head, &b.head)
         && a.body == b.body
 }

@@ -50,6 +50,6 @@ fn same_endpoint(one: &AttemptRecord, other: &AttemptRecord) -> bool {
 }
 
 /// Whether a request carries the exchange's id, as the gate's own do unless settings or a policy take it off.
-fn has_id(head: &RequestHead, id: &str) -> bool {
+pub(super) fn has_id(head: &RequestHead, id: &str) -> bool {
     head.headers.values().any(|value| value.as_bytes() == id.as_bytes())
 }

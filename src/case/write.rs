@@ -117,6 +117,9 @@ fn call_block(call: &Call) -> String {
         let takes = if takes.head { takes.bytes.to_string() } else { "nothing".to_owned() };
         let _ = write!(opening, " takes={takes}");
     }
+    if call.beside {
+        opening.push_str(" beside");
+    }
     if call.tls {
         opening.push_str(" tls");
     }

@@ -18,43 +18,28 @@ type Excuse = (&'static [Hook], &'static [Situation], For, &'static str);
 
 /// The table. The first row that fits is the one that is shown.
 const TABLE: &[Excuse] = {
-    use Hook::{Background, Cache, Commit, Endpoints, Failover, Identify, OnAttempt, OnError};
-    use Hook::{OnEvent, OnLog, OnRequest, OnResponse, OnStreamEnd, Route};
+    use Hook::{Background, Commit, Endpoints, Failover, OnAttempt, OnError, OnEvent, OnResponse, OnStreamEnd};
     use Situation as S;
-    const EXCHANGE: &[Hook] = &[
-        Identify,
-        OnRequest,
-        Route,
-        Cache,
-        OnAttempt,
-        Commit,
-        Failover,
-        OnResponse,
-        OnEvent,
-        OnStreamEnd,
-        OnError,
-        OnLog,
-        Endpoints,
-    ];
     &[
         (&[Background], &S::ALL, For::Everyone, "background work belongs to no call: it runs by the clock"),
-        (
-            EXCHANGE,
-            &[S::Join],
-            For::Everyone,
-            "the gate does not join equal calls yet: each goes to its upstream by itself",
-        ),
         (&[Failover], &[S::Whole, S::Stream], For::Everyone, "the first attempt succeeds"),
         (&[Commit], &[S::Whole], For::Everyone, "the answer does not stream"),
         (&[OnAttempt, Commit, Failover], &[S::Hit], For::Everyone, "a stored answer needs no attempt"),
+        (&[OnAttempt, Commit, Failover], &[S::Join], For::Everyone, "the call that is joined makes the attempts"),
         (&[Failover], &[S::Abort], For::Everyone, "nobody is left for whom another attempt could be made"),
         (&[OnStreamEnd], &[S::Whole], For::Everyone, "the answer does not stream"),
         (&[OnEvent], &[S::Whole, S::Hit], For::Other, "a whole answer of no dialect has no pieces that the gate knows"),
         (&[OnStreamEnd], &[S::Hit], For::Other, "a stream of no dialect is not stored: nothing says that it is whole"),
         (&[OnStreamEnd, OnError], &[S::Abort], For::Everyone, "nobody is left who could be told anything"),
-        (&[OnError], &[S::Whole, S::Stream, S::Hit, S::Failover], For::Everyone, "the gate makes no error of its own"),
+        (
+            &[OnError],
+            &[S::Whole, S::Stream, S::Hit, S::Join, S::Failover],
+            For::Everyone,
+            "the gate makes no error of its own",
+        ),
         (&[Commit, OnResponse, OnEvent, OnStreamEnd], &[S::Error], For::Everyone, "no upstream gives a response"),
         (&[Endpoints], &[S::Hit], For::Everyone, "the answer of a policy's own endpoint is not stored"),
+        (&[Endpoints], &[S::Join], For::Everyone, "a policy's own endpoint answers each call by itself"),
         (&[Endpoints], &[S::Failover], For::Everyone, "a policy's own endpoint answers without an attempt"),
     ]
 };

@@ -49,8 +49,10 @@ pub(super) fn of(situation: Situation, tongue: &Tongue) -> Vec<Scene> {
             let twice = tongue.asks_stream("") + &tongue.asks_stream(" after=1s");
             vec![upstream(twice + &tongue.streams(""))]
         }
-        // Two calls of a case never overlap, and the gate would not join them.
-        Situation::Join => Vec::new(),
+        Situation::Join => {
+            let twice = tongue.asks_stream("") + &tongue.asks_stream(" after=1s beside");
+            vec![upstream(twice + &tongue.streams("~ 5s\n"))]
+        }
         Situation::Failover => {
             let refusal = answer("", "503 Service Unavailable", "text/plain", "busy");
             vec![upstream(tongue.asks_stream("") + &refusal + &tongue.streams(""))]

@@ -31,6 +31,8 @@ pub struct Interpreter {
     passing: Option<Passing>,
     /// How the stream may go on, or goes on, with another upstream.
     resuming: resume::Resuming,
+    /// The answer was made for another exchange and is told anew.
+    anew: bool,
     /// What was learnt of the answer.
     pub told: Told,
 }
@@ -100,7 +102,25 @@ impl Interpreter {
         let stamp = Stamp { model: chat.model.clone(), created, ids: Ids::new(exchange), chat: chat.into() };
         let (client, upstream) = (side(client)?, side(upstream)?);
         let resuming = resume::Resuming::default();
-        Some(Self { client, upstream, stamp, passing: None, resuming, told: Told::default() })
+        Some(Self { client, upstream, stamp, passing: None, resuming, anew: false, told: Told::default() })
+    }
+
+    /// Tells an answer that was made for another exchange: with an id and a time of this one, and with what it read
+    /// counted as read from a cache.
+    #[must_use]
+    pub fn anew(mut self) -> Self {
+        self.anew = true;
+        self
+    }
+
+    /// The dialect that the upstream answers in.
+    pub fn upstream(&self) -> Dialect {
+        self.upstream.dialect
+    }
+
+    /// The time that an answer tells which says none, in seconds since 1970.
+    pub fn created(&self) -> i64 {
+        self.stamp.created
     }
 
     /// Reads a client's request.
@@ -152,6 +172,7 @@ impl Interpreter {
             let read = self.upstream.codec.read_answer(value, &mut self.stamp.ids.clone());
             read.map_err(|error| garbage(error.to_string()))?
         };
+        let events: Vec<Event> = events.into_iter().map(|event| self.renewed(event)).collect();
         for event in &events {
             self.heed(event);
         }
@@ -282,11 +303,36 @@ impl Interpreter {
     }
 
     fn say(&mut self, passing: &mut Passing, event: Event, out: &mut BytesMut) {
+        let event = self.renewed(event);
         passing.over |= matches!(event.kind, EventKind::Failed(_) | EventKind::End);
         self.heed(&event);
         if let Some(writer) = &mut passing.writer {
             write(&mut **writer, event, &mut self.told.losses, out);
         }
+    }
+
+    /// An event as it is told anew, where it is.
+    fn renewed(&self, mut event: Event) -> Event {
+        if self.anew {
+            match &mut event.kind {
+                EventKind::Start(start) => {
+                    (start.id, start.created) = (None, None);
+                    start.extra.shift_remove("createTime");
+                }
+                EventKind::Usage(usage) => self.from_cache(usage),
+                _ => {}
+            }
+        }
+        event
+    }
+
+    /// Counts everything that was read as read from a cache, in dialects that count that; what else was counted was
+    /// counted for another exchange.
+    fn from_cache(&self, usage: &mut Usage) {
+        let counts = !matches!(self.client.dialect, Dialect::OllamaChat | Dialect::OllamaGenerate);
+        usage.cache_read = counts.then_some(usage.input);
+        usage.cache_write = None;
+        usage.extra.clear();
     }
 
     /// Takes note of an event.

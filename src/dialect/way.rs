@@ -9,6 +9,7 @@ use super::habits::Habits;
 use super::openai_chat::OpenAiChat;
 use super::servers::Server;
 use super::{anthropic, catalog, ollama, openai_completions, openai_responses};
+use crate::stream::Wire;
 
 /// How an operation reaches a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +109,28 @@ pub fn codec(dialect: Dialect, target: &str, habits: Habits) -> Option<Box<dyn C
         Dialect::Gemini | Dialect::GeminiCount => Box::new(Gemini::for_target(target)),
         _ => return None,
     })
+}
+
+/// Whether an operation is a chat, which has a [`codec`] for its answers.
+pub fn is_chat(dialect: Dialect) -> bool {
+    use Dialect::{Anthropic, Gemini, OllamaChat, OllamaGenerate, OpenAiChat, OpenAiCompletions, OpenAiResponses};
+    let chats = [OpenAiChat, OpenAiCompletions, OpenAiResponses, Anthropic, OllamaChat, OllamaGenerate, Gemini];
+    chats.contains(&dialect)
+}
+
+/// How the events of a chat's answer stand on the client's wire; `None`: it wants its answer whole. `target` is its path
+/// and query, `stream` what its body says under that name.
+pub fn wire(dialect: Dialect, target: &str, stream: Option<bool>) -> Option<Wire> {
+    match dialect {
+        // Ollama's API streams unless told not to.
+        Dialect::OllamaChat | Dialect::OllamaGenerate => (stream != Some(false)).then_some(Wire::Ndjson),
+        Dialect::Gemini => {
+            let path = target.split('?').next().unwrap_or_default().trim_end_matches('/');
+            let events = if Gemini::for_target(target).array { Wire::JsonArray } else { Wire::Sse };
+            path.ends_with(":streamGenerateContent").then_some(events)
+        }
+        _ => (stream == Some(true)).then_some(Wire::Sse),
+    }
 }
 
 /// Whether what one dialect alone knows is known to the other too: both are forms of one maker's API.

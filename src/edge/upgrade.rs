@@ -71,6 +71,7 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
         took: began.elapsed(),
         waited: Duration::ZERO,
         goes_on: None,
+        queued: None,
         beside: false,
     });
     let (head, connection) = asked?;

@@ -35,7 +35,8 @@ use tokio::time::Instant;
 use super::decision::{Failover, Outcome, Place, Plan};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
-use super::{AttemptRecord, Exchange, Translated, opening, receive};
+use super::{AttemptRecord, Exchange, Translated, opening, receive, turn};
+use crate::cache::Fill;
 use crate::dialect::interpreter::Interpreter;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
@@ -49,6 +50,7 @@ use held::Held;
 use prepare::Ready;
 use progress::{Progress, Try};
 use translate::Hearing;
+pub(super) use translate::{reword, translated};
 
 /// More attempts than any plan needs: a policy that always says "again" ends here.
 const MOST_ATTEMPTS: usize = 16;
@@ -78,6 +80,10 @@ pub struct Committed<N: Connection> {
     pub early_error: Option<Error>,
     /// What the attempt owns until its end.
     pub held: Held,
+    /// The model that it was asked for, when the plan named one.
+    pub model: Option<String>,
+    /// Its way into the cache.
+    pub fill: Option<Arc<Fill>>,
 }
 
 /// The refusal worth most so far.
@@ -128,7 +134,8 @@ async fn work<C: Client, D: Dial>(
                 break;
             }
             (Ended::Response(response), Some(again)) => {
-                best = Some(better(best.take(), Box::pin(keep(*response)).await));
+                let kept = opening::meanwhile(client, x, Box::pin(keep(*response))).await?;
+                best = Some(better(best.take(), kept));
                 waited = progress.turn(x, &next, again);
             }
             (Ended::Failed(error), Some(again)) => {
@@ -153,6 +160,12 @@ async fn once<C: Client, D: Dial>(
     best: &mut Best<D>,
     waited: Duration,
 ) -> Result<(Try, Ended<TapedConnection<D::Connection>>), Error> {
+    if let Err(error) = turn(gate, client, x, &mut next).await {
+        let refused = Err(error);
+        record(x, &next, Instant::now(), waited, &refused, false);
+        let ended = ended(&mut next, refused);
+        return Ok((next, ended));
+    }
     let started = Instant::now();
     // Only one can go on with what the client heard.
     let hedge = hedge::rule(x, &next).filter(|_| !x.goes_on());
@@ -173,6 +186,33 @@ async fn once<C: Client, D: Dial>(
     record(x, &next, started, waited, &result, false);
     let ended = ended(&mut next, result);
     Ok((next, ended))
+}
+
+/// Waits until the endpoint can take the request, where there is a line before it.
+async fn turn<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    next: &mut Try,
+) -> Result<(), Error> {
+    if next.upstream.queue.is_none() {
+        return Ok(());
+    }
+    let class = next.planned.priority;
+    let waiting = turn::before_endpoint(gate, client, x, &next.upstream, &next.endpoint, class);
+    // Boxed: few attempts come here, and every exchange would carry room for it.
+    let (queued, place) = Box::pin(waiting).await;
+    next.held.queued = queued;
+    next.held.place = place?;
+    Ok(())
+}
+
+/// The same for an attempt that does not wait; nothing when it would have to.
+fn turn_at_once<D: Dial>(gate: &Gate<D>, x: &Exchange, mut next: Try) -> Option<Try> {
+    if next.upstream.queue.is_some() {
+        (next.held.queued, next.held.place) = turn::at_once(gate, x, &next.upstream, &next.endpoint)?;
+    }
+    Some(next)
 }
 
 /// The number of an attempt that is made ready while others are `under_way`.
@@ -203,6 +243,7 @@ fn record<N: Connection>(
         took: x.tape.ask(|| "took".to_owned(), || started.elapsed()),
         waited,
         goes_on: x.said(),
+        queued: made.held.queued,
         beside,
     });
 }
@@ -212,9 +253,13 @@ fn ended<N: Connection>(made: &mut Try, result: Result<Committed<N>, Error>) -> 
     match result {
         Ok(mut response) => {
             response.held = std::mem::take(&mut made.held);
+            response.model.clone_from(&made.planned.model);
             Ended::Response(Box::new(response))
         }
-        Err(error) => Ended::Failed(error),
+        Err(error) => {
+            made.held.place = None;
+            Ended::Failed(error)
+        }
     }
 }
 
@@ -230,9 +275,14 @@ fn judge<D: Dial>(
     if record.error.as_ref().is_some_and(|error| error.fault() == Fault::Policy) && x.request_intact() {
         return (progress.untried(x, next) > 0).then(skip);
     }
+    // Nothing was sent to anybody: what is left of the plan may do better.
+    let turned_away = record.error.as_ref().is_some_and(turn::is_turned_away) && x.request_intact();
+    if turned_away && record.error.as_ref().is_some_and(|error| error.code() == turn::FULL) {
+        return (progress.untried(x, next) > 0).then(skip);
+    }
     let refused = record.error.is_some() || record.status.is_none_or(|status| status >= 400);
     let ours = record.error.as_ref().is_some_and(|error| !retryable(error));
-    if !refused || ours || !x.request_replayable() || !x.generation.policies.has(Hook::Failover) {
+    if !refused || ours || !(turned_away || x.request_replayable()) || !x.generation.policies.has(Hook::Failover) {
         return None;
     }
     let retry_after = match ended {
@@ -262,9 +312,10 @@ fn outcome(x: &Exchange, progress: &Progress, made: &Try, retry_after: Option<Du
     })
 }
 
-/// What follows an `on_attempt` that failed: the next attempt. Nothing was sent, so there is nothing to ask `failover`.
+/// What follows an `on_attempt` that failed, and a line without room: the next attempt. Nothing was sent, so there is
+/// nothing to ask `failover`.
 fn skip() -> Failover {
-    Failover { retry: true, upstream: None, after: Duration::ZERO, decided_by: Place("on_attempt".to_owned()) }
+    Failover { retry: true, upstream: None, after: Duration::ZERO, decided_by: Place("gate".to_owned()) }
 }
 
 /// Whether an error is the attempt's, so that another attempt could do better.
@@ -277,6 +328,7 @@ async fn keep<N: Connection>(mut response: Committed<N>) -> Committed<N> {
     let read = tokio::time::timeout(REFUSAL_TIME, response.source.read_all(REFUSAL_BYTES, None)).await;
     let clean = matches!(read, Ok(Ok(_)));
     response.source.release(clean).await;
+    response.held.place = None;
     let body = match read {
         Ok(Ok(body)) => body,
         _ => Bytes::new(),
@@ -319,7 +371,17 @@ impl<N: Connection> Committed<N> {
     /// A response with the status that its endpoint gave it.
     pub fn new(head: ResponseHead, source: Source<N>, upstream: Arc<Upstream>, endpoint: Arc<Endpoint>) -> Self {
         let status = head.status.as_u16();
-        Self { head, status, source, upstream, endpoint, early_error: None, held: Held::default() }
+        Self {
+            head,
+            status,
+            source,
+            upstream,
+            endpoint,
+            early_error: None,
+            held: Held::default(),
+            model: None,
+            fill: None,
+        }
     }
 
     /// Whether the endpoint did what it was asked.

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use super::decision::{Answer, CacheRule, Identity, Place, Plan, PlannedAttempt, Route};
-use super::opening::asks_for_stream;
-use super::receive::with_body;
+use super::receive::{buffer, with_body};
+use super::storing::Means;
 use super::wire::{Client, Dial};
-use super::{CacheVerdict, Exchange};
-use crate::cache::{Entry, Form, Key};
-use crate::dialect::Dialect;
+use super::{CacheVerdict, Exchange, form};
+use crate::cache::{Following, Form, Key, Role};
+use crate::dialect::{Dialect, way};
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
 use crate::message::RequestHead;
 use crate::policy::Hook;
+use crate::tape::Recalled;
 
 /// Asks `identify`; without an answer the caller is nobody in particular.
 pub async fn identify<C: Client>(client: &mut C, x: &mut Exchange) -> Result<(), Error> {
@@ -73,6 +74,7 @@ pub async fn route<C: Client>(client: &mut C, x: &mut Exchange) -> Result<Route,
     Ok(Route::Plan(Plan {
         attempts: vec![PlannedAttempt { upstream: upstream.name.clone(), ..PlannedAttempt::default() }],
         decided_by: Place("default".to_owned()),
+        pinned: false,
     }))
 }
 
@@ -94,6 +96,14 @@ fn checked(x: &Exchange, route: Route) -> Result<Route, Error> {
     Ok(route)
 }
 
+/// An answer that was made for another exchange.
+pub enum Found {
+    /// It is stored, or was heard when the exchange was recorded.
+    Recalled(Recalled),
+    /// Another exchange waits for it, or hears it, at present.
+    Joins(Following),
+}
+
 /// Asks `cache`, and looks for a stored response. The key is made here, from the request as the policies left it
 /// before any attempt: look-up and storing use the same one.
 pub async fn cache<C: Client, D: Dial>(
@@ -101,7 +111,7 @@ pub async fn cache<C: Client, D: Dial>(
     client: &mut C,
     x: &mut Exchange,
     plan: &Plan,
-) -> Result<Option<Arc<Entry>>, Error> {
+) -> Result<Option<Found>, Error> {
     if !x.generation.policies.has(Hook::Cache) {
         return Ok(None);
     }
@@ -110,30 +120,102 @@ pub async fn cache<C: Client, D: Dial>(
     let Some(rule) = with_body(client, &x.request, None, limits, &mut x.intake, hook).await?? else {
         return Ok(None);
     };
+    if x.dialect.is_some_and(way::is_chat) {
+        // Its body says in which form it is to be answered, whether the policy has read it or not.
+        buffer(client, &x.request, &x.generation.settings.limits, &mut x.intake).await?;
+    }
     let key = key(x, &rule, plan);
-    let found = if rule.read { x.tape.stored(|| key.question(), || gate.cache.get(&key)) } else { None };
-    x.cache.verdict = match (&found, rule.read) {
-        (Some(_), _) => CacheVerdict::Hit,
-        (None, true) => CacheVerdict::Miss("not stored yet"),
-        (None, false) => CacheVerdict::Miss("not to be read"),
-    };
+    if rule.write {
+        let (clock, limit) = (gate.clock, gate.cache.entry_limit());
+        x.cache.store = Some(Means { clock, limit, followers: Arc::default() });
+    }
+    x.cache.verdict = CacheVerdict::Miss(if rule.read { "not stored yet" } else { "not to be read" });
+    let found = if rule.read { find(gate, x, &rule, &key).await } else { None };
     x.cache.key = Some(key);
     x.cache.rule = Some(rule);
     Ok(found)
 }
 
+/// Looks for a stored answer, then for a call under way; where there is neither, others may join this one.
+async fn find<D: Dial>(gate: &Gate<D>, x: &mut Exchange, rule: &CacheRule, key: &Key) -> Option<Found> {
+    let stored = gate.cache.find(key, rule.stale.longest());
+    if let Some(recalled) = x.tape.stored(|| key.question(), stored).await
+        && let Some(recalled) = serves(gate, x, rule, recalled)
+    {
+        return Some(Found::Recalled(recalled));
+    }
+    if !rule.write || !rule.sharing.join || x.tape.is_bound() {
+        return None;
+    }
+    match gate.flights.enter(key) {
+        Role::Follows(following) => return Some(Found::Joins(following)),
+        // Who led before may have stored its answer a moment ago.
+        Role::Leads(_)
+            if x.cache.spare.is_none()
+                && let Some(entry) = gate.cache.peek(key) =>
+        {
+            x.tape.heard(|| key.question(), || Recalled::Stored(Arc::clone(&entry)));
+            x.cache.verdict = CacheVerdict::Hit;
+            return Some(Found::Recalled(Recalled::Stored(entry)));
+        }
+        role => x.cache.leads(role),
+    }
+    None
+}
+
+/// Whether what was found serves: at once, while its time lasts or a new one is fetched; or later, when the upstreams
+/// fail.
+fn serves<D: Dial>(gate: &Gate<D>, x: &mut Exchange, rule: &CacheRule, recalled: Recalled) -> Option<Recalled> {
+    let over = match &recalled {
+        Recalled::Stored(entry) if !rule.stale.longest().is_zero() => {
+            let over = || (!entry.is_fresh(&gate.clock)).then(|| entry.stale_for(&gate.clock));
+            x.tape.ask(|| "stale".to_owned(), over)
+        }
+        _ => None,
+    };
+    match (over, recalled) {
+        (Some(over), Recalled::Stored(entry)) if over >= rule.stale.while_revalidate => {
+            x.cache.verdict = CacheVerdict::Miss("too old");
+            x.cache.spare = Some(entry).filter(|_| over < rule.stale.if_error);
+            None
+        }
+        (over, recalled) => {
+            x.cache.again = over.is_some();
+            x.cache.verdict = if x.cache.again { CacheVerdict::Stale } else { CacheVerdict::Hit };
+            Some(recalled)
+        }
+    }
+}
+
 /// What identifies the stored response: the rule's parts, and what the gate always adds.
-fn key(x: &Exchange, rule: &CacheRule, plan: &Plan) -> Key {
+fn key(x: &mut Exchange, rule: &CacheRule, plan: &Plan) -> Key {
+    let limits = x.generation.settings.limits.json();
     let mut request = x.request.lock();
     let path = request.head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
     let method = request.head.method.clone();
-    let stream = asks_for_stream(&mut request, x.generation.settings.limits.json());
-    let intended = plan.attempts.first().map_or("", |attempt| attempt.upstream.as_str());
+    let asked = form::Asked::of(&mut request, limits);
+    let first = plan.attempts.first();
+    let intended = first.map_or("", |attempt| attempt.upstream.as_str());
     let fingerprint = format!("{} {intended}", x.generation.hash);
-    let model = plan.attempts.first().and_then(|attempt| attempt.model.as_deref());
-    let dialect = x.dialect.map(Dialect::as_str);
-    let form = Form { method: method.as_str(), path: &path, dialect, stream, model };
     let user = holder(x.identity.user.as_deref(), &request.head);
+    let model = first.and_then(|attempt| attempt.model.as_deref());
+    let chat = x.dialect.filter(|dialect| way::is_chat(*dialect));
+    x.cache.wire = chat.and_then(|dialect| way::wire(dialect, &x.target, asked.stream));
+    let any = rule.sharing.any_dialect;
+    let own = x.dialect.filter(|_| chat.is_none() || !any).map(Dialect::as_str);
+    let form = match chat {
+        None => {
+            Form { method: method.as_str(), path: &path, dialect: own, stream: Some(asked.stream == Some(true)), model }
+        }
+        Some(dialect) => Form {
+            method: method.as_str(),
+            path: &form::path(dialect, &path, any),
+            dialect: own,
+            stream: None,
+            // A path may name it, which is no part of the key in any dialect.
+            model: model.or(asked.model.as_deref().filter(|_| any)).or(form::model(&path).filter(|_| any)),
+        },
+    };
     Key::new(rule, user.as_deref(), &fingerprint, &form)
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::dialect::continuation::CutTool;
 use crate::dialect::transcript::Said;
 use crate::error::Error;
+use crate::settings::Priority;
 use crate::upstream::hold::{Hedge, Until};
 
 /// Who is calling, and how that is known.
@@ -54,6 +55,8 @@ pub struct PlannedAttempt {
     pub timeout: Option<Duration>,
     /// Whether its answer, should it be cut, may go on elsewhere, and what becomes of a tool call that was cut then.
     pub continue_cut: Option<CutTool>,
+    /// The class in which it waits before an endpoint, in place of the upstream's own setting.
+    pub priority: Option<Priority>,
     /// How long each step may take, where that is not as the upstream's settings say.
     pub timeouts: Option<Box<PlannedTimeouts>>,
     /// How much of the answer is held back, where that is not as the upstream's settings say.
@@ -95,6 +98,8 @@ pub struct Plan {
     pub attempts: Vec<PlannedAttempt>,
     /// Who decided.
     pub decided_by: Place,
+    /// Whether the request refers to what one endpoint made, so that no other can serve it.
+    pub pinned: bool,
 }
 
 /// What `route` answered.
@@ -117,7 +122,7 @@ pub enum Scope {
 }
 
 /// What `cache` answered: how this response may be kept and found again.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CacheRule {
     /// Named parts that make two requests the same, readable: name and canonical JSON text, sorted by name.
     pub key: Vec<(String, String)>,
@@ -129,8 +134,48 @@ pub struct CacheRule {
     pub read: bool,
     /// Whether to store the answer.
     pub write: bool,
+    /// Words to purge it by.
+    pub tags: Vec<String>,
+    /// How long it may serve after its time.
+    pub stale: Stale,
+    /// How an answer serves more than one call.
+    pub sharing: Sharing,
     /// Who decided.
     pub decided_by: Place,
+}
+
+/// How long a stored response may serve after its time (RFC 5861).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stale {
+    /// At once, while a new one is fetched.
+    pub while_revalidate: Duration,
+    /// When the upstreams fail.
+    pub if_error: Duration,
+}
+
+/// How an answer serves more than one call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sharing {
+    /// Whether a call waits for the answer to an equal one that is under way.
+    pub join: bool,
+    /// How fast a stored stream is told.
+    pub pace: Pace,
+    /// Whether an answer is read to its end though its client has left and nobody else waits for it.
+    pub outlive: bool,
+    /// Whether the parts of the key mean the same in every dialect: then so does the key.
+    pub any_dialect: bool,
+}
+
+/// How fast a stored stream is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Pace {
+    /// As fast as the client takes it.
+    #[default]
+    Instant,
+    /// As it came.
+    Recorded,
+    /// So many events a second: most servers send one for each token.
+    Rate(f64),
 }
 
 /// How an attempt ended, as `failover` sees it.
@@ -180,6 +225,23 @@ pub struct Failover {
     pub after: Duration,
     /// Who decided.
     pub decided_by: Place,
+}
+
+// === impl Stale ===
+
+impl Stale {
+    /// How long it is kept after its time.
+    pub fn longest(self) -> Duration {
+        self.while_revalidate.max(self.if_error)
+    }
+}
+
+// === impl Sharing ===
+
+impl Default for Sharing {
+    fn default() -> Self {
+        Self { join: true, pace: Pace::Instant, outlive: false, any_dialect: false }
+    }
 }
 
 // === impl Identity ===

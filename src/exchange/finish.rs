@@ -15,6 +15,7 @@ use crate::tape;
 
 /// Logs and counts a finished exchange, then runs what policies left for afterwards without holding the client up.
 pub fn settle<D: Dial>(gate: &Gate<D>, mut x: Exchange) {
+    x.admitted = None;
     gate.metrics.exchange(&x);
     gate.canary.finished(&x);
     gate.sink.finished(&x);
@@ -62,6 +63,9 @@ pub fn summary(x: &Exchange) -> Value {
     line.insert("attempts".into(), x.attempts.iter().map(attempt).collect());
     if x.continued() > 0 {
         line.insert("continued".into(), json!(x.continued()));
+    }
+    if let Some(pin) = x.pin.as_str() {
+        line.insert("affinity".into(), json!(pin));
     }
     if let Some(translated) = &x.translated {
         line.insert("losses".into(), translated.told.losses.iter().map(|loss| json!(loss.to_string())).collect());
@@ -115,6 +119,10 @@ fn attempt(record: &AttemptRecord) -> Value {
     });
     if let Some(said) = record.goes_on {
         told["goes_on_after"] = json!(said.text);
+    }
+    if let Some(queued) = record.queued {
+        told["queued_ms"] = json!(millis(queued.time));
+        told["queued_at"] = json!(queued.position);
     }
     told
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use http::HeaderValue;
 use ipnet::IpNet;
 
+use super::turn::Waited;
 use crate::dialect::loss::Losses;
 use crate::message::{RequestHead, ResponseHead};
 use crate::settings;
@@ -25,6 +26,10 @@ pub struct Forwarding {
     pub generation: bool,
     /// Whether responses name what a translation could not carry, in `x-tidegate-losses`.
     pub losses: bool,
+    /// Whether responses say what the cache did, in `x-cache`.
+    pub cache: bool,
+    /// Whether responses tell how long their requests waited in line, in `x-tidegate-queue`.
+    pub queue: bool,
 }
 
 /// The name the gate gives itself in `Via`.
@@ -42,6 +47,8 @@ impl Forwarding {
             trusted: settings.trusted.clone(),
             generation: settings.generation_header,
             losses: settings.losses_header,
+            cache: settings.cache_header,
+            queue: settings.queue_header,
         }
     }
 
@@ -116,6 +123,20 @@ impl Forwarding {
         }
     }
 
+    /// Tells the client what the cache did, unless a policy has told it already.
+    pub fn mark_cache(&self, head: &mut ResponseHead, told: &str) {
+        if self.cache && !head.headers.contains_key("x-cache") {
+            let _ = head.insert_header("x-cache", told);
+        }
+    }
+
+    /// Tells the client how its request waited in line, if the settings say so.
+    pub fn mark_queue(&self, head: &mut ResponseHead, waited: &Waited) {
+        if self.queue {
+            let _ = head.insert_header("x-tidegate-queue", waited.header());
+        }
+    }
+
     /// Tells the client what a translation of its request could not carry, if the settings say so.
     pub fn mark_losses(&self, head: &mut ResponseHead, losses: &Losses) {
         if !self.losses || losses.is_empty() {
@@ -160,6 +181,8 @@ mod tests {
             trusted: vec!["10.0.0.0/8".parse().unwrap()],
             generation: false,
             losses: false,
+            cache: true,
+            queue: false,
         }
     }
 

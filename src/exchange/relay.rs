@@ -6,25 +6,26 @@ mod resume;
 
 mod settle;
 
+pub mod told;
+
 mod whole;
+
+mod write;
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::affinity::scribe;
 use super::attempt::{self, Committed};
 use super::decision::Answer;
 use super::heads::{self, Framing};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
-use super::{CacheVerdict, End, Exchange, fail, opening, receive};
-use crate::cache::{Entry, Recorder, Recording};
+use super::{End, Exchange, fail, opening, receive, storing};
 use crate::dialect::Dialect;
-use crate::dialect::meter::Meter;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
 use crate::gate::memory::Share;
@@ -33,6 +34,7 @@ use crate::policy::Hook;
 use crate::stream::Wire;
 use crate::tape::connection::TapedConnection;
 use events::Events;
+use write::{ended, meter, write, write_on};
 
 /// Sends the response of an attempt.
 pub async fn response<C: Client, D: Dial>(
@@ -41,25 +43,14 @@ pub async fn response<C: Client, D: Dial>(
     x: &mut Exchange,
     committed: Committed<TapedConnection<D::Connection>>,
 ) -> Result<End, Error> {
+    let mut committed = committed;
+    storing::commit(x, &mut committed);
     let Committed { mut head, mut source, upstream, endpoint, held, .. } = committed;
     x.held = held;
     resume::watch(x, &head, &mut source);
     heads::strip_response(&mut head);
     let served_by = ServedBy::Upstream { upstream: upstream.name.clone(), endpoint: endpoint.name.clone() };
-    send(gate, client, x, head, source, served_by, true).await
-}
-
-/// Sends a stored response, through the same hooks as a fresh one.
-pub async fn stored<C: Client, D: Dial>(
-    gate: &Gate<D>,
-    client: &mut C,
-    x: &mut Exchange,
-    entry: Arc<Entry>,
-) -> Result<End, Error> {
-    let age = x.tape.ask(|| "age".to_owned(), || entry.age(&gate.clock));
-    let head = stored_head(&entry, age)?;
-    let source = Source::Stored { entry, next: 0 };
-    send(gate, client, x, head, source, ServedBy::Cache { age }, false).await
+    send(gate, client, x, head, source, served_by).await
 }
 
 /// Sends an answer that a policy made.
@@ -71,7 +62,7 @@ pub async fn answer<C: Client, D: Dial>(
 ) -> Result<End, Error> {
     let head = answer_head(&answer)?;
     let source = Source::Whole(Some(answer.body));
-    send(gate, client, x, head, source, ServedBy::Policy, false).await
+    send(gate, client, x, head, source, ServedBy::Policy).await
 }
 
 /// The head of an answer made here.
@@ -85,35 +76,6 @@ pub fn answer_head(answer: &Answer) -> Result<ResponseHead, Error> {
     Ok(head)
 }
 
-/// The head of a stored response, with its age (RFC 9111 §5.1).
-fn stored_head(entry: &Entry, age: Duration) -> Result<ResponseHead, Error> {
-    let bad = |error: HeadError| Error::gate("a stored response cannot be sent").with_detail(error.to_string());
-    let mut head = ResponseHead::build(entry.status, Some(entry.headers.len() + 2)).map_err(bad)?;
-    for (name, value) in &entry.headers {
-        head.append_header(name.clone(), value.as_ref()).map_err(bad)?;
-    }
-    head.insert_header("Age", age.as_secs()).map_err(bad)?;
-    if stream_wire(&head).is_none() {
-        heads::frame_response(&mut head, Framing::Length(entry.size as u64));
-    }
-    Ok(head)
-}
-
-/// Starts recording a response that may be stored by the exchange's cache rule, as it came from the upstream: hooks
-/// run again when it is served.
-fn tape<D: Dial>(gate: &Gate<D>, x: &mut Exchange, head: &ResponseHead, wire: Option<Wire>) -> Option<Recorder> {
-    let rule = x.cache.rule.as_ref().filter(|rule| rule.write)?;
-    let recording = Recording { wire, dialect: x.dialect.map(Dialect::as_str), ttl: rule.ttl, tags: Vec::new() };
-    let headers: Vec<_> = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-    match gate.cache.recorder(recording, head.status.as_u16(), headers.iter().copied()) {
-        Ok(recorder) => Some(recorder),
-        Err(refusal) => {
-            x.cache.verdict = CacheVerdict::Miss(refusal.as_str());
-            None
-        }
-    }
-}
-
 /// The one way a response takes to the client.
 async fn send<C: Client, D: Dial>(
     gate: &Gate<D>,
@@ -122,20 +84,19 @@ async fn send<C: Client, D: Dial>(
     head: ResponseHead,
     mut source: Source<TapedConnection<D::Connection>>,
     served_by: ServedBy,
-    fresh: bool,
 ) -> Result<End, Error> {
     let bodied = heads::has_body(&x.method, head.status);
     let wire = stream_wire(&head).filter(|_| bodied);
-    let mut tape = if fresh { tape(gate, x, &head, wire) } else { None };
+    let made_by = (x.dialect == Some(Dialect::OpenAiResponses)).then(|| served_by.clone());
     let response = Owned::new(Response {
         head,
         body: if bodied { Body::Unread } else { Body::Empty },
         streaming: wire.is_some(),
         served_by,
     });
-    let mut shaped = on_response(client, x, &response, &mut source, &mut tape).await;
+    let mut shaped = on_response(client, x, &response, &mut source).await;
     if shaped.is_ok() && wire.is_none() {
-        shaped = whole::on_event(client, x, &response, &mut source, &mut tape).await;
+        shaped = whole::on_event(client, x, &response, &mut source).await;
     }
     if let Err(error) = shaped {
         source.release(false).await;
@@ -146,9 +107,12 @@ async fn send<C: Client, D: Dial>(
     let events = wire.filter(|_| bodied).map(|wire| Events::new(wire, x));
     let shown = x.generation.policies.has(Hook::OnResponse);
     let (mut head, mut whole) = framed(&response, events.as_ref(), bodied, shown);
+    if x.cache.rule.is_some() {
+        x.generation.forwarding.mark_cache(&mut head, x.cache.details.as_deref().unwrap_or("miss"));
+    }
     if x.opening.is_open() && !opening::fits(&head, bodied) {
         match Box::pin(opening::fit(client, x, &mut head, &mut source, whole)).await {
-            Ok(bytes) => (whole, tape) = (Some(bytes), None),
+            Ok(bytes) => whole = Some(bytes),
             Err(error) => {
                 source.release(false).await;
                 return Err(error);
@@ -157,6 +121,9 @@ async fn send<C: Client, D: Dial>(
     }
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
     x.meter = if bodied { meter(x, &head, wire) } else { None };
+    if let Some(made_by) = made_by.filter(|_| bodied) {
+        x.scribe = Box::pin(scribe::listen(gate, x, made_by, &head, wire)).await;
+    }
     settle::remember(gate, x);
     let sent = begin(client, x, head, end).await;
     let result = match sent {
@@ -164,10 +131,10 @@ async fn send<C: Client, D: Dial>(
         Ok(_) if !bodied => Ok(()),
         Ok(ended) => match whole {
             Some(bytes) => send_whole(client, x, bytes, ended).await,
-            None => pump(gate, client, x, &mut source, events, &mut tape).await,
+            None => pump(gate, client, x, &mut source, events).await,
         },
     };
-    settle::settle(gate, client, x, &mut source, tape, result, bodied).await
+    settle::settle(gate, client, x, &mut source, result, bodied).await
 }
 
 /// Sends the head, unless the client's stream was opened before. Tells whether that was all.
@@ -187,14 +154,13 @@ async fn on_response<C: Client, N: Connection>(
     x: &mut Exchange,
     response: &Shared<Response>,
     source: &mut Source<N>,
-    tape: &mut Option<Recorder>,
 ) -> Result<(), Error> {
     if !x.generation.policies.has(Hook::OnResponse) {
         return Ok(());
     }
     let cap = x.generation.settings.limits.response_body;
     let hook = x.run.on_response(response);
-    with_response_body(client, response, source, tape, cap, &mut x.intake.share, hook).await?
+    with_response_body(client, response, source, cap, &mut x.intake.share, hook).await?
 }
 
 /// Runs a hook to its end, reading the response body into memory when it asks for it.
@@ -202,7 +168,6 @@ async fn with_response_body<C: Client, N: Connection, F: Future>(
     client: &mut C,
     response: &Shared<Response>,
     source: &mut Source<N>,
-    tape: &mut Option<Recorder>,
     cap: usize,
     share: &mut Share,
     hook: F,
@@ -222,9 +187,6 @@ async fn with_response_body<C: Client, N: Connection, F: Future>(
                     bytes = source.read_all(cap, Some(share)) => bytes?,
                     () = client.gone(), if watch => return Err(receive::gone()),
                 };
-                if let Some(tape) = tape {
-                    tape.push(&bytes);
-                }
                 response.fill(Body::Whole(bytes));
             }
             () = client.gone(), if watch => return Err(receive::gone()),
@@ -266,6 +228,9 @@ pub(super) fn marked(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
     if let Some(translated) = &x.translated {
         x.generation.forwarding.mark_losses(&mut head, &translated.told.losses);
     }
+    if let Some(waited) = x.attempts.last().and_then(|last| last.queued.as_ref()) {
+        x.generation.forwarding.mark_queue(&mut head, waited);
+    }
     if x.intake.expects_continue {
         // The client may or may not send its body now: only a new connection is unambiguous.
         let _ = head.insert_header("Connection", "close");
@@ -274,7 +239,7 @@ pub(super) fn marked(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
 }
 
 /// Whether a response is a stream of events: its type says so, and it is not compressed.
-fn stream_wire(head: &ResponseHead) -> Option<Wire> {
+pub(super) fn stream_wire(head: &ResponseHead) -> Option<Wire> {
     if head.headers.contains_key("content-encoding") || head.status != StatusCode::OK {
         return None;
     }
@@ -288,6 +253,7 @@ async fn send_whole<C: Client>(client: &mut C, x: &mut Exchange, bytes: Bytes, e
     if !bytes.is_empty() {
         write(client, x, bytes).await?;
     }
+    ended(x).await;
     client.end_body(None).await
 }
 
@@ -298,7 +264,6 @@ async fn pump<C: Client, D: Dial>(
     x: &mut Exchange,
     source: &mut Source<TapedConnection<D::Connection>>,
     mut events: Option<Events>,
-    tape: &mut Option<Recorder>,
 ) -> Result<(), Error> {
     loop {
         let uploading = source.uploading();
@@ -318,12 +283,12 @@ async fn pump<C: Client, D: Dial>(
             Ok(None) => break,
             Err(error) => {
                 // Boxed: what few streams need is not carried by all.
-                let going_on = Box::pin(resume::go_on(gate, client, x, source, tape, error));
+                let going_on = Box::pin(resume::go_on(gate, client, x, source, error));
                 let Err((last, error)) = going_on.await else { continue };
                 match &mut events {
                     Some(passing) => {
                         passing.push(last);
-                        pass(client, x, passing).await??;
+                        pass(client, x, source, passing).await??;
                     }
                     None => write(client, x, last).await?,
                 }
@@ -335,15 +300,12 @@ async fn pump<C: Client, D: Dial>(
             translated.told.answer = answer;
             settle::remember(gate, x);
         }
-        if let Some(tape) = tape {
-            tape.push(&piece);
-        }
         let Some(passing) = &mut events else {
-            write(client, x, piece).await?;
+            write_on(client, x, source, piece).await?;
             continue;
         };
         passing.push(piece);
-        if let Err(error) = pass(client, x, passing).await? {
+        if let Err(error) = pass(client, x, source, passing).await? {
             return broken(client, x, events, error, source.told()).await;
         }
     }
@@ -354,16 +316,22 @@ async fn pump<C: Client, D: Dial>(
         }
     }
     let trailers = source.trailers().await.unwrap_or_default();
+    ended(x).await;
     client.end_body(trailers).await
 }
 
 /// Passes the events at hand on, through the hooks. The inner error is the stream's.
-async fn pass<C: Client>(client: &mut C, x: &mut Exchange, events: &mut Events) -> Result<Result<(), Error>, Error> {
+async fn pass<C: Client, N: Connection>(
+    client: &mut C,
+    x: &mut Exchange,
+    source: &mut Source<N>,
+    events: &mut Events,
+) -> Result<Result<(), Error>, Error> {
     loop {
         let mut out = Vec::new();
         let more = events.pass(x, &mut out);
         if !out.is_empty() {
-            write(client, x, events::joined(out)).await?;
+            write_on(client, x, source, events::joined(out)).await?;
         }
         match more {
             Ok(true) => {}
@@ -385,14 +353,6 @@ async fn heed<C: Client>(client: &mut C, uploading: bool) -> Result<Option<Bytes
     std::future::pending().await
 }
 
-async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: Bytes) -> Result<(), Error> {
-    x.sent.bytes += piece.len() as u64;
-    if let Some(meter) = &mut x.meter {
-        meter.read(&piece);
-    }
-    client.send_body(piece).await
-}
-
 /// After the commit point a failure of the upstream becomes the stream's own last event, in the client's dialect, unless
 /// the client was `told` already.
 async fn broken<C: Client>(
@@ -408,13 +368,4 @@ async fn broken<C: Client>(
         }
     }
     Err(error)
-}
-
-/// Counts the tokens of an answer that was not translated, whether it is compressed or not.
-fn meter(x: &Exchange, head: &ResponseHead, wire: Option<Wire>) -> Option<Meter> {
-    let dialect = x.dialect.filter(|_| x.translated.is_none() && head.status.is_success())?;
-    let said = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let coding = said("content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity"));
-    let wire = wire.or_else(|| Wire::of(said("content-type")?));
-    Meter::new(dialect, wire, coding)
 }

@@ -9,12 +9,17 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::wire::Connection;
-use crate::cache::Entry;
+use crate::cache::Fill;
 use crate::dialect::failure::Failure;
 use crate::dialect::interpreter::Interpreter;
 use crate::dialect::keep::Answer;
 use crate::error::{Error, Kind};
 use crate::gate::memory::Share;
+use crate::tape::Overheard;
+use teller::Teller;
+
+mod stopped;
+pub mod teller;
 
 /// The body of a response, piece by piece.
 pub enum Source<N: Connection> {
@@ -30,28 +35,42 @@ pub enum Source<N: Connection> {
         uploading: bool,
         /// When all of it must be there.
         until: Option<Instant>,
-        /// What went wrong behind a piece that was still to be given out.
-        failed: Option<Error>,
-        /// Stands between the two dialects of a stream, when they differ.
-        interpreter: Option<Box<Interpreter>>,
-        /// Whether the client was told what went wrong, in the stream itself.
-        told: bool,
+        /// Turns it into the client's words.
+        voice: Voice,
+        /// Where it is recorded as it comes, for the cache and for those who joined.
+        fill: Option<Arc<Fill>>,
+        /// Read and recorded already, while this client was slow and others were not.
+        ahead: VecDeque<Bytes>,
         /// Counts what was read already, until that is given out.
         held: Option<Share>,
     },
-    /// From the cache.
-    Stored {
-        /// The stored response.
-        entry: Arc<Entry>,
-        /// The next piece.
-        next: usize,
+    /// From the cache, or from another exchange that is answered the same.
+    Told {
+        /// Who tells it.
+        teller: Teller,
+        /// Turns it into the client's words.
+        voice: Voice,
     },
     /// In memory.
     Whole(Option<Bytes>),
 }
 
+/// How a stream is put into the client's words.
+#[derive(Default)]
+pub struct Voice {
+    /// Stands between the two dialects of a stream, when they differ.
+    interpreter: Option<Box<Interpreter>>,
+    /// What went wrong behind a piece that was still to be given out.
+    failed: Option<Error>,
+    /// Whether the client was told what went wrong, in the stream itself.
+    told: bool,
+}
+
 /// Pieces are put together up to this many bytes.
 const MOST_AT_ONCE: usize = 32 * 1024;
+
+/// Bytes that are read ahead of a slow client at most, for those who joined.
+const MOST_AHEAD: usize = 4 * 1024 * 1024;
 
 // === impl Source ===
 
@@ -64,10 +83,56 @@ impl<N: Connection> Source<N> {
             idle,
             uploading: false,
             until,
-            failed: None,
-            interpreter: None,
-            told: false,
+            voice: Voice::default(),
+            fill: None,
+            ahead: VecDeque::new(),
             held: None,
+        }
+    }
+
+    /// A response that was made for another exchange.
+    pub fn told_by(teller: Teller) -> Self {
+        Self::Told { teller, voice: Voice::default() }
+    }
+
+    /// Records the answer as it comes.
+    pub fn record(&mut self, to: &Arc<Fill>) {
+        if let Self::Live { fill, .. } = self {
+            *fill = Some(Arc::clone(to));
+        }
+    }
+
+    /// Whether others may listen to the answer as it comes.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Live { fill: Some(_), .. })
+    }
+
+    /// The body, when it is whole and in memory.
+    pub fn whole(&self) -> Option<&Bytes> {
+        match self {
+            Self::Whole(body) => body.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Puts the stream into other words from here on.
+    pub fn interpret(&mut self, by: Box<Interpreter>) {
+        if let Some(voice) = self.voice_mut() {
+            voice.interpreter = Some(by);
+        }
+    }
+
+    fn voice(&self) -> Option<&Voice> {
+        match self {
+            Self::Live { voice, .. } | Self::Told { voice, .. } => Some(voice),
+            Self::Whole(_) => None,
+        }
+    }
+
+    fn voice_mut(&mut self) -> Option<&mut Voice> {
+        match self {
+            Self::Live { voice, .. } | Self::Told { voice, .. } => Some(voice),
+            Self::Whole(_) => None,
         }
     }
 
@@ -75,7 +140,7 @@ impl<N: Connection> Source<N> {
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             let piece = self.raw().await;
-            let Self::Live { interpreter: Some(interpreter), pending, failed, told, .. } = self else {
+            let Some(Voice { interpreter: Some(interpreter), failed, told }) = self.voice_mut() else {
                 return piece;
             };
             let kept = interpreter.transcript().is_some();
@@ -91,16 +156,14 @@ impl<N: Connection> Source<N> {
                 Err(error) if kept => interpreter.cut(Failure::from(&error)).ok_or(error),
                 Err(error) => Err(error),
             };
-            if let Some(error) = interpreter.broken().map(stopped) {
-                pending.clear();
-                match said {
-                    Ok(said) if said.is_empty() => return Err(error),
-                    Ok(said) => {
-                        *failed = Some(error);
-                        return Ok(Some(said));
-                    }
-                    Err(error) => return Err(error),
+            if let Some(error) = interpreter.broken().map(stopped::error) {
+                let said = said?;
+                if said.is_empty() {
+                    return Err(error);
                 }
+                *failed = Some(error);
+                self.forget_what_is_there();
+                return Ok(Some(said));
             }
             match said {
                 Ok(said) if said.is_empty() => {}
@@ -121,41 +184,82 @@ impl<N: Connection> Source<N> {
         }
     }
 
-    /// The next piece as the upstream sent it.
+    /// The next piece as the upstream sent it, recorded if it is to be.
     async fn raw(&mut self) -> Result<Option<Bytes>, Error> {
         match self {
             Self::Whole(bytes) => Ok(bytes.take().filter(|bytes| !bytes.is_empty())),
-            Self::Stored { entry, next } => {
-                let piece = entry.chunks.get(*next).cloned();
-                *next += 1;
-                Ok(piece)
+            Self::Told { teller, voice } => match voice.failed.take() {
+                Some(error) => Err(error),
+                None => teller.next().await,
+            },
+            Self::Live { ahead, .. } => match ahead.pop_front() {
+                Some(piece) => Ok(Some(piece)),
+                None => self.recorded().await,
+            },
+        }
+    }
+
+    /// The next piece from the endpoint, on its way past the recording.
+    async fn recorded(&mut self) -> Result<Option<Bytes>, Error> {
+        let piece = self.read().await;
+        if let Self::Live { fill: Some(fill), .. } = self {
+            match &piece {
+                Ok(Some(piece)) => fill.push(piece),
+                Ok(None) => fill.end(Ok(())),
+                Err(error) => fill.end(Err(error.clone())),
             }
-            Self::Live { connection, pending, idle, until, failed, held, .. } => {
-                if let Some(piece) = pending.pop_front() {
-                    return Ok(Some(piece));
-                }
-                *held = None;
-                if let Some(error) = failed.take() {
-                    return Err(error);
-                }
-                let Some(connection) = connection.as_mut() else {
-                    return Ok(None);
-                };
-                if connection.response_done() {
-                    return Ok(None);
-                }
-                let now = Instant::now();
-                if until.is_some_and(|until| until <= now) {
-                    return Err(Error::upstream(Kind::Timeout, "the exchange took too long"));
-                }
-                let patience = now + *idle;
-                let patience = until.map_or(patience, |until| until.min(patience));
-                match tokio::time::timeout_at(patience, connection.read_body()).await {
-                    Ok(piece) => piece,
-                    Err(_) => Err(Error::upstream(Kind::Timeout, "the upstream stopped sending")),
+        }
+        piece
+    }
+
+    /// The next piece from the endpoint.
+    async fn read(&mut self) -> Result<Option<Bytes>, Error> {
+        let Self::Live { connection, pending, idle, until, voice, held, .. } = self else { return Ok(None) };
+        if let Some(piece) = pending.pop_front() {
+            return Ok(Some(piece));
+        }
+        *held = None;
+        if let Some(error) = voice.failed.take() {
+            return Err(error);
+        }
+        let Some(connection) = connection.as_mut() else {
+            return Ok(None);
+        };
+        if connection.response_done() {
+            return Ok(None);
+        }
+        let now = Instant::now();
+        if until.is_some_and(|until| until <= now) {
+            return Err(Error::upstream(Kind::Timeout, "the exchange took too long"));
+        }
+        let patience = now + *idle;
+        let patience = until.map_or(patience, |until| until.min(patience));
+        match tokio::time::timeout_at(patience, connection.read_body()).await {
+            Ok(piece) => piece,
+            Err(_) => Err(Error::upstream(Kind::Timeout, "the upstream stopped sending")),
+        }
+    }
+
+    /// Reads on while this client is slow, as long as others listen who are not. Never ends; safe to drop.
+    pub async fn read_ahead(&mut self) {
+        while let Self::Live { fill: Some(fill), ahead, .. } = self {
+            if ahead.iter().map(Bytes::len).sum::<usize>() > MOST_AHEAD {
+                break;
+            }
+            Arc::clone(fill).followers().until(true).await;
+            let piece = self.recorded().await;
+            let Self::Live { ahead, voice, .. } = self else { break };
+            match piece {
+                Ok(Some(piece)) => ahead.push_back(piece),
+                Ok(None) => break,
+                Err(error) => {
+                    // Told to who asks next.
+                    voice.failed = Some(error);
+                    break;
                 }
             }
         }
+        std::future::pending().await
     }
 
     /// Says that the request's body goes on while the response is read.
@@ -199,8 +303,8 @@ impl<N: Connection> Source<N> {
                 // The end is told again to who asks next, and so is a failure.
                 Ok(None) => break,
                 Err(error) => {
-                    if let Self::Live { failed, .. } = self {
-                        *failed = Some(error);
+                    if let Some(voice) = self.voice_mut() {
+                        voice.failed = Some(error);
                     }
                     break;
                 }
@@ -237,49 +341,40 @@ impl<N: Connection> Source<N> {
     pub fn done(&mut self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Self::Stored { entry, next } => *next >= entry.chunks.len(),
-            Self::Live { interpreter: Some(interpreter), .. } if !interpreter.ended() => false,
-            Self::Live { connection, pending, .. } => {
-                pending.is_empty() && connection.as_mut().is_none_or(Connection::response_done)
+            Self::Live { voice: Voice { interpreter: Some(interpreter), .. }, .. }
+            | Self::Told { voice: Voice { interpreter: Some(interpreter), .. }, .. }
+                if !interpreter.ended() =>
+            {
+                false
+            }
+            Self::Told { teller, .. } => teller.done(),
+            Self::Live { connection, pending, ahead, .. } => {
+                pending.is_empty() && ahead.is_empty() && connection.as_mut().is_none_or(Connection::response_done)
             }
         }
     }
 
     /// Whether the client was told of a failure in the stream itself.
     pub fn told(&self) -> bool {
-        matches!(self, Self::Live { told: true, .. })
+        self.voice().is_some_and(|voice| voice.told)
     }
 
     /// Takes the sealed parts of a translated stream that was heard to its end.
     pub fn take_answer(&mut self) -> Option<Answer> {
-        match self {
-            Self::Live { interpreter: Some(interpreter), .. } if interpreter.over() => {
-                Some(std::mem::take(&mut interpreter.told.answer))
-            }
-            _ => None,
-        }
+        let interpreter = self.voice_mut()?.interpreter.as_mut().filter(|interpreter| interpreter.over())?;
+        Some(std::mem::take(&mut interpreter.told.answer))
     }
 
     /// Takes out what stood between two dialects.
     pub fn take_interpreter(&mut self) -> Option<Box<Interpreter>> {
-        match self {
-            Self::Live { interpreter, .. } => interpreter.take(),
-            _ => None,
-        }
+        self.voice_mut()?.interpreter.take()
     }
 
-    /// What stands between two dialects, or beside a stream that may go on elsewhere.
-    pub fn interpreter(&mut self) -> Option<&mut Option<Box<Interpreter>>> {
+    /// Takes out what was heard of an answer that another exchange is given, if that is noted.
+    pub fn take_overheard(&mut self) -> Option<Overheard> {
         match self {
-            Self::Live { interpreter, .. } => Some(interpreter),
+            Self::Told { teller: Teller::Joined(joined), .. } => joined.overheard.take(),
             _ => None,
-        }
-    }
-
-    /// Notes that the client was told of a failure in the stream itself.
-    pub fn tell(&mut self) {
-        if let Self::Live { told, .. } = self {
-            *told = true;
         }
     }
 
@@ -300,15 +395,4 @@ impl<N: Connection> Source<N> {
             Box::pin(connection.release(clean)).await;
         }
     }
-}
-
-/// The error of a stream that stopped by its own account.
-fn stopped(failure: &Failure) -> Error {
-    let kind = match failure.code.as_deref() {
-        Some("stream_cut") => Kind::Reset,
-        Some("garbage" | "continuation_differs") => Kind::Garbage,
-        _ => Kind::StreamError,
-    };
-    Error::upstream(kind, "the upstream's stream stopped before the answer was whole")
-        .with_detail(failure.message.clone())
 }

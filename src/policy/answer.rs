@@ -12,9 +12,10 @@ use super::failure::Failure;
 use super::place::Spot;
 use crate::dialect::continuation::CutTool;
 use crate::exchange::decision::{
-    Answer, CacheRule, Commit, Failover, Identity, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts, Route,
-    Scope,
+    Answer, CacheRule, Commit, Failover, Identity, Pace, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts,
+    Route, Scope, Sharing, Stale,
 };
+use crate::settings::Priority;
 use crate::upstream::hold::{Hedge, Until};
 
 /// A hook's answer on its way to plain data.
@@ -44,6 +45,9 @@ struct Fields<'a> {
     values: Vec<(&'static str, Value)>,
     what: &'static str,
 }
+
+/// How many events a second a stored stream may be told at.
+const RATES: std::ops::RangeInclusive<f64> = 0.01..=1e6;
 
 /// The longest wait or lifetime that an answer can name, in seconds: a hundred years.
 const LONGEST: f64 = 3.2e9;
@@ -161,21 +165,26 @@ impl Reading<'_> {
                 })
                 .collect::<Result<_, _>>()?
         };
-        Ok(Some(Route::Plan(Plan { attempts, decided_by: self.place() })))
+        Ok(Some(Route::Plan(Plan { attempts, decided_by: self.place(), pinned: false })))
     }
 
     fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
-        const KEYS: [&str; 8] =
-            ["upstream", "endpoint", "model", "timeout", "timeouts", "hold", "hedge", "continue_cut"];
+        const KEYS: [&str; 9] =
+            ["upstream", "endpoint", "model", "timeout", "priority", "timeouts", "hold", "hedge", "continue_cut"];
         let fields = self.fields(table, "an attempt", &KEYS)?;
         let Some(upstream) = fields.text("upstream")? else {
             return Err(self.misuse("returned an attempt without `upstream`"));
         };
+        let priority = fields.text("priority")?.map(|word| word.parse::<Priority>());
+        let priority = priority
+            .transpose()
+            .map_err(|why| self.misuse(format_args!("returned an attempt whose `priority` {why}")))?;
         Ok(PlannedAttempt {
             upstream,
             endpoint: fields.text("endpoint")?,
             model: fields.text("model")?,
             timeout: fields.seconds("timeout")?,
+            priority,
             timeouts: fields.table("timeouts")?.map(|table| self.timeouts(table)).transpose()?.map(Box::new),
             hold: fields.table("hold")?.map(|table| self.hold(table)).transpose()?.map(Box::new),
             hedge: fields.table("hedge")?.map(|table| self.hedge(table)).transpose()?,
@@ -243,7 +252,8 @@ impl Reading<'_> {
             Value::Table(table) => table,
             other => return Err(self.wrong(other, "nil or { key = { … }, ttl = … }")),
         };
-        let fields = self.fields(table, "a cache rule", &["key", "ttl", "scope", "read", "write"])?;
+        let known = ["key", "ttl", "scope", "read", "write", "join", "pace", "fill", "dialects", "tags", "stale"];
+        let fields = self.fields(table, "a cache rule", &known)?;
         let Some(ttl) = fields.seconds("ttl")? else {
             return Err(self.misuse("returned a cache rule without `ttl`"));
         };
@@ -260,8 +270,25 @@ impl Reading<'_> {
             scope,
             read: fields.get::<Option<bool>>("read")?.unwrap_or(true),
             write: fields.get::<Option<bool>>("write")?.unwrap_or(true),
+            sharing: fields.sharing()?,
+            tags: fields.texts("tags")?,
+            stale: self.stale(fields.value("stale"))?,
             decided_by: self.place(),
         }))
+    }
+
+    /// How long a stored response may serve after its time.
+    fn stale(&self, value: &Value) -> Result<Stale, Failure> {
+        let table = match value {
+            Value::Nil => return Ok(Stale::default()),
+            Value::Table(table) => table,
+            other => return Err(self.wrong(other, "a cache rule with `stale = { while_revalidate =, if_error = }`")),
+        };
+        let fields = self.fields(table, "`stale`", &["while_revalidate", "if_error"])?;
+        Ok(Stale {
+            while_revalidate: fields.seconds("while_revalidate")?.unwrap_or_default(),
+            if_error: fields.seconds("if_error")?.unwrap_or_default(),
+        })
     }
 
     /// What `failover` returned.
@@ -338,6 +365,39 @@ impl Fields<'_> {
             },
             _ => Err(self.wrong(key, "a string")),
         }
+    }
+
+    /// A list of texts.
+    fn texts(&self, key: &str) -> Result<Vec<String>, Failure> {
+        let Value::Table(table) = self.value(key) else {
+            return if self.value(key).is_nil() { Ok(Vec::new()) } else { Err(self.wrong(key, "a list of strings")) };
+        };
+        let texts = table.sequence_values::<String>().collect::<mlua::Result<Vec<_>>>();
+        texts.map_err(|_| self.wrong(key, "a list of strings"))
+    }
+
+    /// How an answer serves more than one call.
+    fn sharing(&self) -> Result<Sharing, Failure> {
+        let pace = match self.value("pace") {
+            Value::Nil => Pace::Instant,
+            Value::String(word) if *word == "instant" => Pace::Instant,
+            Value::String(word) if *word == "recorded" => Pace::Recorded,
+            value => match number(value) {
+                Some(rate) if RATES.contains(&rate) => Pace::Rate(rate),
+                _ => return Err(self.wrong("pace", "\"instant\", \"recorded\" or a number of events a second")),
+            },
+        };
+        let outlive = match self.text("fill")?.as_deref() {
+            None | Some("wanted") => false,
+            Some("finish") => true,
+            Some(_) => return Err(self.wrong("fill", "\"wanted\" or \"finish\"")),
+        };
+        let any_dialect = match self.text("dialects")?.as_deref() {
+            None | Some("own") => false,
+            Some("any") => true,
+            Some(_) => return Err(self.wrong("dialects", "\"own\" or \"any\"")),
+        };
+        Ok(Sharing { join: self.get::<Option<bool>>("join")?.unwrap_or(true), pace, outlive, any_dialect })
     }
 
     /// A table.

@@ -76,10 +76,10 @@ fn pinned(
 /// Everything of an exchange as a case. An answer from the cache has the call before it that brought it there.
 pub fn whole(taken: &Taken) -> Case {
     let mut case = taken.case.clone();
-    if let Some((_, entry)) = &taken.stored
+    if let Some(entry) = taken.stored.as_ref().and_then(|(_, recalled)| recalled.entry())
         && let (Some(call), Some(answer)) = (case.calls.first().cloned(), stored(entry))
     {
-        let age = taken.elapsed.saturating_sub(entry.stored_at);
+        let age = taken.facts.at.duration_since(entry.stored_at).unwrap_or_default();
         case.calls.push(call);
         if let Some(second) = case.calls.last_mut() {
             second.after = age;

@@ -56,8 +56,13 @@ section! {
         trusted: Vec<IpNet> = Vec::new() => reload;
         /// Whether responses name the generation that served them, in `x-tidegate-generation`.
         generation_header: bool = false => reload;
+        /// Whether responses to calls with a cache rule say in `x-cache` what the cache did: `miss`, `hit; age=12`, or
+        /// `join; followers=3`.
+        cache_header: bool = true => reload;
         /// Whether responses name what a translation between dialects could not carry, in `x-tidegate-losses`.
         losses_header: bool = false => reload;
+        /// Whether responses tell how long the request waited before its endpoint, in `x-tidegate-queue`.
+        queue_header: bool = false => reload;
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Recorded {
     pub wires: Vec<Taped>,
     /// What was asked of state, time and chance.
     pub reads: Vec<Read>,
-    /// The stored answer that was found, and under which key.
+    /// The answer of another exchange that was heard, and under which key.
     pub stored: Option<Stored>,
     /// What the client got, as one number.
     pub answer: Digest,
@@ -166,7 +166,7 @@ impl Recorded {
         let arrived = self.arrived.iter().map(|arrived| &arrived.head);
         let targets: usize = arrived.clone().map(|head| head.raw_path().len()).sum();
         let all: usize = heads.chain(arrived.map(|head| &head.headers)).map(headers).sum();
-        let stored = self.stored.iter().map(|(key, entry)| key.len() + entry.weight()).sum::<usize>();
+        let stored = self.stored.iter().map(|(key, recalled)| key.len() + recalled.weight()).sum::<usize>();
         self.room.taken + targets + all + self.wires.len() * size_of::<Taped>() + stored
     }
 

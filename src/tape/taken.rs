@@ -118,6 +118,7 @@ fn case(facts: &Facts, mut recorded: Recorded) -> Option<(Case, Option<Stored>)>
         after: Duration::ZERO,
         leaves: recorded.left,
         takes: recorded.left.map(|_| recorded.took),
+        beside: false,
         tls: arrived.peer.tls,
         head,
         body: std::mem::take(&mut recorded.body),

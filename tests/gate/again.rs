@@ -59,7 +59,7 @@ fn a_stored_answer_serves_again() {
     let mut talk = gate.talk();
     let body = r#"{"model":"m","messages":[{"role":"user","content":"moon"}]}"#;
     talk.post(CHAT, &[], body);
-    assert_eq!(talk.post(CHAT, &ID, body).header("x-cache"), Some("hit"));
+    assert!(talk.post(CHAT, &ID, body).header("x-cache").is_some_and(|told| told.starts_with("hit")));
     let told = explained(&gate, "this-one");
     assert!(told["text"].as_str().unwrap().contains("cache     hit"), "{}", told["text"].as_str().unwrap());
     let text = same_again(&gate, "this-one");
@@ -80,7 +80,7 @@ fn a_stored_stream_serves_again() {
     let mut talk = gate.talk();
     let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"moon"}]}"#;
     talk.post(CHAT, &[], body);
-    assert_eq!(talk.post(CHAT, &ID, body).header("x-cache"), Some("hit"));
+    assert!(talk.post(CHAT, &ID, body).header("x-cache").is_some_and(|told| told.starts_with("hit")));
     same_again(&gate, "this-one");
 }
 

@@ -3,10 +3,14 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::exchange::decision::Place;
 
-const FORM: Form<'static> =
-    Form { method: "POST", path: "/v1/embeddings", dialect: Some("openai.embeddings"), stream: false, model: None };
+const FORM: Form<'static> = Form {
+    method: "POST",
+    path: "/v1/embeddings",
+    dialect: Some("openai.embeddings"),
+    stream: Some(false),
+    model: None,
+};
 
 fn rule(parts: &[(&str, &str)], scope: Scope) -> CacheRule {
     CacheRule {
@@ -15,7 +19,7 @@ fn rule(parts: &[(&str, &str)], scope: Scope) -> CacheRule {
         scope,
         read: true,
         write: true,
-        decided_by: Place::default(),
+        ..CacheRule::default()
     }
 }
 
@@ -30,7 +34,7 @@ fn requests_that_differ_in_one_thing_never_share_a_key() {
         key(&plain, Some("ann"), "p2", FORM),
         key(&plain, Some("ann"), "p1", Form { path: "/v1/responses", ..FORM }),
         key(&plain, Some("ann"), "p1", Form { method: "GET", ..FORM }),
-        key(&plain, Some("ann"), "p1", Form { stream: true, ..FORM }),
+        key(&plain, Some("ann"), "p1", Form { stream: Some(true), ..FORM }),
         key(&plain, Some("ann"), "p1", Form { dialect: None, ..FORM }),
         key(&plain, Some("ann"), "p1", Form { model: Some("m"), ..FORM }),
         key(&rule(&[("model", "\"n\"")], Scope::User), Some("ann"), "p1", FORM),

@@ -3,18 +3,25 @@ use super::*;
 const HEAD: &[(&str, &[u8])] = &[("Content-Type", b"application/json")];
 
 fn recording(wire: Option<Wire>) -> Recording {
-    Recording { wire, dialect: Some("openai.chat"), ttl: Duration::from_mins(1), tags: vec!["chat".to_owned()] }
+    Recording {
+        wire,
+        dialect: Some("openai.chat"),
+        grace: Duration::ZERO,
+        ttl: Duration::from_mins(1),
+        tags: vec!["chat".to_owned()],
+        origin: None,
+    }
 }
 
 fn recorder(wire: Option<Wire>) -> Recorder {
-    Recorder::new(Clock::live(), recording(wire), 10_000, 200, HEAD.iter().copied()).expect("a head that is kept")
+    Recorder::new(Clock::live(), recording(wire), 10_000, 200, HEAD.iter().copied())
 }
 
 /// Records a stream that comes in pieces of a size.
 fn stream(text: &str, size: usize, complete: bool) -> Result<Entry, Refusal> {
     let mut recorder = recorder(Some(Wire::Sse));
     for piece in text.as_bytes().chunks(size) {
-        recorder.push(&Bytes::copy_from_slice(piece));
+        recorder.push(&Bytes::copy_from_slice(piece), false);
     }
     recorder.finish(complete)
 }
@@ -62,10 +69,10 @@ fn two_equal_streams_at_once_give_one_whole_copy_each() {
     let text = [LEAD, TEXT, DONE].concat();
     for piece in text.as_bytes().chunks(11) {
         for recorder in &mut recorders {
-            recorder.push(&Bytes::copy_from_slice(piece));
+            recorder.push(&Bytes::copy_from_slice(piece), false);
         }
     }
-    for recorder in recorders {
+    for mut recorder in recorders {
         assert_eq!(recorder.finish(true).expect("a whole stream").body(), text.as_bytes());
     }
 }
@@ -75,7 +82,7 @@ async fn pieces_keep_their_times() {
     let mut recorder = recorder(Some(Wire::Sse));
     for (wait, text) in [(100, TEXT), (250, TEXT), (0, DONE)] {
         tokio::time::advance(Duration::from_millis(wait)).await;
-        recorder.push(&Bytes::from_static(text.as_bytes()));
+        recorder.push(&Bytes::from_static(text.as_bytes()), false);
     }
     let entry = recorder.finish(true).expect("a whole stream");
     let times: Vec<u128> = entry.times.iter().map(Duration::as_millis).collect();
@@ -85,33 +92,33 @@ async fn pieces_keep_their_times() {
 #[test]
 fn a_whole_answer_is_kept_and_an_empty_one_is_not() {
     let mut whole = recorder(None);
-    whole.push(&Bytes::from_static(b"{\"choices\":[{\"message\":"));
-    whole.push(&Bytes::from_static(b"{\"content\":\"a\"}}]}"));
+    whole.push(&Bytes::from_static(b"{\"choices\":[{\"message\":"), false);
+    whole.push(&Bytes::from_static(b"{\"content\":\"a\"}}]}"), false);
     let entry = whole.finish(true).expect("an answer");
     assert_eq!(entry.body(), &b"{\"choices\":[{\"message\":{\"content\":\"a\"}}]}"[..]);
     assert_eq!((entry.status, entry.tags.as_slice()), (200, &["chat".to_owned()][..]));
     let mut empty = recorder(None);
-    empty.push(&Bytes::from_static(b"{\"choices\":[]}"));
+    empty.push(&Bytes::from_static(b"{\"choices\":[]}"), false);
     assert_eq!(empty.finish(true), Err(Refusal::Empty));
     assert_eq!(recorder(None).finish(true), Err(Refusal::Empty));
     let failed = Recorder::new(Clock::live(), recording(None), 10_000, 500, HEAD.iter().copied());
-    assert_eq!(failed.err(), Some(Refusal::Status));
+    assert_eq!(failed.refused(), Some(Refusal::Status));
 }
 
 #[test]
 fn past_the_limit_it_gives_up_and_frees_its_memory() {
     let mut large = recorder(None);
-    large.push(&Bytes::from(vec![b' '; 9_999]));
+    large.push(&Bytes::from(vec![b' '; 9_999]), false);
     assert_eq!(large.refused(), None);
     for _ in 0..2 {
-        large.push(&Bytes::from_static(b"{}"));
+        large.push(&Bytes::from_static(b"{}"), false);
         assert_eq!(large.refused(), Some(Refusal::TooLarge));
-        assert_eq!((large.body.capacity(), large.ends.capacity(), large.entry.times.capacity()), (0, 0, 0));
+        assert_eq!((large.room.capacity(), large.pieces.capacity(), large.times.capacity()), (0, 0, 0));
     }
     assert_eq!(large.finish(true), Err(Refusal::TooLarge));
     let mut tiny = recorder(Some(Wire::Sse));
     for _ in 0..1_000 {
-        tiny.push(&Bytes::from_static(b"\n"));
+        tiny.push(&Bytes::from_static(b"\n"), false);
     }
     assert_eq!(tiny.refused(), Some(Refusal::TooLarge), "a thousand pieces cost more than their bytes");
 }
@@ -135,9 +142,8 @@ async fn headers_of_one_exchange_are_not_stored() {
         ("Vary", b"accept"),
     ];
     let clock = Clock::live();
-    let start = Recorder::new(clock, recording(None), 10_000, 200, headers.iter().copied());
-    let mut recorder = start.expect("a head that is kept");
-    recorder.push(&Bytes::from_static(b"{\"choices\":[{\"text\":\"a\"}]}"));
+    let mut recorder = Recorder::new(clock, recording(None), 10_000, 200, headers.iter().copied());
+    recorder.push(&Bytes::from_static(b"{\"choices\":[{\"text\":\"a\"}]}"), false);
     let entry = recorder.finish(true).expect("an answer");
     let names: Vec<&str> = entry.headers.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["Content-Type", "Date", "X-Model", "Vary", "Vary"]);
@@ -147,4 +153,27 @@ async fn headers_of_one_exchange_are_not_stored() {
     assert!(entry.is_fresh(&clock));
     tokio::time::advance(Duration::from_millis(1)).await;
     assert!(!entry.is_fresh(&clock));
+}
+
+#[test]
+fn a_refusal_says_when_to_come_again_to_those_who_wait_with_it() {
+    let headers: &[(&str, &[u8])] = &[("Retry-After", b"3"), ("X-Request-Id", b"req_1")];
+    for (status, kept) in [(429, 1), (200, 0)] {
+        let recorder = Recorder::new(Clock::live(), recording(None), 100, status, headers.iter().copied());
+        assert_eq!(recorder.head().headers.len(), kept, "{status}");
+    }
+}
+
+#[test]
+fn those_who_listen_hear_what_will_not_be_kept_and_no_more_than_the_limit_is_held() {
+    let mut recorder = recorder(None);
+    for number in 0..30_u8 {
+        recorder.push(&Bytes::from(vec![number; 1_000]), true);
+        assert!(recorder.size <= 10_000);
+    }
+    assert_eq!(recorder.refused(), Some(Refusal::TooLarge));
+    assert_eq!(recorder.piece(0), Err(Lost));
+    assert_eq!(recorder.piece(29).unwrap().unwrap()[0], 29);
+    assert_eq!(recorder.piece(30), Ok(None));
+    assert!(recorder.piece(20).is_ok_and(|piece| piece.is_some()) && recorder.piece(19).is_err());
 }

@@ -13,7 +13,7 @@ use super::desk::Desk;
 use super::prepare::{Prepared, Ready, prepare};
 use super::progress::{Progress, Try};
 use super::send::{Landed, fly, land};
-use super::{Best, Committed, Ended, MOST_ATTEMPTS, better, ended, keep, number, record};
+use super::{Best, Committed, Ended, MOST_ATTEMPTS, better, ended, keep, number, record, turn_at_once};
 use crate::error::{Error, Kind};
 use crate::exchange::wire::{Client, Dial};
 use crate::exchange::{Exchange, opening};
@@ -153,7 +153,9 @@ impl<'a, D: Dial> Race<'a, D> {
         progress: &mut Progress,
     ) -> Result<(), Error> {
         let started = Instant::now();
-        let Some(made) = progress.next(self.gate, x) else {
+        let made = progress.next(self.gate, x);
+        // One beside another does not wait in line: that would help nobody.
+        let Some(made) = made.and_then(|made| turn_at_once(self.gate, x, made)) else {
             self.rule.most = 0;
             return Ok(());
         };
@@ -200,8 +202,11 @@ impl<'a, D: Dial> Race<'a, D> {
             return Some((made, ended));
         }
         if let Ended::Response(response) = ended {
-            let kept = beside(&mut self.runners, Box::pin(keep(*response))).await;
-            *best = Some(better(best.take(), kept));
+            let keeping = beside(&mut self.runners, Box::pin(keep(*response)));
+            // A client that left meanwhile is noticed again by who waits for the others.
+            if let Ok(kept) = opening::meanwhile(client, x, keeping).await {
+                *best = Some(better(best.take(), kept));
+            }
         }
         None
     }

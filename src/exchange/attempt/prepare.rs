@@ -209,7 +209,7 @@ pub(crate) fn address(x: &Exchange, endpoint: &Endpoint, known: bool) -> Result<
     let hooked = [Hook::OnEvent, Hook::OnResponse, Hook::Commit].into_iter().any(|hook| policies.has(hook));
     // A stream that was opened before its answer came cannot say that it is compressed.
     let early = x.generation.settings.limits.ping.is_some() && x.dialect.is_some();
-    if (hooked || early) && head.headers.contains_key("accept-encoding") {
+    if (hooked || early || x.cache.store.is_some()) && head.headers.contains_key("accept-encoding") {
         insert(&mut head, "Accept-Encoding".into(), http::HeaderValue::from_static("identity"))?;
     }
     Ok(head)

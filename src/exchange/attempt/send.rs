@@ -8,13 +8,13 @@ use tokio::time::Instant;
 use super::desk::{self, Desk, is_interim};
 use super::patience::Patience;
 use super::prepare::Prepared;
-use super::translate::Hearing;
+use super::translate::{self, Hearing};
 use super::upload::{Passing, Upload};
 use super::{Committed, hear, receive};
 use crate::error::{Error, Kind};
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Client, Connection, Dial};
-use crate::exchange::{Exchange, heads, opening};
+use crate::exchange::{Exchange, heads, opening, storing};
 use crate::message::ResponseHead;
 use crate::tape::connection::{TapedConnection, connect};
 
@@ -65,8 +65,9 @@ pub(super) async fn attempt<C: Client, D: Dial>(
 pub(super) async fn land<C: Client, N: Connection>(
     client: &mut C,
     x: &mut Exchange,
-    landed: Landed<N>,
+    mut landed: Landed<N>,
 ) -> Result<Committed<N>, Error> {
+    storing::begin(x, &translate::spoken(landed.hearing.as_ref()), &mut landed.response);
     match landed.hearing {
         Some(hearing) => Box::pin(hear::hear(client, x, hearing, landed.response)).await,
         None => Ok(landed.response),

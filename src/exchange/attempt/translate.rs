@@ -20,6 +20,7 @@ use crate::dialect::way::{self, Way};
 use crate::dialect::{self, Dialect, count, openai_responses};
 use crate::error::{Error, Kind};
 use crate::exchange::decision::PlannedAttempt;
+use crate::exchange::storing::Spoken;
 use crate::exchange::{Exchange, Translated, decide};
 use crate::message::{Body, HeadError, Request, ResponseHead};
 use crate::stream::Wire;
@@ -40,6 +41,15 @@ pub(super) struct Embedding {
     asked: Embed,
     upstream: Dialect,
     told: Told,
+}
+
+/// In whose words an answer comes.
+pub(super) fn spoken(hearing: Option<&Hearing>) -> Spoken<'_> {
+    match hearing {
+        None => Spoken::Untouched,
+        Some(Hearing::Chat(interpreter)) => Spoken::Chat(interpreter),
+        Some(Hearing::Embed(_) | Hearing::Catalog { .. }) => Spoken::Other,
+    }
 }
 
 /// How the exchange's operation reaches an upstream. Without a dialect on both sides it passes untouched.
@@ -310,7 +320,7 @@ impl Hearing {
 }
 
 /// What an exchange keeps of a translation.
-pub(super) fn translated(x: &Exchange, told: Told) -> Translated {
+pub(in crate::exchange) fn translated(x: &Exchange, told: Told) -> Translated {
     Translated { holder: holder(x), told }
 }
 
@@ -346,7 +356,11 @@ fn garbage(error: &Malformed) -> Failure {
 }
 
 /// Marks an answer's head as one of the client's dialect, whose body is this long unless it streams.
-pub(super) fn reword(head: &mut ResponseHead, content_type: &'static str, length: Option<usize>) -> Result<(), Error> {
+pub(in crate::exchange) fn reword(
+    head: &mut ResponseHead,
+    content_type: &'static str,
+    length: Option<usize>,
+) -> Result<(), Error> {
     for name in ["content-length", "content-encoding", "transfer-encoding"] {
         head.remove_header(name);
     }

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 
 use super::stream_wire;
-use crate::cache::Recorder;
+use crate::cache::Refusal;
 use crate::dialect::interpreter::Interpreter;
 use crate::error::{Error, Fault, Kind};
+use crate::exchange::Exchange;
 use crate::exchange::attempt::going_on;
 use crate::exchange::attempt::held::Held;
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Client, Connection, Dial};
-use crate::exchange::{CacheVerdict, Exchange};
 use crate::gate::Gate;
 use crate::message::ResponseHead;
 use crate::tape::connection::TapedConnection;
@@ -49,7 +49,6 @@ pub(super) async fn go_on<C: Client, D: Dial>(
     client: &mut C,
     x: &mut Exchange,
     source: &mut Source<TapedConnection<D::Connection>>,
-    tape: &mut Option<Recorder>,
     error: Error,
 ) -> Result<(), Ending> {
     if x.going_on.is_none() || error.fault() != Fault::Upstream || error.kind() == Kind::ClientGone {
@@ -61,6 +60,11 @@ pub(super) async fn go_on<C: Client, D: Dial>(
     };
     if let Some(last) = x.attempts.last_mut() {
         last.error = Some(error.clone());
+    }
+    if let Some(fill) = &x.cache.fill {
+        // No one upstream said all of it: it is stored for nobody, and who joined hears that it broke off.
+        fill.spoil(Refusal::Error);
+        fill.end(Err(error.clone()));
     }
     if let Err(mut interpreter) = going_on::stopped(x, interpreter) {
         interpreter.drop_transcript();
@@ -74,9 +78,6 @@ pub(super) async fn go_on<C: Client, D: Dial>(
         Ok(mut response) if !x.awaits_an_answer() => {
             std::mem::swap(source, &mut response.source);
             x.held = response.held;
-            if tape.take().is_some() {
-                x.cache.verdict = CacheVerdict::Miss("the answer went on at another attempt");
-            }
             Ok(())
         }
         other => {

@@ -1,7 +1,7 @@
 //! The end of a response: the connection goes back, what may be kept is kept, and why it ended is noted.
 
 use super::events::NO_END;
-use super::{Recorder, Source, attempt, fail, heads};
+use super::{Source, attempt, fail, heads, storing, told};
 use crate::cache::Refusal;
 use crate::dialect::failure::Failure;
 use crate::error::{Error, Kind};
@@ -16,7 +16,6 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
     client: &mut C,
     x: &mut Exchange,
     source: &mut Source<N>,
-    tape: Option<Recorder>,
     result: Result<(), Error>,
     bodied: bool,
 ) -> Result<End, Error> {
@@ -27,34 +26,29 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
     if let Some(mut meter) = x.meter.take() {
         meter.end();
         // What a policy or the cache answers is no upstream's failure.
-        failure = failure.or_else(|| meter.failure().filter(|_| !x.attempts.is_empty()).map(failed));
+        let live = !x.attempts.is_empty() || x.cache.verdict == CacheVerdict::Joined;
+        failure = failure.or_else(|| meter.failure().filter(|_| live).map(failed));
         let asked = heads::content_length(&x.request.lock().head.headers);
         x.used = meter.usage(asked);
     }
     failure = failure.or_else(|| x.sent.error.take());
+    told::note(x, source);
+    let cut = |error: &Error| if error.code() == NO_END { Refusal::NoEnd } else { Refusal::Error };
+    storing::settle(gate, x, failure.as_ref().map(cut));
     let clean = result.is_ok() && (source.done() || !bodied);
     source.release(clean).await;
     x.held = Held::default();
     match result {
         Ok(()) if failure.is_some() => {
-            if tape.is_some() {
-                let cut = failure.as_ref().is_some_and(|error| error.code() == NO_END);
-                let refusal = if cut { Refusal::NoEnd } else { Refusal::Error };
-                x.cache.verdict = CacheVerdict::Miss(refusal.as_str());
-            }
             x.sent.reason = failure.as_ref().map(fail::reason);
             x.sent.error = failure;
             Ok(End::Answered)
         }
         Ok(()) => {
             x.sent.reason = Some(Reason::Done);
-            store(gate, x, tape);
             Ok(End::Answered)
         }
         Err(error) => {
-            if tape.is_some() {
-                x.cache.verdict = CacheVerdict::Miss(Refusal::Incomplete.as_str());
-            }
             x.sent.reason = Some(fail::reason(&error));
             x.sent.error = Some(error);
             client.break_off().await;
@@ -76,15 +70,4 @@ pub(super) fn remember<D: Dial>(gate: &Gate<D>, x: &mut Exchange) {
     if let (Some(translated), Some(client)) = (&mut x.translated, x.dialect) {
         gate.keep.put(&translated.holder, client, std::mem::take(&mut translated.told.answer));
     }
-}
-
-/// Puts a response that was sent to its clean end into the cache, if it may be there.
-fn store<D: Dial>(gate: &Gate<D>, x: &mut Exchange, tape: Option<Recorder>) {
-    let (Some(tape), Some(key)) = (tape, x.cache.key.clone()) else {
-        return;
-    };
-    x.cache.verdict = match gate.cache.finish(tape, true, key) {
-        Ok(()) => CacheVerdict::Stored,
-        Err(refusal) => CacheVerdict::Miss(refusal.as_str()),
-    };
 }

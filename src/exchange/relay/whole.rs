@@ -1,7 +1,6 @@
 //! An answer that is not streamed through `on_event`: a hook that exists runs on all of them.
 
 use super::with_response_body;
-use crate::cache::Recorder;
 use crate::dialect::view;
 use crate::error::Error;
 use crate::exchange::Exchange;
@@ -17,7 +16,6 @@ pub(super) async fn on_event<C: Client, N: Connection>(
     x: &mut Exchange,
     response: &Shared<Response>,
     source: &mut Source<N>,
-    tape: &mut Option<Recorder>,
 ) -> Result<(), Error> {
     let Some(dialect) = x.dialect.filter(|_| x.generation.policies.has(Hook::OnEvent)).filter(|d| view::speaks(*d))
     else {
@@ -30,7 +28,7 @@ pub(super) async fn on_event<C: Client, N: Connection>(
         }
     }
     let cap = x.generation.settings.limits.response_body;
-    with_response_body(client, response, source, tape, cap, &mut x.intake.share, response.read()).await??;
+    with_response_body(client, response, source, cap, &mut x.intake.share, response.read()).await??;
     let body = response.lock().body.bytes();
     if let Some(edited) = body.and_then(|body| x.run.on_whole(dialect, &body)) {
         response.fill(Body::Whole(edited));

@@ -1,0 +1,171 @@
+//! A fill: one answer on its way into the cache, heard by all who asked for the same while it comes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::admit::Refusal;
+use super::entry::{Entry, Tokens};
+use super::record::Recorder;
+use crate::error::{Error, Fault, Kind};
+
+/// One answer as it comes. Whoever listens reads at its own pace from what is recorded; nobody holds the others up.
+#[derive(Debug)]
+pub struct Fill {
+    log: Mutex<Log>,
+    /// Something was added.
+    more: Notify,
+    /// How many listen.
+    followers: Arc<Followers>,
+}
+
+#[derive(Debug)]
+struct Log {
+    recorder: Recorder,
+    /// How it ended, once it has.
+    ended: Option<Result<(), Error>>,
+    /// Why the answer is not kept though nothing is wrong with it.
+    withheld: Option<Refusal>,
+}
+
+/// How many exchanges wait for or listen to the answer of another.
+#[derive(Debug, Default)]
+pub struct Followers {
+    now: AtomicUsize,
+    /// Their number has changed.
+    changed: Notify,
+}
+
+// === impl Fill ===
+
+impl Fill {
+    /// The fill of a recording that has begun.
+    pub fn new(recorder: Recorder, followers: Arc<Followers>) -> Self {
+        Self { log: Mutex::new(Log { recorder, ended: None, withheld: None }), more: Notify::new(), followers }
+    }
+
+    /// The answer's head: the entry to be without its body.
+    pub fn head(&self) -> Arc<Entry> {
+        Arc::clone(self.log.lock().recorder.head())
+    }
+
+    /// Adds a piece of the body.
+    pub fn push(&self, piece: &Bytes) {
+        let heard = self.followers.any();
+        self.log.lock().recorder.push(piece, heard);
+        if heard {
+            self.more.notify_waiters();
+        }
+    }
+
+    /// The body came to its end, or failed; the first end stands.
+    pub fn end(&self, how: Result<(), Error>) {
+        self.log.lock().ended.get_or_insert(how);
+        self.more.notify_waiters();
+    }
+
+    /// Keeps a sound answer out of the cache. Others may join it all the same.
+    pub fn withhold(&self, refusal: Refusal) {
+        self.log.lock().withheld = Some(refusal);
+    }
+
+    /// Decides that the answer will not be kept: something is wrong with it.
+    pub fn spoil(&self, refusal: Refusal) {
+        self.log.lock().recorder.refuse(refusal);
+    }
+
+    /// Whether somebody who asks now can hear it from its beginning, and nothing is wrong with it so far.
+    pub fn is_open(&self) -> bool {
+        let log = self.log.lock();
+        log.recorder.refused().is_none() && !matches!(log.ended, Some(Err(_)))
+    }
+
+    /// The entry, if the answer may be kept: with the model that was asked for, and the tokens that it took.
+    pub fn finish(&self, model: Option<String>, tokens: Option<Tokens>) -> Result<Entry, Refusal> {
+        let mut log = self.log.lock();
+        let complete = matches!(log.ended, Some(Ok(())));
+        let mut entry = log.withheld.map_or_else(|| log.recorder.finish(complete), Err)?;
+        if let Some(origin) = &mut entry.origin {
+            (origin.model, origin.tokens) = (model, tokens);
+        }
+        Ok(entry)
+    }
+
+    /// The piece with this number, once it is there; none at the end. Safe to drop.
+    pub async fn piece(&self, number: usize) -> Result<Option<Bytes>, Error> {
+        loop {
+            let more = self.more.notified();
+            {
+                let log = self.log.lock();
+                match log.recorder.piece(number) {
+                    Ok(Some(piece)) => return Ok(Some(piece)),
+                    Err(_) => return Err(lost()),
+                    Ok(None) => {}
+                }
+                if let Some(ended) = &log.ended {
+                    return ended.clone().map(|()| None);
+                }
+            }
+            more.await;
+        }
+    }
+
+    /// Those who listen.
+    pub fn followers(&self) -> &Followers {
+        &self.followers
+    }
+
+    /// Whether there is no piece with this number, nor will there be.
+    pub fn has_said(&self, number: usize) -> bool {
+        let log = self.log.lock();
+        log.ended.is_some() && matches!(log.recorder.piece(number), Ok(None))
+    }
+}
+
+/// What is told to a client that takes an answer so slowly that what it has yet to hear is no longer held.
+fn lost() -> Error {
+    Error::new(
+        Fault::Gate,
+        Kind::Overloaded,
+        503,
+        "the answer is too long to be kept for a client that takes it so slowly",
+    )
+}
+
+// === impl Followers ===
+
+impl Followers {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.now.load(Ordering::Acquire)
+    }
+
+    /// Whether there are any.
+    pub fn any(&self) -> bool {
+        self.count() > 0
+    }
+
+    pub(super) fn join(&self) {
+        self.now.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn leave(&self) {
+        self.now.fetch_sub(1, Ordering::AcqRel);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until there are some, or none.
+    pub async fn until(&self, any: bool) {
+        loop {
+            let changed = self.changed.notified();
+            if self.any() == any {
+                return;
+            }
+            changed.await;
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Tells an answer that was made for another exchange: a stored one, or one that still comes and is joined.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::cache::{Entry, Fill, Following};
+use crate::error::Error;
+use crate::exchange::decision::Pace;
+use crate::stream::{Splitter, Wire};
+use crate::tape::Overheard;
+
+/// Who tells the answer.
+pub enum Teller {
+    /// The cache, as fast as it is taken.
+    Stored {
+        /// The stored answer.
+        entry: Arc<Entry>,
+        /// The next piece.
+        next: usize,
+    },
+    /// The cache, at a pace.
+    Paced(Box<Paced>),
+    /// Another exchange, which is answered at present.
+    Joined(Box<Joined>),
+}
+
+/// An answer that is told at a pace.
+pub struct Paced {
+    pieces: Vec<Bytes>,
+    /// When each piece is due, counted from the first time that one is asked for.
+    times: Vec<Duration>,
+    begun: Option<Instant>,
+    next: usize,
+    /// How it ends behind the last piece; `None`: nothing more was heard.
+    end: Option<Result<(), Error>>,
+}
+
+/// An answer that is joined.
+pub struct Joined {
+    /// The place among those who joined, as long as it is listened to.
+    pub following: Following,
+    /// The answer.
+    pub fill: Arc<Fill>,
+    /// What was heard of it, for who plays the exchange again.
+    pub overheard: Option<Overheard>,
+    next: usize,
+}
+
+// === impl Teller ===
+
+impl Teller {
+    /// A stored answer, told at a pace; one that does not stream is told at once.
+    pub fn stored(entry: Arc<Entry>, pace: Pace) -> Self {
+        let wire = entry.origin.as_ref().and_then(|origin| origin.wire);
+        match (pace, wire) {
+            (Pace::Recorded, Some(_)) => {
+                let (pieces, times) = (entry.chunks.clone(), entry.times.clone());
+                Self::Paced(Box::new(Paced { pieces, times, begun: None, next: 0, end: Some(Ok(())) }))
+            }
+            (Pace::Rate(rate), Some(wire)) => Self::Paced(Box::new(Paced::at_rate(&entry, wire, rate))),
+            _ => Self::Stored { entry, next: 0 },
+        }
+    }
+
+    /// An answer that another exchange is given.
+    pub fn joined(following: Following, fill: Arc<Fill>, overheard: Option<Overheard>) -> Self {
+        Self::Joined(Box::new(Joined { following, fill, overheard, next: 0 }))
+    }
+
+    /// What was heard of a joined answer when it was recorded.
+    pub fn replayed(overheard: &Overheard) -> Self {
+        let (pieces, times) = (overheard.entry.chunks.clone(), overheard.entry.times.clone());
+        Self::Paced(Box::new(Paced { pieces, times, begun: None, next: 0, end: overheard.end.clone() }))
+    }
+
+    /// The next piece; `None` at the end. Safe to drop before it is ready.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        match self {
+            Self::Stored { entry, next } => {
+                let piece = entry.chunks.get(*next).cloned();
+                *next += 1;
+                Ok(piece)
+            }
+            Self::Paced(paced) => paced.next().await,
+            Self::Joined(joined) => joined.next().await,
+        }
+    }
+
+    /// Whether nothing is left to tell.
+    pub fn done(&self) -> bool {
+        match self {
+            Self::Stored { entry, next } => *next >= entry.chunks.len(),
+            Self::Paced(paced) => paced.next >= paced.pieces.len() && paced.end.is_some(),
+            Self::Joined(joined) => joined.fill.has_said(joined.next),
+        }
+    }
+}
+
+// === impl Paced ===
+
+impl Paced {
+    /// So many events a second, whatever pieces they came in.
+    fn at_rate(entry: &Entry, wire: Wire, rate: f64) -> Self {
+        let mut splitter = Splitter::new(wire, entry.size.max(1));
+        splitter.push(entry.body());
+        let mut pieces = Vec::new();
+        while let Ok(Some(event)) = splitter.next() {
+            pieces.push(event.to_bytes());
+        }
+        pieces.extend(splitter.finish());
+        let step = Duration::from_secs_f64(1.0 / rate);
+        let times = (0..pieces.len()).map(|number| step.saturating_mul(u32::try_from(number).unwrap_or(u32::MAX)));
+        Self { times: times.collect(), pieces, begun: None, next: 0, end: Some(Ok(())) }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        match (self.pieces.get(self.next), self.times.get(self.next)) {
+            (Some(piece), Some(due)) => {
+                tokio::time::sleep_until(begun + *due).await; // paced: the pace that the cache rule asks for
+                self.next += 1;
+                Ok(Some(piece.clone()))
+            }
+            _ => match &self.end {
+                Some(end) => end.clone().map(|()| None),
+                None => std::future::pending().await,
+            },
+        }
+    }
+}
+
+// === impl Joined ===
+
+impl Joined {
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        let piece = self.fill.piece(self.next).await;
+        match &piece {
+            Ok(Some(piece)) => {
+                self.next += 1;
+                if let Some(overheard) = &mut self.overheard {
+                    overheard.piece(piece);
+                }
+            }
+            Ok(None) => self.ended(Ok(())),
+            Err(error) => self.ended(Err(error.clone())),
+        }
+        piece
+    }
+
+    fn ended(&mut self, how: Result<(), Error>) {
+        if let Some(overheard) = &mut self.overheard {
+            overheard.end.get_or_insert(how);
+        }
+    }
+}
