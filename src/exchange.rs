@@ -62,6 +62,7 @@ use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
 use crate::dialect::meter::Meter;
+use crate::dialect::transcript::Said;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
 use crate::gate::memory::Share;
@@ -72,6 +73,7 @@ use crate::tape::Tape;
 use crate::tape::client::TapedClient;
 use crate::upstream::queue;
 use affinity::Bond;
+use attempt::going_on::GoingOn;
 use attempt::held::Held;
 pub use cached::{CacheState, CacheVerdict};
 use decision::{Identity, Plan};
@@ -116,6 +118,8 @@ pub struct Exchange {
     pub attempts: Vec<AttemptRecord>,
     /// What the attempt that is being relayed owns until its end.
     pub held: Held,
+    /// What is kept so that its answer may go on elsewhere, if the plan wants that.
+    pub going_on: Option<Box<GoingOn>>,
     /// What was learnt while the answer was translated, if it was.
     pub translated: Option<Translated>,
     /// Counts the tokens of an answer that passes in its own dialect.
@@ -186,6 +190,8 @@ pub struct AttemptRecord {
     pub took: Duration,
     /// How long the gate waited before it.
     pub waited: Duration,
+    /// What the client had heard, where this attempt was to go on with it.
+    pub goes_on: Option<Said>,
     /// How it waited for its turn, where there is a line before the endpoint.
     pub queued: Option<Waited>,
     /// Whether another attempt was under way beside it, or had answered, when it ended: nothing was decided after it.

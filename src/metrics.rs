@@ -24,6 +24,7 @@ pub struct Metrics {
     open_exchanges: Gauge<i64, AtomicI64>,
     open_connections: Gauge<i64, AtomicI64>,
     bytes_out: Counter<u64, AtomicU64>,
+    continued: Counter<u64, AtomicU64>,
     tokens: Family<TokenLabels, Counter>,
     losses: Family<LossLabels, Counter>,
     hook_errors: Family<HookLabels, Counter>,
@@ -125,6 +126,7 @@ impl Metrics {
             open_exchanges: Gauge::default(),
             open_connections: Gauge::default(),
             bytes_out: Counter::default(),
+            continued: Counter::default(),
             tokens: Family::default(),
             losses: Family::default(),
             hook_errors: Family::default(),
@@ -151,6 +153,7 @@ impl Metrics {
         registry.register("open_exchanges", "Exchanges under way", self.open_exchanges.clone());
         registry.register("open_connections", "Client connections", self.open_connections.clone());
         registry.register("response_bytes", "Bytes of response bodies", self.bytes_out.clone());
+        registry.register("continued", "Answers that went on at another attempt", self.continued.clone());
         registry.register("tokens", "Tokens that upstreams counted", self.tokens.clone());
         registry.register("losses", "What translations could not carry", self.losses.clone());
         registry.register("hook_errors", "Hooks that failed", self.hook_errors.clone());
@@ -176,6 +179,7 @@ impl Metrics {
         self.exchanges.get_or_create(&ExchangeLabels { status, reason }).inc();
         self.seconds.observe(x.elapsed().as_secs_f64());
         self.bytes_out.inc_by(x.sent.bytes);
+        self.continued.inc_by(u64::from(x.continued()));
         let verdict = x.cache.verdict.as_str();
         if verdict != "off" {
             self.cache.get_or_create(&CacheLabels { verdict }).inc();

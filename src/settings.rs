@@ -43,7 +43,7 @@ pub use redis::{Redis, RedisUrls};
 pub use reference::reference;
 pub use reload::reload_notes;
 pub use secret::{Headers, Place, Secret};
-pub use upstream::{Dialect, Endpoint, Http, OnLoss, Timeouts, Upstream, Upstreams};
+pub use upstream::{ContinueBy, Dialect, Endpoint, Http, OnLoss, Timeouts, Upstream, Upstreams};
 pub use url::Url;
 
 use std::collections::BTreeMap;

@@ -42,6 +42,7 @@ use http::uri::Scheme;
 
 use crate::dialect::servers::Server;
 use crate::settings;
+pub use crate::settings::ContinueBy;
 use health::{Ask, Fitness, Pool, Vitals};
 use hold::{Hedge, Hold};
 
@@ -63,6 +64,8 @@ pub struct Upstream {
     pub server: Option<&'static Server>,
     /// Whether requests that cannot be translated without a loss are refused.
     pub refuses_losses: bool,
+    /// How it is handed an answer that it is to go on with.
+    pub continue_by: ContinueBy,
     /// Its addresses.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// How long each step may take.

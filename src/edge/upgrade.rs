@@ -20,6 +20,7 @@ use crate::gate::Gate;
 use crate::message::{Body, Owned, Request, RequestHead, ResponseHead};
 use crate::policy::{AttemptFacts, Hook};
 use crate::tape::Tape;
+use crate::tape::connection::TapedConnection;
 use crate::upstream::dial::{Dialer, PingoraConnection};
 use crate::upstream::health::Ticket;
 use crate::upstream::{Endpoint, Upstream};
@@ -71,6 +72,7 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
         error: asked.as_ref().err().cloned(),
         took: began.elapsed(),
         waited: Duration::ZERO,
+        goes_on: None,
         queued: None,
         beside: false,
     });
@@ -91,7 +93,7 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
         }
         return switch(session, x, head, connection, idle).await;
     }
-    let source = Source::live(connection, idle, x.deadline);
+    let source = Source::live(TapedConnection::untaped(connection), idle, x.deadline);
     let head = heads::check_response(head)?;
     let mut committed = Committed::new(head, source, upstream, endpoint);
     committed.held.ticket = ticket;

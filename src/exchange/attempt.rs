@@ -4,6 +4,8 @@ mod asked;
 
 pub(super) mod desk;
 
+pub mod going_on;
+
 mod headers;
 
 mod hear;
@@ -106,9 +108,18 @@ pub async fn run<C: Client, D: Dial>(
 ) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
     opening::ready(client, x).await?;
     asked::ready(client, x, &plan).await?;
-    let mut progress = Progress::new(plan);
+    work(gate, client, x, Progress::new(plan), Duration::ZERO).await
+}
+
+/// Works through what is left of a plan, after a wait that is over.
+async fn work<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    mut progress: Progress,
+    mut waited: Duration,
+) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
     let mut best: Best<D> = None;
-    let mut waited = Duration::ZERO;
     let mut failure = Error::gate("the plan holds no attempt");
     while x.attempts.len() < MOST_ATTEMPTS {
         let Some(next) = progress.next(gate, x) else {
@@ -120,7 +131,10 @@ pub async fn run<C: Client, D: Dial>(
         let (next, ended) = once(gate, client, x, &mut progress, next, &mut best, waited).await?;
         let decision = judge(gate, x, &progress, &next, &ended);
         match (ended, decision) {
-            (Ended::Response(response), None) if response.served() => return Ok(*response),
+            (Ended::Response(response), None) if response.served() => {
+                x.may_go_on(progress, next);
+                return Ok(*response);
+            }
             (Ended::Response(response), None) => return Ok(better(best.take(), *response)),
             (Ended::Failed(error), _) if error.kind() == Kind::ClientGone => return Err(error),
             (Ended::Failed(error), None) => {
@@ -162,7 +176,8 @@ async fn once<C: Client, D: Dial>(
     }
     let started = Instant::now();
     next.held.begins();
-    let hedge = hedge::rule(x, &next);
+    // Only one can go on with what the client heard.
+    let hedge = hedge::rule(x, &next).filter(|_| !x.goes_on());
     let again = hedge.is_some() || x.generation.policies.has(Hook::Failover);
     let result = match prepare::prepare(gate, client, x, &next, again, number(x, 0)).await {
         Ok(Ready::Ask(prepared)) => match hedge.filter(|_| prepared.is_at_hand()) {
@@ -237,6 +252,7 @@ fn record<N: Connection>(
         error,
         took: x.tape.ask(|| "took".to_owned(), || started.elapsed()),
         waited,
+        goes_on: x.said(),
         queued: made.held.queued,
         beside,
     });
@@ -286,18 +302,25 @@ fn judge<D: Dial>(
         }
         _ => None,
     };
-    let outcome = Outcome {
+    let outcome = outcome(x, progress, next, retry_after)?;
+    x.run.failover(&outcome).ok().flatten().filter(|answer| answer.retry)
+}
+
+/// What `failover` is shown of the last attempt.
+fn outcome(x: &Exchange, progress: &Progress, made: &Try, retry_after: Option<Duration>) -> Option<Outcome> {
+    let record = x.attempts.last()?;
+    Some(Outcome {
         number: u32::try_from(x.attempts.len()).unwrap_or(u32::MAX),
-        upstream: next.upstream.name.clone(),
-        endpoint: next.endpoint.name.clone(),
+        upstream: made.upstream.name.clone(),
+        endpoint: made.endpoint.name.clone(),
         status: record.status,
         error: record.error.clone(),
         retry_after,
         took: record.took,
         remaining: x.remaining(),
-        untried: progress.untried(x, next),
-    };
-    x.run.failover(&outcome).ok().flatten().filter(|answer| answer.retry)
+        untried: progress.untried(x, made),
+        said: x.said(),
+    })
 }
 
 /// What follows an `on_attempt` that failed, and a line without room: the next attempt. Nothing was sent, so there is

@@ -106,6 +106,7 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         cache: CacheState::default(),
         attempts: Vec::new(),
         held: Held::default(),
+        going_on: None,
         translated: None,
         meter: None,
         used: None,

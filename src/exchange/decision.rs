@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::cache::http;
+use crate::dialect::continuation::CutTool;
+use crate::dialect::transcript::Said;
 use crate::error::Error;
 use crate::settings::Priority;
 use crate::upstream::hold::{Hedge, Until};
@@ -54,6 +56,8 @@ pub struct PlannedAttempt {
     pub timeout: Option<Duration>,
     /// What keeps requests at the same endpoint, where the upstream's endpoints are chosen by such a key.
     pub key: Option<String>,
+    /// Whether its answer, should it be cut, may go on elsewhere, and what becomes of a tool call that was cut then.
+    pub continue_cut: Option<CutTool>,
     /// The class in which it waits before an endpoint, in place of the upstream's own setting.
     pub priority: Option<Priority>,
     /// How long each step may take, where that is not as the upstream's settings say.
@@ -202,6 +206,8 @@ pub struct Outcome {
     pub remaining: Option<Duration>,
     /// Endpoints of the plan that were not tried yet.
     pub untried: usize,
+    /// What the client heard already, when the next attempt is to go on with it.
+    pub said: Option<Said>,
 }
 
 /// What `commit` answered about an event of a stream that is held.

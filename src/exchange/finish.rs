@@ -66,6 +66,9 @@ pub fn summary(x: &Exchange) -> Value {
         line.insert("route".into(), json!(plan.decided_by.0));
     }
     line.insert("attempts".into(), x.attempts.iter().map(attempt).collect());
+    if x.continued() > 0 {
+        line.insert("continued".into(), json!(x.continued()));
+    }
     if let Some(pin) = x.bond.pin.as_str() {
         line.insert("affinity".into(), json!(pin));
     }
@@ -119,6 +122,9 @@ fn attempt(record: &AttemptRecord) -> Value {
         "error": record.error.as_ref().map(|error| error.kind().as_str()),
         "ms": millis(record.took),
     });
+    if let Some(said) = record.goes_on {
+        told["goes_on_after"] = json!(said.text);
+    }
     if let Some(queued) = record.queued {
         told["queued_ms"] = json!(millis(queued.time));
         told["queued_at"] = json!(queued.position);

@@ -19,6 +19,7 @@ use crate::gate::memory::Share;
 use crate::tape::Overheard;
 use teller::Teller;
 
+mod stopped;
 pub mod teller;
 
 /// The body of a response, piece by piece.
@@ -143,6 +144,7 @@ impl<N: Connection> Source<N> {
             let Some(Voice { interpreter: Some(interpreter), failed, told }) = self.voice_mut() else {
                 return piece;
             };
+            let kept = interpreter.transcript().is_some();
             let said = match piece {
                 Ok(Some(piece)) => interpreter.pass(piece).map_err(|unreadable| {
                     Error::upstream(Kind::Garbage, "the upstream's stream cannot be read")
@@ -151,11 +153,23 @@ impl<N: Connection> Source<N> {
                 Ok(None) if interpreter.ended() => return Ok(None),
                 Ok(None) => Ok(interpreter.end()),
                 Err(_) if interpreter.over() => return Ok(None),
+                // Only the last word may be missing; otherwise somebody decides whether the answer goes on elsewhere.
+                Err(error) if kept => interpreter.cut(Failure::from(&error)).ok_or(error),
                 Err(error) => Err(error),
             };
+            if let Some(error) = interpreter.broken().map(stopped::error) {
+                let said = said?;
+                if said.is_empty() {
+                    return Err(error);
+                }
+                *failed = Some(error);
+                self.forget_what_is_there();
+                return Ok(Some(said));
+            }
             match said {
                 Ok(said) if said.is_empty() => {}
                 Ok(said) => return Ok(Some(said)),
+                Err(error) if kept => return Err(error),
                 Err(error) => {
                     let said = interpreter.fail(Failure::from(&error));
                     if interpreter.over() {

@@ -14,6 +14,7 @@ use super::api::{kind, number};
 use super::failure::Failure;
 use super::place::Spot;
 use crate::cache::parts::Parts;
+use crate::dialect::continuation::CutTool;
 use crate::exchange::decision::{
     Answer, CacheRule, Commit, Failover, Identity, Pace, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts,
     Route, Scope, Sharing, Stale,
@@ -172,8 +173,18 @@ impl Reading<'_> {
     }
 
     fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
-        const KEYS: [&str; 9] =
-            ["upstream", "endpoint", "model", "timeout", "priority", "timeouts", "hold", "hedge", "key"];
+        const KEYS: [&str; 10] = [
+            "upstream",
+            "endpoint",
+            "model",
+            "timeout",
+            "priority",
+            "timeouts",
+            "hold",
+            "hedge",
+            "key",
+            "continue_cut",
+        ];
         let fields = self.fields(table, "an attempt", &KEYS)?;
         let Some(upstream) = fields.text("upstream")? else {
             return Err(self.misuse("returned an attempt without `upstream`"));
@@ -192,6 +203,15 @@ impl Reading<'_> {
             timeouts: fields.table("timeouts")?.map(|table| self.timeouts(table)).transpose()?.map(Box::new),
             hold: fields.table("hold")?.map(|table| self.hold(table)).transpose()?.map(Box::new),
             hedge: fields.table("hedge")?.map(|table| self.hedge(table)).transpose()?,
+            continue_cut: match fields.text("continue_cut")?.as_deref() {
+                None => None,
+                Some("complete") => Some(CutTool::Complete),
+                Some("close") => Some(CutTool::Close),
+                Some(_) => {
+                    let why = "returned an attempt whose `continue_cut` is neither \"complete\" nor \"close\"";
+                    return Err(self.misuse(why));
+                }
+            },
         })
     }
 

@@ -29,6 +29,9 @@ section! {
         dialect: Option<Dialect> = None => reload;
         /// Whether a request goes there that cannot be translated without a loss: `refuse` tells the client instead.
         losses: OnLoss = OnLoss::Allow => reload;
+        /// How it is handed an answer that it is to go on with, after another died in the middle of it: as is `known` of
+        /// its dialect, as an assistant `turn` that it goes on from, or with a `request` to go on.
+        continue_by: ContinueBy = ContinueBy::Known => reload;
         /// The HTTP it speaks: `auto` is HTTP/2 or 1.1 as a TLS endpoint prefers, and 1.1 without TLS.
         http: Http = Http::Auto => reload;
         /// Headers set on each attempt in place of the client's. Values may hold secrets: `env:NAME`, `file:path`,
@@ -156,6 +159,18 @@ choice! {
 }
 
 choice! {
+    /// How an upstream is handed an answer that it is to go on with.
+    pub enum ContinueBy {
+        /// As its maker documents it; with a request where nothing is known.
+        Known = "known",
+        /// As the last assistant turn.
+        Turn = "turn",
+        /// As an assistant turn, and a turn that asks to go on.
+        Request = "request",
+    }
+}
+
+choice! {
     /// Which HTTP is spoken to an upstream.
     pub enum Http {
         /// HTTP/1.1.
@@ -181,6 +196,7 @@ impl Upstream {
             default: false,
             dialect: None,
             losses: OnLoss::Allow,
+            continue_by: ContinueBy::Known,
             http: Http::Auto,
             headers: Headers::default(),
             preserve_host: false,

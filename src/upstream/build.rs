@@ -26,6 +26,7 @@ fn upstream(name: &str, settings: &UpstreamSettings) -> Upstream {
         name: name.to_owned(),
         server: settings.dialect.and_then(|dialect| Server::named(dialect.as_str())),
         refuses_losses: settings.losses == OnLoss::Refuse,
+        continue_by: settings.continue_by,
         endpoints: addresses.iter().map(|address| endpoint(settings, address).into()).collect(),
         timeouts: Timeouts {
             head: settings.timeouts.head,

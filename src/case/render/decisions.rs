@@ -143,6 +143,9 @@ fn planned(attempt: &PlannedAttempt) -> String {
     if let Some(timeout) = attempt.timeout {
         let _ = write!(text, " within {}", time(timeout));
     }
+    if attempt.continue_cut.is_some() {
+        text.push_str(" (may go on elsewhere)");
+    }
     if let Some(hedge) = attempt.hedge {
         let _ = write!(text, ", and another beside it after {}", time(hedge.after));
     }

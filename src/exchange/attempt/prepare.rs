@@ -136,6 +136,10 @@ async fn copy<C: Client, D: Dial>(
     };
     let mut request = Request { head, body };
     let hearing = translate::ask(x, &gate.keep, &gate.clock, planned, upstream, endpoint, &mut request)?;
+    if planned.continue_cut.is_some() && request.head.headers.contains_key("accept-encoding") {
+        // What nobody can read nobody can go on with.
+        let _ = request.head.insert_header("Accept-Encoding", "identity");
+    }
     if let Some(server) = upstream.server {
         headers::hide_key(&mut request.head, server, endpoint).map_err(|error| {
             Error::gate("the request target cannot be sent without its key").with_detail(error.to_string())

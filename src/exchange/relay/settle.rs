@@ -20,7 +20,7 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
     result: Result<(), Error>,
     bodied: bool,
 ) -> Result<End, Error> {
-    if let Some(interpreter) = source.take_interpreter() {
+    if let Some(interpreter) = source.take_interpreter().filter(|interpreter| !interpreter.is_verbatim()) {
         x.translated = Some(attempt::heard(x, *interpreter));
     }
     let mut failure = x.translated.as_ref().and_then(|translated| translated.told.failure.as_ref()).map(failed);

@@ -74,7 +74,7 @@ async fn stored<C: Client, D: Dial>(
     let bad = |error: HeadError| Error::gate("a stored response cannot be sent").with_detail(error.to_string());
     head.insert_header("Age", age.as_secs()).map_err(bad)?;
     let pace = x.cache.rule.as_ref().map(|rule| rule.sharing.pace).unwrap_or_default();
-    let source = Source::<D::Connection>::told_by(Teller::stored(Arc::clone(&entry), pace));
+    let source = Source::told_by(Teller::stored(Arc::clone(&entry), pace));
     if let Some((head, source)) = voiced(gate, client, x, &entry, head, source).await? {
         return send(gate, client, x, head, source, ServedBy::Cache { age, stale }).await.map(Some);
     }
@@ -143,7 +143,7 @@ async fn joined<C: Client, D: Dial>(
 ) -> Result<End, Error> {
     x.cache.details = Some(format!("join; followers={followers}"));
     let head = head_of(&entry)?;
-    let source = Source::<D::Connection>::told_by(teller);
+    let source = Source::told_by(teller);
     let Some((head, source)) = voiced(gate, client, x, &entry, head, source).await? else {
         return Err(Error::upstream(Kind::Garbage, "the answer of the call that was joined is not of its dialect"));
     };
