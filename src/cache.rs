@@ -11,7 +11,7 @@ pub mod record;
 
 pub use admit::Refusal;
 pub use bypass::{Bypass, bypass};
-pub use entry::{Entry, Listener, Origin, Tokens};
+pub use entry::{Entry, Listener, Provenance, Tokens};
 pub use fill::{Fill, Followers};
 pub use flight::{Flights, Following, Leading, Outcome, Role};
 pub use key::{Form, Key, canonical, differs};

@@ -50,7 +50,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Version};
 use tokio::time::Instant;
 
-use crate::cache::{Fill, Key, Leading, Role};
+use crate::cache::{Fill, Key, Leading};
 use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
@@ -353,18 +353,6 @@ impl Exchange {
     /// What is left until its deadline.
     pub fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
-    }
-}
-
-// === impl CacheState ===
-
-impl CacheState {
-    /// Takes the place that others may join, if that is the role.
-    fn leads(&mut self, role: Role) {
-        if let (Role::Leads(lead), Some(store)) = (role, &mut self.store) {
-            store.followers = Arc::clone(lead.followers());
-            self.lead = Some(lead);
-        }
     }
 }
 

@@ -7,8 +7,8 @@ use super::attempt::Committed;
 use super::decision::Scope;
 use super::linger::Wanted;
 use super::wire::{Connection, Dial};
-use super::{CacheVerdict, Exchange, relay};
-use crate::cache::{Fill, Followers, Listener, Origin, Outcome, Recorder, Recording, Refusal, Tokens};
+use super::{CacheState, CacheVerdict, Exchange, relay};
+use crate::cache::{Fill, Followers, Listener, Outcome, Provenance, Recorder, Recording, Refusal, Role, Tokens};
 use crate::clock::Clock;
 use crate::dialect::interpreter::Interpreter;
 use crate::dialect::{Dialect, way};
@@ -50,13 +50,13 @@ pub(super) fn begin<N: Connection>(x: &Exchange, spoken: &Spoken<'_>, response: 
         let array = matches!(spoken, Spoken::Untouched) && x.cache.wire == Some(Wire::JsonArray);
         (array && response.head.status == 200).then_some(Wire::JsonArray)
     });
-    let origin = dialect.filter(|dialect| way::is_chat(*dialect)).and_then(|dialect| {
+    let provenance = dialect.filter(|dialect| way::is_chat(*dialect)).and_then(|dialect| {
         let created = if let Spoken::Chat(interpreter) = spoken { interpreter.created() } else { 0 };
         let first = Listener { dialect: x.dialect?, wire: x.cache.wire, id: x.id.clone(), created };
-        Some(Origin { dialect, wire, upstream: response.upstream.name.clone(), model: None, first, tokens: None })
+        Some(Provenance { dialect, wire, upstream: response.upstream.name.clone(), model: None, first, tokens: None })
     });
     let dialect = dialect.map(Dialect::as_str);
-    let recording = Recording { wire, dialect, ttl: rule.ttl, tags: Vec::new(), origin };
+    let recording = Recording { wire, dialect, ttl: rule.ttl, tags: Vec::new(), provenance };
     let fill = record(means, recording, response);
     response.source.record(&fill);
     response.fill = Some(fill);
@@ -146,4 +146,16 @@ pub(super) fn wanted(x: &Exchange) -> Option<Wanted> {
     let followers = &x.cache.store.as_ref()?.followers;
     let outlive = x.cache.rule.as_ref().is_some_and(|rule| rule.sharing.outlive);
     (outlive || x.cache.lead.is_some()).then(|| Wanted { followers: Arc::clone(followers), outlive })
+}
+
+// === impl CacheState ===
+
+impl CacheState {
+    /// Takes the place that others may join, if that is the role.
+    pub(super) fn leads(&mut self, role: Role) {
+        if let (Role::Leads(lead), Some(store)) = (role, &mut self.store) {
+            store.followers = Arc::clone(lead.followers());
+            self.lead = Some(lead);
+        }
+    }
 }

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Entry, Origin, cut};
+use super::{Entry, Provenance, cut};
 
 /// What stands for an [`Entry`] where it is written down.
 #[derive(Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub(super) struct Flat {
     ttl: Duration,
     age_before: Duration,
     tags: Vec<String>,
-    origin: Option<Origin>,
+    provenance: Option<Provenance>,
 }
 
 /// Bytes that are written as bytes, where the format has them, and not as a list of numbers.
@@ -51,7 +51,7 @@ impl From<Entry> for Flat {
             ttl: entry.ttl,
             age_before: entry.age_before,
             tags: entry.tags,
-            origin: entry.origin,
+            provenance: entry.provenance,
         }
     }
 }
@@ -75,7 +75,7 @@ impl TryFrom<Flat> for Entry {
             ttl: flat.ttl,
             age_before: flat.age_before,
             tags: flat.tags,
-            origin: flat.origin,
+            provenance: flat.provenance,
         })
     }
 }

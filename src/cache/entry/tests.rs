@@ -11,7 +11,7 @@ fn entry() -> Entry {
         ttl: Duration::from_mins(1),
         age_before: Duration::ZERO,
         tags: vec!["chat".to_owned()],
-        origin: Some(Origin {
+        provenance: Some(Provenance {
             dialect: Dialect::Anthropic,
             wire: Some(Wire::Sse),
             upstream: "sea".to_owned(),

@@ -30,7 +30,7 @@ fn entry(clock: Clock, size: usize, ttl: u64) -> Arc<Entry> {
         ttl: Duration::from_secs(ttl),
         age_before: Duration::ZERO,
         tags: vec![format!("size {size}")],
-        origin: None,
+        provenance: None,
     })
 }
 

@@ -8,7 +8,7 @@ fn recording(wire: Option<Wire>) -> Recording {
         dialect: Some("openai.chat"),
         ttl: Duration::from_mins(1),
         tags: vec!["chat".to_owned()],
-        origin: None,
+        provenance: None,
     }
 }
 
@@ -137,7 +137,7 @@ async fn headers_of_one_exchange_are_not_stored() {
         ("Age", b"7"),
         ("Date", b"Mon, 02 Nov 2026 08:00:00 GMT"),
         ("X-Model", b"caf\xe9"),
-        ("Vary", b"origin"),
+        ("Vary", b"provenance"),
         ("Vary", b"accept"),
     ];
     let clock = Clock::live();
