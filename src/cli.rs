@@ -2,6 +2,8 @@
 
 pub mod ask;
 
+pub mod cache;
+
 pub mod check;
 
 pub mod coverage;
@@ -80,6 +82,9 @@ enum Command {
     Explain(ExplainArgs),
     /// Play recorded exchanges on what is live and on what is to be, and count what changes.
     Replay(ReplayArgs),
+    /// Look into the cache of a running gate, or take answers out of it; say what the keys of requests are made of.
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     /// List the bundles that a running gate keeps: live, staged, held, kept.
     Generations(StatusArgs),
     /// Print a token with which a generation that does not serve answers.
@@ -365,6 +370,7 @@ pub fn run() -> ExitCode {
         Command::Record(args) => record::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Cache(command) => cache::run(&command),
         Command::Status(args) => status::run(&args),
         Command::Generations(args) => generations::list(&args),
         Command::Rollback(args) => generations::rollback(&args),

@@ -13,9 +13,13 @@ pub mod attempt;
 
 pub mod begin;
 
+mod cached;
+
 pub mod decide;
 
 pub mod decision;
+
+pub mod embeddings;
 
 pub mod fail;
 
@@ -32,6 +36,8 @@ pub mod linger;
 pub mod opening;
 
 pub mod receive;
+
+pub mod refresh;
 
 pub mod relay;
 
@@ -50,7 +56,6 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Version};
 use tokio::time::Instant;
 
-use crate::cache::{Fill, Key, Leading};
 use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
@@ -61,14 +66,13 @@ use crate::gate::memory::Share;
 use crate::generation::Generation;
 use crate::message::{Owned, Request};
 use crate::policy::Run;
-use crate::stream::Wire;
 use crate::tape::Tape;
 use crate::tape::client::TapedClient;
 use crate::upstream::queue;
-use affinity::Pin;
-use affinity::scribe::Scribe;
+use affinity::Bond;
 use attempt::held::Held;
-use decision::{CacheRule, Identity, Plan};
+pub use cached::{CacheState, CacheVerdict};
+use decision::{Identity, Plan};
 use linger::Lingering;
 use opening::Opening;
 use turn::Waited;
@@ -118,10 +122,8 @@ pub struct Exchange {
     pub used: Option<Usage>,
     /// What the client was sent.
     pub sent: Sent,
-    /// What was done about what the request refers to.
-    pub pin: Pin,
-    /// Notes where the answer was made, when that may be asked for.
-    pub scribe: Option<Box<Scribe>>,
+    /// Where what it refers to was made, and where its answer is.
+    pub bond: Bond,
     /// Its place among those that the gate serves at once, where that is limited.
     pub admitted: Option<queue::Place>,
     /// What the client heard before there was an answer.
@@ -152,43 +154,6 @@ pub struct Peer {
     pub tls: bool,
     /// The protocol version of the request.
     pub version: Version,
-}
-
-/// What the cache did for an exchange.
-#[derive(Debug, Default)]
-pub struct CacheState {
-    /// The rule, if a policy gave one.
-    pub rule: Option<CacheRule>,
-    /// What identifies the stored response.
-    pub key: Option<Key>,
-    /// How it went.
-    pub verdict: CacheVerdict,
-    /// How the client wants the events of a chat's answer; `None`: it wants it whole.
-    pub wire: Option<Wire>,
-    /// What recording an answer takes, when one may be stored.
-    pub store: Option<storing::Means>,
-    /// The place of the one who asks, which others may join.
-    pub lead: Option<Leading>,
-    /// The answer on its way into the cache.
-    pub fill: Option<Arc<Fill>>,
-    /// What the client is told of it besides the verdict: `age=12; stored-as=gemini`.
-    pub details: Option<String>,
-}
-
-/// How the cache served an exchange.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum CacheVerdict {
-    /// No policy asked for it.
-    #[default]
-    Off,
-    /// A stored response was sent.
-    Hit,
-    /// The response of an equal call was sent as it came.
-    Joined,
-    /// There was none; the response was stored.
-    Stored,
-    /// There was none, or it was not to be read; the response was not stored, and why.
-    Miss(&'static str),
 }
 
 /// What was learnt while an answer was translated between dialects.
@@ -326,15 +291,26 @@ async fn live<C: Client, D: Dial>(
         return Ok(End::Upgrade);
     }
     x.plan = Some(plan.clone());
-    if let Some(found) = decide::cache(gate, client, x, &plan).await?
-        && let Some(end) = Box::pin(relay::told::tell(gate, client, x, found)).await?
+    if let Some(found) = decide::cache(gate, client, x, &plan).await? {
+        match Box::pin(relay::told::tell(gate, client, x, found)).await {
+            Ok(None) => {}
+            Ok(Some(end)) => return Ok(end),
+            Err(error) => return Box::pin(refresh::or_spare(gate, client, x, error)).await,
+        }
+    }
+    // Boxed: it is rare, and every exchange would carry room for it.
+    if x.cache.rule.as_ref().is_some_and(|rule| rule.texts)
+        && let Some(batch) = Box::pin(embeddings::batch(gate, x)).await
     {
-        return Ok(end);
+        return Box::pin(embeddings::run(gate, client, x, plan, batch)).await;
     }
     let plan = affinity::pin(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error))?;
     client.linger(storing::wanted(x));
-    let committed = attempt::run(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error))?;
-    relay::response(gate, client, x, committed).await
+    let committed = attempt::run(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error));
+    if x.cache.spare.is_some() {
+        return Box::pin(refresh::or_better(gate, client, x, committed)).await;
+    }
+    relay::response(gate, client, x, committed?).await
 }
 
 // === impl Exchange ===
@@ -353,21 +329,6 @@ impl Exchange {
     /// What is left until its deadline.
     pub fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
-    }
-}
-
-// === impl CacheVerdict ===
-
-impl CacheVerdict {
-    /// The verdict in one word.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Hit => "hit",
-            Self::Joined => "join",
-            Self::Stored => "stored",
-            Self::Miss(_) => "miss",
-        }
     }
 }
 

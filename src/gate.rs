@@ -16,20 +16,23 @@ pub mod reload;
 
 pub mod services;
 
+pub mod sharing;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::cache::{Flights, MemoryCache};
+use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
 use crate::exchange::wire::Dial;
 use crate::generation::Generation;
 use crate::metrics::Metrics;
-use crate::state::{Limiter, Store};
+use crate::state::{Limiter, Shared, Store};
 use crate::tape::Ring;
 use crate::upstream::affinity::Affinity;
+use crate::upstream::health::Health;
 use crate::upstream::queue::Queues;
 use admission::Admission;
 use memory::Held;
@@ -42,13 +45,17 @@ pub struct Gate<D: Dial> {
     /// Opens connections.
     pub dial: D,
     /// Stored responses.
-    pub cache: MemoryCache,
+    pub cache: Cache,
+    /// What several gates have in common.
+    pub shared: Shared,
     /// Calls that equal ones may join.
     pub flights: Flights,
     /// Sealed thoughts that clients cannot carry.
     pub keep: Keep,
     /// What policies keep.
     pub state: State,
+    /// What is known of endpoints.
+    pub health: Arc<Health>,
     /// The time.
     pub clock: Clock,
     /// The last exchanges, as they can be played again.

@@ -2,6 +2,8 @@
 
 mod address;
 mod affinity;
+mod balance;
+mod breaker;
 mod check;
 mod collection;
 mod environment;
@@ -10,8 +12,10 @@ mod limits;
 mod listen;
 mod mount;
 mod parse;
+mod probe;
 mod quantity;
 mod queue;
+mod redis;
 mod reference;
 mod reload;
 mod secret;
@@ -24,14 +28,18 @@ mod tests;
 
 pub use address::ExistingFile;
 pub use affinity::{Affinity, Lost};
+pub use balance::{Balance, By, Sticky};
+pub use breaker::{Breaker, Retries, WhenAllOpen};
 pub use collection::Placed;
 pub use hold::{Hedge, Hold, HoldUntil};
 pub use limits::{Cache, Fetch, Limits, Log, LogFormat, LogLevel, Record};
 pub use listen::{Admin, Forwarding, Listen, RequestId, Tls};
 pub use mount::{Mount, OnError};
 pub use parse::Lookup;
+pub use probe::Probe;
 pub(crate) use quantity::parse_duration;
 pub use queue::{Priority, Queue};
+pub use redis::{Redis, RedisUrls};
 pub use reference::reference;
 pub use reload::reload_notes;
 pub use secret::{Headers, Place, Secret};
@@ -83,6 +91,8 @@ section! {
         forwarding: Forwarding = Forwarding::default() => reload;
         /// The store of answers.
         cache: Placed<Cache> = Cache::default().into() => reload;
+        /// What several gates have in common.
+        redis: Placed<Redis> = Redis::default().into() => restart;
         /// The last exchanges, kept to be looked at and played again.
         record: Record = Record::default() => reload;
         /// What is written down.

@@ -1,5 +1,7 @@
 //! Tries endpoints until one answers. Nothing reaches the client before that: here is the commit point.
 
+mod asked;
+
 pub(super) mod desk;
 
 mod headers;
@@ -103,12 +105,18 @@ pub async fn run<C: Client, D: Dial>(
     plan: Plan,
 ) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
     opening::ready(client, x).await?;
+    asked::ready(client, x, &plan).await?;
     let mut progress = Progress::new(plan);
     let mut best: Best<D> = None;
     let mut waited = Duration::ZERO;
     let mut failure = Error::gate("the plan holds no attempt");
     while x.attempts.len() < MOST_ATTEMPTS {
-        let Some(next) = progress.next(gate, x) else { break };
+        let Some(next) = progress.next(gate, x) else {
+            if x.attempts.is_empty() {
+                failure = progress.refusal().unwrap_or(failure);
+            }
+            break;
+        };
         let (next, ended) = once(gate, client, x, &mut progress, next, &mut best, waited).await?;
         let decision = judge(gate, x, &progress, &next, &ended);
         match (ended, decision) {
@@ -149,10 +157,11 @@ async fn once<C: Client, D: Dial>(
     if let Err(error) = turn(gate, client, x, &mut next).await {
         let refused = Err(error);
         record(x, &next, Instant::now(), waited, &refused, false);
-        let ended = ended(&mut next, refused);
+        let ended = ended(x, &mut next, refused);
         return Ok((next, ended));
     }
     let started = Instant::now();
+    next.held.begins();
     let hedge = hedge::rule(x, &next);
     let again = hedge.is_some() || x.generation.policies.has(Hook::Failover);
     let result = match prepare::prepare(gate, client, x, &next, again, number(x, 0)).await {
@@ -163,13 +172,14 @@ async fn once<C: Client, D: Dial>(
                 race.begin(next, started, prepared);
                 return Box::pin(race.run(client, x, progress, best)).await;
             }
-            None => send::attempt(&gate.dial, client, x, prepared).await,
+            // Boxed: a stream that goes on for long would carry room for it to its end.
+            None => Box::pin(send::attempt(&gate.dial, client, x, prepared)).await,
         },
         Ok(Ready::Here(response)) => Ok(response),
         Err(error) => Err(error),
     };
     record(x, &next, started, waited, &result, false);
-    let ended = ended(&mut next, result);
+    let ended = ended(x, &mut next, result);
     Ok((next, ended))
 }
 
@@ -233,7 +243,8 @@ fn record<N: Connection>(
 }
 
 /// What an attempt came to, with what it owns.
-fn ended<N: Connection>(made: &mut Try, result: Result<Committed<N>, Error>) -> Ended<N> {
+fn ended<N: Connection>(x: &Exchange, made: &mut Try, result: Result<Committed<N>, Error>) -> Ended<N> {
+    made.held.judge(x, &result);
     match result {
         Ok(mut response) => {
             response.held = std::mem::take(&mut made.held);

@@ -51,6 +51,8 @@ pub struct PlannedAttempt {
     pub model: Option<String>,
     /// How long the response head may take, in place of the upstream's own setting.
     pub timeout: Option<Duration>,
+    /// What keeps requests at the same endpoint, where the upstream's endpoints are chosen by such a key.
+    pub key: Option<String>,
     /// The class in which it waits before an endpoint, in place of the upstream's own setting.
     pub priority: Option<Priority>,
     /// How long each step may take, where that is not as the upstream's settings say.
@@ -120,8 +122,10 @@ pub enum Scope {
 /// What `cache` answered: how this response may be kept and found again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CacheRule {
-    /// Named parts that make two requests the same, readable: name and canonical JSON text, sorted by name.
+    /// Named parts that make two requests the same, readable: name and text, as [`crate::cache::parts`] writes them.
     pub key: Vec<(String, String)>,
+    /// Whether the texts of a call for embeddings are kept one by one.
+    pub texts: bool,
     /// How long a stored response may serve.
     pub ttl: Duration,
     /// For whom.
@@ -130,10 +134,23 @@ pub struct CacheRule {
     pub read: bool,
     /// Whether to store the answer.
     pub write: bool,
+    /// Words to purge it by.
+    pub tags: Vec<String>,
+    /// How long it may serve after its time.
+    pub stale: Stale,
     /// How an answer serves more than one call.
     pub sharing: Sharing,
     /// Who decided.
     pub decided_by: Place,
+}
+
+/// How long a stored response may serve after its time (RFC 5861).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stale {
+    /// At once, while a new one is fetched.
+    pub while_revalidate: Duration,
+    /// When the upstreams fail.
+    pub if_error: Duration,
 }
 
 /// How an answer serves more than one call.
@@ -206,6 +223,15 @@ pub struct Failover {
     pub after: Duration,
     /// Who decided.
     pub decided_by: Place,
+}
+
+// === impl Stale ===
+
+impl Stale {
+    /// How long it is kept after its time.
+    pub fn longest(self) -> Duration {
+        self.while_revalidate.max(self.if_error)
+    }
 }
 
 // === impl Sharing ===

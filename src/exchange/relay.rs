@@ -49,6 +49,20 @@ pub async fn response<C: Client, D: Dial, N: Connection>(
     send(gate, client, x, head, source, served_by).await
 }
 
+/// Sends a body that the gate put together.
+pub async fn made<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    mut head: ResponseHead,
+    body: Bytes,
+    served_by: ServedBy,
+) -> Result<End, Error> {
+    heads::frame_response(&mut head, Framing::Length(body.len() as u64));
+    let source = Source::<D::Connection>::Whole(Some(body));
+    send(gate, client, x, head, source, served_by).await
+}
+
 /// Sends an answer that a policy made.
 pub async fn answer<C: Client, D: Dial>(
     gate: &Gate<D>,
@@ -95,6 +109,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
         shaped = whole::on_event(client, x, &response, &mut source).await;
     }
     if let Err(error) = shaped {
+        x.held.failed(&error);
         source.release(false).await;
         return Err(error);
     }
@@ -118,10 +133,10 @@ async fn send<C: Client, D: Dial, N: Connection>(
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
     x.meter = if bodied { meter(x, &head, wire) } else { None };
     if let Some(made_by) = made_by.filter(|_| bodied) {
-        x.scribe = Box::pin(scribe::listen(gate, x, made_by, &head, wire)).await;
+        x.bond.scribe = Box::pin(scribe::listen(gate, x, made_by, &head, wire)).await;
     }
     settle::remember(gate, x);
-    let sent = begin(client, x, head, end).await;
+    let sent = opening::begin(client, x, head, end).await;
     let result = match sent {
         Err(error) => Err(error),
         Ok(_) if !bodied => Ok(()),
@@ -131,21 +146,6 @@ async fn send<C: Client, D: Dial, N: Connection>(
         },
     };
     settle::settle(gate, client, x, &mut source, result, bodied).await
-}
-
-/// Sends the head, unless the client's stream was opened before. Tells whether that was all.
-async fn begin<C: Client>(client: &mut C, x: &mut Exchange, head: ResponseHead, end: bool) -> Result<bool, Error> {
-    if opening::take(client, x).await? {
-        return Ok(false);
-    }
-    x.sent.status = Some(head.status.as_u16());
-    let sent = client.send_head(marked(x, head), end).await;
-    if client.has_left() {
-        x.sent.status = None;
-    } else {
-        x.sent.head_after = Some(x.elapsed());
-    }
-    sent.map(|()| end)
 }
 
 /// Runs `on_response`, reading the body when it asks for it.

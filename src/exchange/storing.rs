@@ -7,8 +7,8 @@ use super::attempt::Committed;
 use super::decision::Scope;
 use super::linger::Wanted;
 use super::wire::{Connection, Dial};
-use super::{CacheState, CacheVerdict, Exchange, relay};
-use crate::cache::{Fill, Followers, Listener, Outcome, Provenance, Recorder, Recording, Refusal, Role, Tokens};
+use super::{CacheVerdict, Exchange, relay};
+use crate::cache::{Fill, Followers, Listener, Outcome, Provenance, Recorder, Recording, Refusal, Tokens};
 use crate::clock::Clock;
 use crate::dialect::interpreter::Interpreter;
 use crate::dialect::{Dialect, way};
@@ -56,7 +56,8 @@ pub(super) fn begin<N: Connection>(x: &Exchange, spoken: &Spoken<'_>, response: 
         Some(Provenance { dialect, wire, upstream: response.upstream.name.clone(), model: None, first, tokens: None })
     });
     let dialect = dialect.map(Dialect::as_str);
-    let recording = Recording { wire, dialect, ttl: rule.ttl, tags: Vec::new(), provenance };
+    let recording =
+        Recording { wire, dialect, ttl: rule.ttl, grace: rule.stale.longest(), tags: rule.tags.clone(), provenance };
     let fill = record(means, recording, response);
     response.source.record(&fill);
     response.fill = Some(fill);
@@ -68,7 +69,9 @@ fn record_whole<N: Connection>(x: &Exchange, response: &mut Committed<N>) {
         return;
     };
     let dialect = x.dialect.map(Dialect::as_str);
-    let fill = record(means, Recording { dialect, ttl: rule.ttl, ..Recording::default() }, response);
+    let (grace, tags) = (rule.stale.longest(), rule.tags.clone());
+    let recording = Recording { dialect, ttl: rule.ttl, grace, tags, ..Recording::default() };
+    let fill = record(means, recording, response);
     fill.push(body);
     fill.end(Ok(()));
     response.fill = Some(fill);
@@ -146,16 +149,4 @@ pub(super) fn wanted(x: &Exchange) -> Option<Wanted> {
     let followers = &x.cache.store.as_ref()?.followers;
     let outlive = x.cache.rule.as_ref().is_some_and(|rule| rule.sharing.outlive);
     (outlive || x.cache.lead.is_some()).then(|| Wanted { followers: Arc::clone(followers), outlive })
-}
-
-// === impl CacheState ===
-
-impl CacheState {
-    /// Takes the place that others may join, if that is the role.
-    pub(super) fn leads(&mut self, role: Role) {
-        if let (Role::Leads(lead), Some(store)) = (role, &mut self.store) {
-            store.followers = Arc::clone(lead.followers());
-            self.lead = Some(lead);
-        }
-    }
 }

@@ -10,7 +10,8 @@ use super::preview::Lanes;
 use super::services::{Counting, GateServices, HookErrors, Sink};
 use super::{Gate, Random, State};
 use crate::admin::Board;
-use crate::cache::{Flights, MemoryCache};
+use crate::bundle::shelf;
+use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::dialect::keep::Keep;
@@ -19,10 +20,14 @@ use crate::fault::Fault;
 use crate::generation::{Candidate, Generation};
 use crate::metrics::Metrics;
 use crate::policy::{HookReport, LogLevel, LogLine};
-use crate::state::{Limiter, Store, StoreLimits};
+use crate::state::{Limiter, Redis, Shared, Store, StoreLimits};
 use crate::tape::Ring;
 use crate::upstream::affinity::Affinity;
 use crate::upstream::dial::Dialer;
+use crate::upstream::health::Health;
+
+/// The settings' name in a bundle, as faults show it.
+const SETTINGS: &str = "tidegate.toml";
 
 /// Idle connections to endpoints that are kept, over all of them.
 const POOL: usize = 1024;
@@ -39,6 +44,8 @@ pub struct Parts<'a> {
     pub dial: &'a Dialer,
     /// What policies keep.
     pub state: &'a State,
+    /// What is known of endpoints.
+    pub health: &'a Health,
     /// The time.
     pub clock: Clock,
     /// Where finished exchanges and log lines go.
@@ -55,16 +62,22 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
         limiter: Arc::new(Limiter::new(clock)),
         random: Arc::new(Random::new(fastrand::u64(..))),
     };
+    let shared =
+        Redis::new(&candidate.settings.redis).map(Shared::over).map_err(|why| vec![Fault::in_file(SETTINGS, why)])?;
     let dial = Dialer::new(POOL);
-    let generation = Parts { dial: &dial, state: &state, clock, sink: &sink }.build(candidate, 1, workers)?;
+    let health = Arc::new(Health::new(clock, Arc::clone(&metrics)));
+    let parts = Parts { dial: &dial, state: &state, health: &health, clock, sink: &sink };
+    let generation = parts.build(candidate, 1, workers)?;
     metrics.generation("live");
     Ok(Gate {
-        cache: MemoryCache::new(clock, generation.settings.cache.memory, generation.settings.cache.entry),
+        cache: cache(&generation, clock, &shared),
+        shared,
         flights: Flights::default(),
         keep: Keep::new(generation.settings.limits.thoughts),
         live: ArcSwap::from_pointee(generation),
         dial,
         state,
+        health,
         clock,
         tapes: Ring::default(),
         metrics,
@@ -78,16 +91,27 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
     })
 }
 
+/// The cache with the stores that the settings ask for.
+fn cache(generation: &Generation, clock: Clock, shared: &Shared) -> Cache {
+    let settings = &generation.settings.cache;
+    let cache = Cache::in_memory(clock, settings.memory, settings.entry).shared(shared);
+    match (settings.disk, &generation.bundle) {
+        (Some(most), Some(bundle)) => cache.behind(&bundle.root.join(shelf::ROOM).join(&settings.dir), most),
+        _ => cache,
+    }
+}
+
 // === impl Parts ===
 
 impl<'a> Parts<'a> {
     /// Those of a running gate.
     pub fn of(gate: &'a Gate<Dialer>) -> Self {
-        Self { dial: &gate.dial, state: &gate.state, clock: gate.clock, sink: &gate.sink }
+        Self { dial: &gate.dial, state: &gate.state, health: &gate.health, clock: gate.clock, sink: &gate.sink }
     }
 
     /// Builds a generation.
     pub fn build(&self, candidate: Candidate, number: u64, workers: usize) -> Result<Generation, Vec<Fault>> {
+        self.health.attach(&candidate.upstreams);
         let errors = Arc::new(HookErrors::default());
         let services = Arc::new(GateServices {
             state: self.state.clone(),

@@ -17,7 +17,7 @@ use super::services::Sink;
 use super::{Gate, State, canary};
 use crate::admin::Board;
 use crate::bundle::Hash;
-use crate::cache::{Flights, MemoryCache};
+use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
 use crate::error::{Error, Kind};
@@ -25,9 +25,10 @@ use crate::exchange::wire::Dial;
 use crate::fault::Fault;
 use crate::generation::{Candidate, Generation};
 use crate::metrics::Metrics;
-use crate::state::{Limiter, Store};
+use crate::state::{Limiter, Shared, Store};
 use crate::tape::Ring;
 use crate::upstream::dial::Dialer;
+use crate::upstream::health::Health;
 
 /// The header that carries a token. It is read here and never forwarded.
 pub const PREVIEW: &str = "x-tidegate-preview";
@@ -177,17 +178,20 @@ impl Lane<Dialer> {
             limiter: Arc::new(Limiter::new(live.clock)),
             random: Arc::clone(&live.state.random),
         };
-        let parts = Parts { dial: &live.dial, state: &state, clock: live.clock, sink: &sink };
+        let health = Arc::new(Health::new(live.clock, Arc::clone(&metrics)));
+        let parts = Parts { dial: &live.dial, state: &state, health: &health, clock: live.clock, sink: &sink };
         let built = parts.build(candidate, number, workers)?;
         let generation = marked(built);
         let settings = Arc::clone(&generation.settings);
         let gate = Gate {
             live: ArcSwap::from_pointee(generation),
             dial: live.dial.clone(),
-            cache: MemoryCache::new(live.clock, settings.cache.memory / PART, settings.cache.entry),
+            cache: Cache::in_memory(live.clock, settings.cache.memory / PART, settings.cache.entry),
+            shared: Shared::default(),
             flights: Flights::default(),
             keep: Keep::new(settings.limits.thoughts / PART),
             state,
+            health,
             clock: live.clock,
             tapes: Ring::default(),
             metrics,

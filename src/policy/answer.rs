@@ -6,13 +6,15 @@ use bytes::Bytes;
 use mlua::{FromLua, Lua, Table, Value};
 
 use super::api::answer::Respond;
-use super::api::json::{canonical, encode};
+use super::api::json::encode;
+use super::api::parts::{KeyParts, text};
 use super::api::{kind, number};
 use super::failure::Failure;
 use super::place::Spot;
+use crate::cache::parts::Parts;
 use crate::exchange::decision::{
     Answer, CacheRule, Commit, Failover, Identity, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts, Route,
-    Scope,
+    Scope, Stale,
 };
 use crate::settings::Priority;
 use crate::upstream::hold::{Hedge, Until};
@@ -167,7 +169,8 @@ impl Reading<'_> {
     }
 
     fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
-        const KEYS: [&str; 8] = ["upstream", "endpoint", "model", "timeout", "priority", "timeouts", "hold", "hedge"];
+        const KEYS: [&str; 9] =
+            ["upstream", "endpoint", "model", "timeout", "priority", "timeouts", "hold", "hedge", "key"];
         let fields = self.fields(table, "an attempt", &KEYS)?;
         let Some(upstream) = fields.text("upstream")? else {
             return Err(self.misuse("returned an attempt without `upstream`"));
@@ -181,6 +184,7 @@ impl Reading<'_> {
             endpoint: fields.text("endpoint")?,
             model: fields.text("model")?,
             timeout: fields.seconds("timeout")?,
+            key: fields.text("key")?,
             priority,
             timeouts: fields.table("timeouts")?.map(|table| self.timeouts(table)).transpose()?.map(Box::new),
             hold: fields.table("hold")?.map(|table| self.hold(table)).transpose()?.map(Box::new),
@@ -240,7 +244,8 @@ impl Reading<'_> {
             Value::Table(table) => table,
             other => return Err(self.wrong(other, "nil or { key = { … }, ttl = … }")),
         };
-        let known = ["key", "ttl", "scope", "read", "write", "join", "pace", "fill", "dialects"];
+        let known =
+            ["key", "ttl", "scope", "read", "write", "texts", "join", "pace", "fill", "dialects", "tags", "stale"];
         let fields = self.fields(table, "a cache rule", &known)?;
         let Some(ttl) = fields.seconds("ttl")? else {
             return Err(self.misuse("returned a cache rule without `ttl`"));
@@ -252,15 +257,33 @@ impl Reading<'_> {
                 return Err(self.misuse("returned a cache rule whose `scope` is neither \"user\" nor \"shared\""));
             }
         };
+        let (key, neutral) = fields.parts("key")?;
         Ok(Some(CacheRule {
-            key: fields.parts("key")?,
+            key,
+            texts: fields.get::<Option<bool>>("texts")?.unwrap_or_default(),
             ttl,
             scope,
             read: fields.get::<Option<bool>>("read")?.unwrap_or(true),
             write: fields.get::<Option<bool>>("write")?.unwrap_or(true),
-            sharing: fields.sharing()?,
+            sharing: fields.sharing(neutral)?,
+            tags: fields.texts("tags")?,
+            stale: self.stale(fields.value("stale"))?,
             decided_by: self.place(),
         }))
+    }
+
+    /// How long a stored response may serve after its time.
+    fn stale(&self, value: &Value) -> Result<Stale, Failure> {
+        let table = match value {
+            Value::Nil => return Ok(Stale::default()),
+            Value::Table(table) => table,
+            other => return Err(self.wrong(other, "a cache rule with `stale = { while_revalidate =, if_error = }`")),
+        };
+        let fields = self.fields(table, "`stale`", &["while_revalidate", "if_error"])?;
+        Ok(Stale {
+            while_revalidate: fields.seconds("while_revalidate")?.unwrap_or_default(),
+            if_error: fields.seconds("if_error")?.unwrap_or_default(),
+        })
     }
 
     /// What `failover` returned.
@@ -339,6 +362,15 @@ impl Fields<'_> {
         }
     }
 
+    /// A list of texts.
+    fn texts(&self, key: &str) -> Result<Vec<String>, Failure> {
+        let Value::Table(table) = self.value(key) else {
+            return if self.value(key).is_nil() { Ok(Vec::new()) } else { Err(self.wrong(key, "a list of strings")) };
+        };
+        let texts = table.sequence_values::<String>().collect::<mlua::Result<Vec<_>>>();
+        texts.map_err(|_| self.wrong(key, "a list of strings"))
+    }
+
     /// A table.
     fn table(&self, key: &str) -> Result<Option<&Table>, Failure> {
         match self.value(key) {
@@ -370,10 +402,16 @@ impl Fields<'_> {
         }
     }
 
-    /// Named parts as canonical JSON, sorted by name.
-    fn parts(&self, key: &str) -> Result<Vec<(String, String)>, Failure> {
-        let Value::Table(table) = self.value(key) else {
-            return Err(self.wrong(key, "a table of named parts"));
+    /// Named parts as texts: of a table, or those of the request. Whether they are in no dialect's words.
+    fn parts(&self, key: &str) -> Result<(Vec<(String, String)>, bool), Failure> {
+        let table = match self.value(key) {
+            Value::Table(table) => table,
+            Value::UserData(data) => {
+                let mut parts = data.borrow_mut::<KeyParts>().map_err(|_| self.wrong(key, "a table of named parts"))?;
+                let Parts { named, neutral } = std::mem::take(&mut parts.0);
+                return Ok((named, neutral));
+            }
+            _ => return Err(self.wrong(key, "a table of named parts, such as req:parts() makes")),
         };
         let mut parts = Vec::new();
         for pair in table.pairs::<Value, Value>() {
@@ -382,10 +420,10 @@ impl Fields<'_> {
                 Value::String(name) => name.to_string_lossy(),
                 other => number(other).map(|index| format!("{index}")).unwrap_or_default(),
             };
-            let text = encode(self.reading.lua, &value).map_err(|error| Failure::from_lua(&error))?;
-            parts.push((name, canonical(&text)));
+            let text = text(self.reading.lua, &value).map_err(|error| Failure::from_lua(&error))?;
+            parts.push((name, text));
         }
         parts.sort();
-        Ok(parts)
+        Ok((parts, false))
     }
 }

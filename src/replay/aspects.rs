@@ -171,6 +171,8 @@ fn cache(call: &PlayedCall) -> Part {
     let Some(key) = &call.cache.key else { return words("not cached".to_owned(), true) };
     let told = match &call.cache.verdict {
         CacheVerdict::Hit => "hit",
+        CacheVerdict::Stale => "stale",
+        CacheVerdict::Partial { .. } => "partial",
         _ => "not stored yet",
     };
     Part { hash: blake3::hash(key.question().as_bytes()), told: told.to_owned(), known: true }

@@ -207,14 +207,16 @@ fn hooks_on_responses_run_again_on_a_stored_one() {
         "[upstreams.up]\nurl = \"{}\"\n[[policies]]\nfile = \"stamp.lua\"\n[[policies]]\nfile = \"cache.lua\"\nparams.ttl = 300\n",
         upstream.url()
     );
-    let cache = std::fs::read_to_string(crate::support::bundle::root().join("policies/cache.lua")).unwrap();
-    let library =
-        std::fs::read_to_string(crate::support::bundle::root().join("policies/lib/body.lua")).unwrap_or_default();
+    let shipped = |file: &str| {
+        std::fs::read_to_string(crate::support::bundle::root().join("policies").join(file)).unwrap_or_default()
+    };
     let gate = Bundled::serve(&[
         ("tidegate.toml", &settings),
         ("stamp.lua", stamp),
-        ("cache.lua", &cache),
-        ("lib/body.lua", &library),
+        ("cache.lua", &shipped("cache.lua")),
+        ("lib/body.lua", &shipped("lib/body.lua")),
+        ("lib/unasked.lua", &shipped("lib/unasked.lua")),
+        ("lib/normal.lua", &shipped("lib/normal.lua")),
     ]);
     let mut talk = gate.talk();
     for round in 1..=3 {

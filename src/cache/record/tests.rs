@@ -6,6 +6,7 @@ fn recording(wire: Option<Wire>) -> Recording {
     Recording {
         wire,
         dialect: Some("openai.chat"),
+        grace: Duration::ZERO,
         ttl: Duration::from_mins(1),
         tags: vec!["chat".to_owned()],
         provenance: None,
@@ -137,7 +138,7 @@ async fn headers_of_one_exchange_are_not_stored() {
         ("Age", b"7"),
         ("Date", b"Mon, 02 Nov 2026 08:00:00 GMT"),
         ("X-Model", b"caf\xe9"),
-        ("Vary", b"provenance"),
+        ("Vary", b"origin"),
         ("Vary", b"accept"),
     ];
     let clock = Clock::live();

@@ -37,6 +37,7 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
     storing::settle(gate, x, failure.as_ref().filter(|_| result.is_ok()).map(cut));
     let clean = result.is_ok() && (source.done() || !bodied);
     source.release(clean).await;
+    judge(x, &result, failure.as_ref());
     x.held = Held::default();
     match result {
         Ok(()) if failure.is_some() => {
@@ -54,6 +55,15 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
             client.break_off().await;
             Ok(End::Broken)
         }
+    }
+}
+
+/// Tells the endpoint's judge how its answer ended.
+fn judge(x: &mut Exchange, result: &Result<(), Error>, failure: Option<&Error>) {
+    let tokens = x.usage().map(|usage| usage.output);
+    match (result, failure) {
+        (Err(error), _) | (Ok(()), Some(error)) => x.held.failed(error),
+        (Ok(()), None) => x.held.served(tokens),
     }
 }
 

@@ -178,6 +178,7 @@ mod tests {
             times: vec![Duration::ZERO, Duration::from_secs(5)],
             stored_at: SystemTime::UNIX_EPOCH,
             ttl: Duration::from_secs(1),
+            grace: Duration::ZERO,
             age_before: Duration::ZERO,
             tags: Vec::new(),
             provenance: Some(Provenance { dialect, wire, upstream, model: None, first, tokens: None }),

@@ -13,8 +13,8 @@ const RATES: std::ops::RangeInclusive<f64> = 0.01..=1e6;
 // === impl Fields ===
 
 impl Fields<'_> {
-    /// How an answer serves more than one call.
-    pub(super) fn sharing(&self) -> Result<Sharing, Failure> {
+    /// How an answer serves more than one call; `neutral` says that its key is in no dialect's words.
+    pub(super) fn sharing(&self, neutral: bool) -> Result<Sharing, Failure> {
         let pace = match self.value("pace") {
             Value::Nil => Pace::Instant,
             Value::String(word) if *word == "instant" => Pace::Instant,
@@ -30,7 +30,8 @@ impl Fields<'_> {
             Some(_) => return Err(self.wrong("fill", "\"wanted\" or \"finish\"")),
         };
         let any_dialect = match self.text("dialects")?.as_deref() {
-            None | Some("own") => false,
+            None => neutral,
+            Some("own") => false,
             Some("any") => true,
             Some(_) => return Err(self.wrong("dialects", "\"own\" or \"any\"")),
         };
