@@ -24,7 +24,7 @@ mod tests;
 
 pub use admit::Refusal;
 pub use bypass::{Bypass, bypass};
-pub use entry::{Entry, Listener, Origin, Tokens};
+pub use entry::{Entry, Listener, Provenance, Tokens};
 pub use fill::{Fill, Followers};
 pub use flight::{Flights, Following, Leading, Outcome, Role};
 pub use key::{Form, Key, canonical, differs};

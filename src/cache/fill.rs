@@ -102,8 +102,8 @@ impl Fill {
         let refused = log.withheld.or(log.recorder.refused()).unwrap_or(Refusal::Incomplete);
         let kept = log.kept.take().unwrap_or(Err(refused));
         let mut entry = if log.withheld.is_some() || log.recorder.refused().is_some() { Err(refused) } else { kept }?;
-        if let Some(origin) = &mut entry.origin {
-            (origin.model, origin.tokens) = (model, tokens);
+        if let Some(provenance) = &mut entry.provenance {
+            (provenance.model, provenance.tokens) = (model, tokens);
         }
         Ok(entry)
     }

@@ -59,7 +59,7 @@ impl Kept {
             grace: Duration::ZERO,
             age_before: Duration::ZERO,
             tags: Vec::new(),
-            origin: None,
+            provenance: None,
         }))
     }
 }

@@ -16,11 +16,13 @@ use super::place::Spot;
 use crate::cache::parts::Parts;
 use crate::dialect::continuation::CutTool;
 use crate::exchange::decision::{
-    Answer, CacheRule, Commit, Failover, Identity, Pace, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts,
-    Route, Scope, Sharing, Stale,
+    Answer, CacheRule, Commit, Failover, Identity, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts, Route,
+    Scope, Stale,
 };
 use crate::settings::Priority;
 use crate::upstream::hold::{Hedge, Until};
+
+mod sharing;
 
 /// A hook's answer on its way to plain data.
 pub(super) struct Reading<'a> {
@@ -49,9 +51,6 @@ struct Fields<'a> {
     values: Vec<(&'static str, Value)>,
     what: &'static str,
 }
-
-/// How many events a second a stored stream may be told at.
-const RATES: std::ops::RangeInclusive<f64> = 0.01..=1e6;
 
 /// The longest wait or lifetime that an answer can name, in seconds: a hundred years.
 const LONGEST: f64 = 3.2e9;
@@ -396,31 +395,6 @@ impl Fields<'_> {
         };
         let texts = table.sequence_values::<String>().collect::<mlua::Result<Vec<_>>>();
         texts.map_err(|_| self.wrong(key, "a list of strings"))
-    }
-
-    /// How an answer serves more than one call; `neutral` says that its key is in no dialect's words.
-    fn sharing(&self, neutral: bool) -> Result<Sharing, Failure> {
-        let pace = match self.value("pace") {
-            Value::Nil => Pace::Instant,
-            Value::String(word) if *word == "instant" => Pace::Instant,
-            Value::String(word) if *word == "recorded" => Pace::Recorded,
-            value => match number(value) {
-                Some(rate) if RATES.contains(&rate) => Pace::Rate(rate),
-                _ => return Err(self.wrong("pace", "\"instant\", \"recorded\" or a number of events a second")),
-            },
-        };
-        let outlive = match self.text("fill")?.as_deref() {
-            None | Some("wanted") => false,
-            Some("finish") => true,
-            Some(_) => return Err(self.wrong("fill", "\"wanted\" or \"finish\"")),
-        };
-        let any_dialect = match self.text("dialects")?.as_deref() {
-            None => neutral,
-            Some("own") => false,
-            Some("any") => true,
-            Some(_) => return Err(self.wrong("dialects", "\"own\" or \"any\"")),
-        };
-        Ok(Sharing { join: self.get::<Option<bool>>("join")?.unwrap_or(true), pace, outlive, any_dialect })
     }
 
     /// A table.

@@ -376,7 +376,7 @@ fn those_who_join_hear_the_answer_in_their_own_dialect_and_form() {
         let text = said.text();
         assert!(said.whole && said.status == 200 && mark(&said).starts_with("join"), "{dialect:?}: {said:?}");
         assert!(["w0", "w1", "w2"].iter().all(|word| text.contains(word)), "{dialect:?}: {text}");
-        assert!(!text.contains("chatcmpl-") && !text.contains("\"c1\""), "{dialect:?}: {text}");
+        assert!(!text.contains("\"c1\""), "{dialect:?}: {text}");
         explained(&gate, id);
     }
     assert_eq!(upstream.count(), 1);

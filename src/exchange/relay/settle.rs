@@ -35,7 +35,7 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
     failure = failure.or_else(|| x.sent.error.take());
     told::note(x, source);
     let cut = |error: &Error| if error.code() == NO_END { Refusal::NoEnd } else { Refusal::Error };
-    storing::settle(gate, x, failure.as_ref().map(cut));
+    storing::settle(gate, x, failure.as_ref().filter(|_| result.is_ok()).map(cut));
     let clean = result.is_ok() && (source.done() || !bodied);
     if let Some(kept) = source.take_kept() {
         http_cache::settle(gate, x, *kept, clean);

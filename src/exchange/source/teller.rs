@@ -54,7 +54,7 @@ pub struct Joined {
 impl Teller {
     /// A stored answer, told at a pace; one that does not stream is told at once.
     pub fn stored(entry: Arc<Entry>, pace: Pace) -> Self {
-        let wire = entry.origin.as_ref().and_then(|origin| origin.wire);
+        let wire = entry.provenance.as_ref().and_then(|provenance| provenance.wire);
         match (pace, wire) {
             (Pace::Recorded, Some(_)) => {
                 let (pieces, times) = (entry.chunks.clone(), entry.times.clone());
@@ -162,7 +162,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::cache::{Listener, Origin};
+    use crate::cache::{Listener, Provenance};
     use crate::dialect::Dialect;
 
     /// A stream of three events that came in two pieces, the second after five seconds.
@@ -181,7 +181,7 @@ mod tests {
             grace: Duration::ZERO,
             age_before: Duration::ZERO,
             tags: Vec::new(),
-            origin: Some(Origin { dialect, wire, upstream, model: None, first, tokens: None }),
+            provenance: Some(Provenance { dialect, wire, upstream, model: None, first, tokens: None }),
         })
     }
 
