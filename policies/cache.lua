@@ -6,6 +6,9 @@ local unasked = require("./lib/unasked")
 
 local p = params {
   ttl = param.integer(0, { min = 0, doc = "Seconds that an answer may serve; 0 stores nothing." }),
+  revalidate = param.integer(0, { min = 0, doc = "Seconds that an answer may serve after its time while a new one is fetched." }),
+  if_error = param.integer(0, { min = 0, doc = "Seconds that an answer may serve after its time when the upstreams fail." }),
+  tags = param.list({}, { doc = "Words to purge the answers by: `tidegate cache purge --tag`." }),
   scope = param.string("user", { values = { "user", "shared" }, doc = "Who may be served an answer: `user` who asked first, or `shared` with everybody." }),
   ignore = param.list({}, { doc = "Parts of the key that do not change the answer, besides those in `lib/unasked.lua`." }),
   normalise = param.list(require("./lib/normal"), { doc = "Changes of texts before they are compared: `{ part =, pattern =, with = }`." }),
@@ -85,7 +88,16 @@ return policy {
     end
     local read, write = req:wishes()
     ctx.vars.marked = body.cache ~= nil or word_of(body.extra_body) ~= nil
-    return { key = key, ttl = p.ttl, scope = p.scope, read = read, write = write, texts = p.texts and key.input ~= nil }
+    return {
+      key = key,
+      ttl = p.ttl,
+      scope = p.scope,
+      read = read,
+      write = write,
+      texts = p.texts and key.input ~= nil,
+      tags = p.tags,
+      stale = { while_revalidate = p.revalidate, if_error = p.if_error },
+    }
   end,
 
   -- The field `cache` is a word to the gate; upstreams refuse what they do not know.

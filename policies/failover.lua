@@ -13,7 +13,7 @@ local FIRST_WAIT, LONGEST_BACK_OFF = 0.25, 8
 
 -- The upstream did not act on the request, so that repeating it is safe whatever it is.
 local UNTOUCHED = { [408] = true, [429] = true, [503] = true, [529] = true }
-local UNTOUCHED_ERRORS = { connect = true, tls = true }
+local UNTOUCHED_ERRORS = { connect = true, tls = true, overloaded = true }
 
 -- The upstream may have acted on it.
 local FAILED = { [500] = true, [502] = true, [504] = true }
@@ -63,7 +63,9 @@ return policy {
       ctx.vars.had_choice = true
       return { retry = true }
     end
-    local wait = if ctx.vars.had_choice then nil else wait_for(attempt, ctx:remaining())
+    -- Who found no room in the line before the only endpoint has waited already.
+    local waits = not ctx.vars.had_choice and attempt.kind ~= "overloaded"
+    local wait = if waits then wait_for(attempt, ctx:remaining()) else nil
     return if wait then { retry = true, after = wait } else { retry = false }
   end,
 }

@@ -2,7 +2,11 @@
 
 pub mod board;
 
+mod cache;
+
 mod generations;
+
+mod lines;
 
 mod routes;
 
@@ -90,7 +94,11 @@ impl Admin {
             })
             .collect();
         status.insert("upstreams".into(), json!(upstreams));
-        status.insert("cache".into(), self.gate.cache.stats().to_json());
+        status.insert("cache".into(), self.gate.cache.show());
+        if let Some(redis) = self.gate.shared.redis() {
+            status.insert("redis".into(), redis.show());
+        }
+        lines::show(&self.gate, &mut status);
         self.board.show(&mut status);
         if let Some(canary) = self.gate.canary.show() {
             status.insert("canary".into(), canary);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Whose fault an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,7 @@ pub enum Kind {
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     fault: Fault,
     kind: Kind,
@@ -64,6 +66,7 @@ struct Inner {
     message: String,
     detail: Option<String>,
     code: Option<String>,
+    retry_after: Option<Duration>,
 }
 
 // === impl Kind ===
@@ -97,7 +100,15 @@ impl Kind {
 impl Error {
     /// An error of any kind; `message` may be shown to the client, so it names no address and no secret.
     pub fn new(fault: Fault, kind: Kind, status: u16, message: impl Into<String>) -> Self {
-        Self(Arc::new(Inner { fault, kind, status, message: message.into(), detail: None, code: None }))
+        Self(Arc::new(Inner {
+            fault,
+            kind,
+            status,
+            message: message.into(),
+            detail: None,
+            code: None,
+            retry_after: None,
+        }))
     }
 
     /// A mistake of the client: `status` is what it is told.
@@ -119,29 +130,22 @@ impl Error {
     /// Adds what only the operator should read: addresses, file and line, the cause.
     #[must_use]
     pub fn with_detail(self, detail: impl Into<String>) -> Self {
-        let Inner { fault, kind, status, message, code, .. } = &*self.0;
-        Self(Arc::new(Inner {
-            fault: *fault,
-            kind: *kind,
-            status: *status,
-            message: message.clone(),
-            detail: Some(detail.into()),
-            code: code.clone(),
-        }))
+        let detail = Some(detail.into());
+        Self(Arc::new(Inner { detail, ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// Names the error for the client's program in a word of the one who raised it.
     #[must_use]
     pub fn with_code(self, code: impl Into<String>) -> Self {
-        let Inner { fault, kind, status, message, detail, .. } = &*self.0;
-        Self(Arc::new(Inner {
-            fault: *fault,
-            kind: *kind,
-            status: *status,
-            message: message.clone(),
-            detail: detail.clone(),
-            code: Some(code.into()),
-        }))
+        let code = Some(code.into());
+        Self(Arc::new(Inner { code, ..Arc::unwrap_or_clone(self.0) }))
+    }
+
+    /// Says when the client may come again.
+    #[must_use]
+    pub fn with_retry_after(self, after: Duration) -> Self {
+        let retry_after = Some(after);
+        Self(Arc::new(Inner { retry_after, ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// The error in one word, for the client's program.
@@ -167,6 +171,11 @@ impl Error {
     /// The sentence for the client.
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+
+    /// When the client may come again, if that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 
     /// The sentence for the operator, if there is more to say.

@@ -7,6 +7,8 @@
 //! 5. [`fail`] turns whatever went wrong into a response in the client's dialect.
 //! 6. [`finish`] settles everything once: log, metrics, cache, `on_log`.
 
+pub mod affinity;
+
 pub mod attempt;
 
 pub mod begin;
@@ -33,11 +35,15 @@ pub mod opening;
 
 pub mod receive;
 
+pub mod refresh;
+
 pub mod relay;
 
 pub mod source;
 
 pub mod storing;
+
+pub mod turn;
 
 pub mod wire;
 
@@ -48,7 +54,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Version};
 use tokio::time::Instant;
 
-use crate::cache::{Fill, Key, Leading, Role};
+use crate::cache::{Entry, Fill, Key, Leading, Role};
 use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
@@ -62,10 +68,14 @@ use crate::policy::Run;
 use crate::stream::Wire;
 use crate::tape::Tape;
 use crate::tape::client::TapedClient;
+use crate::upstream::queue;
+use affinity::Pin;
+use affinity::scribe::Scribe;
 use attempt::held::Held;
 use decision::{CacheRule, Identity, Plan};
 use linger::Lingering;
 use opening::Opening;
+use turn::Waited;
 use wire::{Client, Dial};
 
 /// One request and its response: everything known about it so far.
@@ -112,6 +122,12 @@ pub struct Exchange {
     pub used: Option<Usage>,
     /// What the client was sent.
     pub sent: Sent,
+    /// What was done about what the request refers to.
+    pub pin: Pin,
+    /// Notes where the answer was made, when that may be asked for.
+    pub scribe: Option<Box<Scribe>>,
+    /// Its place among those that the gate serves at once, where that is limited.
+    pub admitted: Option<queue::Place>,
     /// What the client heard before there was an answer.
     pub opening: Opening,
     /// What concerns the reading of its body.
@@ -159,6 +175,10 @@ pub struct CacheState {
     pub lead: Option<Leading>,
     /// The answer on its way into the cache.
     pub fill: Option<Arc<Fill>>,
+    /// A stored response whose time is over, for when the upstreams fail.
+    pub spare: Option<Arc<Entry>>,
+    /// Whether a new response is to be fetched when this exchange is over.
+    pub again: bool,
     /// What the client is told of it besides the verdict: `age=12; stored-as=gemini`.
     pub details: Option<String>,
 }
@@ -171,6 +191,8 @@ pub enum CacheVerdict {
     Off,
     /// A stored response was sent.
     Hit,
+    /// A stored response was sent though its time was over.
+    Stale,
     /// The response of an equal call was sent as it came.
     Joined,
     /// There was none; the response was stored.
@@ -214,6 +236,8 @@ pub struct AttemptRecord {
     pub took: Duration,
     /// How long the gate waited before it.
     pub waited: Duration,
+    /// How it waited for its turn, where there is a line before the endpoint.
+    pub queued: Option<Waited>,
     /// Whether another attempt was under way beside it, or had answered, when it ended: nothing was decided after it.
     pub beside: bool,
 }
@@ -279,6 +303,9 @@ pub async fn serve<C: Client, D: Dial>(gate: &Gate<D>, client: &mut C, exchange:
         Ok(end) => end,
         Err(error) => Box::pin(fail::answer(gate, client, exchange, error)).await,
     };
+    if end != End::Upgrade {
+        exchange.admitted = None;
+    }
     opening::note(exchange);
     if end == End::Answered && !exchange.intake.expects_continue {
         receive::drain(client, exchange.generation.settings.limits.drain).await;
@@ -293,6 +320,9 @@ async fn live<C: Client, D: Dial>(
     x: &mut Exchange,
 ) -> Result<End, Error> {
     receive::check(x)?;
+    if x.generation.settings.limits.exchanges > 0 {
+        x.admitted = Box::pin(turn::before_gate(gate, client, x)).await?;
+    }
     decide::identify(client, x).await?;
     if let Some(generation) = gate.canary.chosen(x) {
         begin::move_to(x, generation);
@@ -313,18 +343,24 @@ async fn live<C: Client, D: Dial>(
         return Ok(End::Upgrade);
     }
     x.plan = Some(plan.clone());
-    if let Some(found) = decide::cache(gate, client, x, &plan).await?
-        && let Some(end) = Box::pin(relay::told::tell(gate, client, x, found)).await?
-    {
-        return Ok(end);
+    if let Some(found) = decide::cache(gate, client, x, &plan).await? {
+        match Box::pin(relay::told::tell(gate, client, x, found)).await {
+            Ok(None) => {}
+            Ok(Some(end)) => return Ok(end),
+            Err(error) => return Box::pin(refresh::or_spare(gate, client, x, error)).await,
+        }
     }
-    if let Some(batch) = embeddings::batch(gate, x) {
+    if let Some(batch) = embeddings::batch(gate, x).await {
         // Boxed: it is rare, and every exchange would carry room for it.
         return Box::pin(embeddings::run(gate, client, x, plan, batch)).await;
     }
+    let plan = affinity::pin(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error))?;
     client.linger(storing::wanted(x));
-    let committed = attempt::run(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error))?;
-    relay::response(gate, client, x, committed).await
+    let committed = attempt::run(gate, client, x, plan).await.inspect_err(|error| storing::failed(x, error));
+    if x.cache.spare.is_some() {
+        return Box::pin(refresh::or_better(gate, client, x, committed)).await;
+    }
+    relay::response(gate, client, x, committed?).await
 }
 
 // === impl Exchange ===
@@ -366,6 +402,7 @@ impl CacheVerdict {
         match self {
             Self::Off => "off",
             Self::Hit => "hit",
+            Self::Stale => "stale",
             Self::Joined => "join",
             Self::Stored => "stored",
             Self::Partial { .. } => "partial",

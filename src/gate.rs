@@ -1,5 +1,7 @@
 //! What all exchanges share: the live generation, the cache, state, the clock, and the way to endpoints.
 
+pub mod admission;
+
 pub mod background;
 
 pub mod canary;
@@ -14,19 +16,24 @@ pub mod reload;
 
 pub mod services;
 
+pub mod sharing;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::cache::{Flights, MemoryCache};
+use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
 use crate::exchange::wire::Dial;
 use crate::generation::Generation;
 use crate::metrics::Metrics;
-use crate::state::{Limiter, Store};
+use crate::state::{Limiter, Shared, Store};
 use crate::tape::Ring;
+use crate::upstream::affinity::Affinity;
+use crate::upstream::queue::Queues;
+use admission::Admission;
 use memory::Held;
 use services::Sink;
 
@@ -37,7 +44,9 @@ pub struct Gate<D: Dial> {
     /// Opens connections.
     pub dial: D,
     /// Stored responses.
-    pub cache: MemoryCache,
+    pub cache: Cache,
+    /// What several gates have in common.
+    pub shared: Shared,
     /// Calls that equal ones may join.
     pub flights: Flights,
     /// Sealed thoughts that clients cannot carry.
@@ -50,6 +59,12 @@ pub struct Gate<D: Dial> {
     pub tapes: Ring,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// The line before the gate.
+    pub admission: Arc<Admission>,
+    /// The lines before endpoints.
+    pub queues: Arc<Queues>,
+    /// Where answers were made that requests refer to.
+    pub affinity: Arc<Affinity>,
     /// Bytes of bodies held in memory.
     pub held: Held,
     /// Where finished exchanges and policies' log lines go.

@@ -74,6 +74,8 @@ pub enum ServedBy {
     Cache {
         /// Time since it was stored.
         age: Duration,
+        /// Whether it is older than it should be.
+        stale: bool,
     },
     /// A policy, with `respond { … }`.
     Policy,

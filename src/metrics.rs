@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::exchange::{Exchange, Reason};
+use crate::upstream::queue::Busy;
 
 /// All counters of a gate.
 pub struct Metrics {
@@ -25,6 +26,11 @@ pub struct Metrics {
     losses: Family<LossLabels, Counter>,
     hook_errors: Family<HookLabels, Counter>,
     generations: Family<StateLabels, Counter>,
+    turned_away: Family<ReasonLabels, Counter>,
+    admitted: Gauge<i64, AtomicI64>,
+    waiting: Gauge<i64, AtomicI64>,
+    queue_running: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
+    queue_waiting: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -68,6 +74,17 @@ struct StateLabels {
     state: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct EndpointLabels {
+    upstream: String,
+    endpoint: String,
+}
+
 /// Upper bounds of the duration histogram, in seconds: from a static answer to a long stream.
 const SECONDS: [f64; 12] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 600.0];
 
@@ -89,6 +106,11 @@ impl Metrics {
             losses: Family::default(),
             hook_errors: Family::default(),
             generations: Family::default(),
+            turned_away: Family::default(),
+            admitted: Gauge::default(),
+            waiting: Gauge::default(),
+            queue_running: Family::default(),
+            queue_waiting: Family::default(),
         };
         metrics.register();
         metrics
@@ -107,6 +129,15 @@ impl Metrics {
         registry.register("losses", "What translations could not carry", self.losses.clone());
         registry.register("hook_errors", "Hooks that failed", self.hook_errors.clone());
         registry.register("generations", "Generations by what became of them", self.generations.clone());
+        registry.register("turned_away", "Exchanges that found no room in the gate", self.turned_away.clone());
+        registry.register("admitted_exchanges", "Exchanges served, where that is limited", self.admitted.clone());
+        registry.register("waiting_exchanges", "Exchanges that wait to be served", self.waiting.clone());
+        registry.register(
+            "queue_running",
+            "Requests that an endpoint with a line works on",
+            self.queue_running.clone(),
+        );
+        registry.register("queue_waiting", "Requests that wait before an endpoint", self.queue_waiting.clone());
     }
 
     /// Counts a finished exchange.
@@ -165,6 +196,28 @@ impl Metrics {
         self.generations.get_or_create(&StateLabels { state }).inc();
     }
 
+    /// Counts an exchange that found no room in the gate, and why.
+    pub fn turned_away(&self, reason: &'static str) {
+        self.turned_away.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// How busy the gate is, by its own limit.
+    pub fn admission(&self, busy: &Busy) {
+        self.admitted.set(busy.running.into());
+        self.waiting.set(count(busy.waits()));
+    }
+
+    /// How busy the lines before the endpoints that have one are; all others are forgotten.
+    pub fn queues(&self, queues: impl Iterator<Item = (String, String, Busy)>) {
+        self.queue_running.clear();
+        self.queue_waiting.clear();
+        for (upstream, endpoint, busy) in queues {
+            let labels = EndpointLabels { upstream, endpoint };
+            self.queue_running.get_or_create(&labels).set(busy.running.into());
+            self.queue_waiting.get_or_create(&labels).set(count(busy.waits()));
+        }
+    }
+
     /// Everything in Prometheus' text form.
     pub fn render(&self) -> String {
         let mut out = String::new();
@@ -177,6 +230,10 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// The class of a status: one of five words.

@@ -1,6 +1,7 @@
 //! The settings of a bundle: one TOML file, read so that every mistake in it is told at once, with its line.
 
 mod address;
+mod affinity;
 mod check;
 mod collection;
 mod environment;
@@ -10,6 +11,8 @@ mod listen;
 mod mount;
 mod parse;
 mod quantity;
+mod queue;
+mod redis;
 mod reference;
 mod reload;
 mod secret;
@@ -21,6 +24,7 @@ mod url;
 mod tests;
 
 pub use address::ExistingFile;
+pub use affinity::{Affinity, Lost};
 pub use collection::Placed;
 pub use hold::{Hedge, Hold, HoldUntil};
 pub use limits::{Cache, Fetch, Limits, Log, LogFormat, LogLevel, Record};
@@ -28,6 +32,8 @@ pub use listen::{Admin, Forwarding, Listen, RequestId, Tls};
 pub use mount::{Mount, OnError};
 pub use parse::Lookup;
 pub(crate) use quantity::parse_duration;
+pub use queue::{Priority, Queue};
+pub use redis::{Redis, RedisUrls};
 pub use reference::reference;
 pub use reload::reload_notes;
 pub use secret::{Headers, Place, Secret};
@@ -79,6 +85,8 @@ section! {
         forwarding: Forwarding = Forwarding::default() => reload;
         /// The store of answers.
         cache: Placed<Cache> = Cache::default().into() => reload;
+        /// What several gates have in common.
+        redis: Placed<Redis> = Redis::default().into() => restart;
         /// The last exchanges, kept to be looked at and played again.
         record: Record = Record::default() => reload;
         /// What is written down.

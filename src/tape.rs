@@ -179,21 +179,23 @@ impl Tape {
     }
 
     /// Asks the cache. The answer of a played exchange is the recorded one's, as long as it asks by the same key: that may
-    /// be one that was joined.
-    pub fn stored(&self, key: impl FnOnce() -> String, take: impl FnOnce() -> Option<Arc<Entry>>) -> Option<Recalled> {
-        match self.reel.as_deref() {
-            Some(Reel { side: Side::Playing(told), .. }) if told.lock().bound => {
-                let key = key();
-                told.lock().stored.take_if(|(recorded, _)| *recorded == key).map(|(_, recalled)| recalled)
-            }
-            _ => {
-                let found = take().map(Recalled::Stored);
-                if let Some(found) = &found {
-                    self.heard(key, || found.clone());
-                }
-                found
-            }
+    /// be one that was joined. Then `find` is not begun.
+    pub async fn stored(
+        &self,
+        key: impl Fn() -> String,
+        find: impl Future<Output = Option<Arc<Entry>>>,
+    ) -> Option<Recalled> {
+        if let Some(Reel { side: Side::Playing(told), .. }) = self.reel.as_deref()
+            && self.is_bound()
+        {
+            let key = key();
+            return told.lock().stored.take_if(|(recorded, _)| *recorded == key).map(|(_, recalled)| recalled);
         }
+        let found = find.await.map(Recalled::Stored);
+        if let Some(found) = &found {
+            self.heard(key, || found.clone());
+        }
+        found
     }
 
     /// Notes what was heard of an answer that was made for another exchange.

@@ -1,5 +1,7 @@
 //! Where requests go: named upstreams, their endpoints, how one is chosen and connected to.
 
+pub mod affinity;
+
 pub mod balance;
 
 pub mod build;
@@ -11,6 +13,8 @@ mod gather;
 pub mod hold;
 
 pub mod peers;
+
+pub mod queue;
 
 pub mod resolve;
 
@@ -49,6 +53,10 @@ pub struct Upstream {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// How long each step may take.
     pub timeouts: Timeouts,
+    /// The line before each endpoint, if there is one.
+    pub queue: Option<queue::Rule>,
+    /// Whether requests go where what they refer to was made.
+    pub affinity: Option<affinity::Rule>,
     /// How much of an answer is held back.
     pub hold: Hold,
     /// When a second attempt is made beside the first, if ever.

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Admin, Said, generations, tapes};
+use super::{Admin, Said, cache, generations, lines, tapes};
 use crate::edge::local::Asked;
 use crate::gate::reload::Denied;
 
@@ -49,6 +49,8 @@ static ROUTES: &[Route] = &[
     post("/-/cache/key", "what the cache key of an exchange is made of", |admin, asked| {
         Box::pin(tapes::key(admin, asked))
     }),
+    get("/-/cache", false, "what the cache holds and did", |admin, _| Box::pin(async { Ok(cache::stats(admin)) })),
+    post("/-/cache/purge", "take stored answers away", |admin, asked| Box::pin(cache::purge(admin, asked))),
     get("/-/", false, "this list", |_, _| Box::pin(async { Ok(Said::json(&json!(listed()))) })),
 ];
 
@@ -117,6 +119,7 @@ pub(super) fn body<T: DeserializeOwned>(asked: &Asked) -> Result<T, Denied> {
 
 fn metrics(admin: &Admin) -> Said {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    lines::measure(&admin.gate);
     Said { kind, body: admin.gate.metrics.render() }
 }
 

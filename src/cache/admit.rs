@@ -31,13 +31,15 @@ pub enum Refusal {
     Fallback,
     /// More than one upstream gave it, one going on where another broke off.
     Continued,
+    /// Its like was purged while it was on its way.
+    Purged,
 }
 
 // === impl Refusal ===
 
 impl Refusal {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Status,
         Self::Forbidden,
         Self::Encoded,
@@ -49,6 +51,7 @@ impl Refusal {
         Self::Unreadable,
         Self::Fallback,
         Self::Continued,
+        Self::Purged,
     ];
 
     /// Its name in logs, metrics and snapshots.
@@ -65,6 +68,7 @@ impl Refusal {
             Self::Unreadable => "unreadable",
             Self::Fallback => "fallback",
             Self::Continued => "continued",
+            Self::Purged => "purged",
         }
     }
 }

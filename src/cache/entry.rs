@@ -38,6 +38,8 @@ pub struct Entry {
     pub stored_at: SystemTime,
     /// How long it may serve from then on.
     pub ttl: Duration,
+    /// How long it may be kept after that, to serve while a new one is fetched or when none can be had.
+    pub grace: Duration,
     /// How old it was when it came: what `Age` said.
     pub age_before: Duration,
     /// Words to clear it by.
@@ -96,6 +98,16 @@ impl Entry {
     /// Whether it may still serve.
     pub fn is_fresh(&self, clock: &Clock) -> bool {
         self.since(clock) < self.ttl
+    }
+
+    /// How long its time has been over.
+    pub fn stale_for(&self, clock: &Clock) -> Duration {
+        self.since(clock).saturating_sub(self.ttl)
+    }
+
+    /// Whether there is any reason to keep it.
+    pub fn is_of_use(&self, clock: &Clock) -> bool {
+        self.since(clock) < self.ttl.saturating_add(self.grace)
     }
 
     /// How long ago it was stored.

@@ -1,5 +1,6 @@
 //! Cache keys: readable parts, so that a snapshot can show them and a miss can be explained, and a hash over them.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::parts::{INPUT, text_of};
@@ -13,9 +14,6 @@ pub const FINGERPRINT: &str = "gate.policies";
 
 /// The part that tells which upstream is to answer, or answered.
 pub const UPSTREAM: &str = "gate.upstream";
-
-/// The part that holds the model, of those that [`super::parts`] makes.
-const MODEL: &str = "model";
 
 /// The parts that hold what is embedded, by their names here and in the dialects.
 const INPUTS: [&str; 5] = [INPUT, "inputs", "prompt", "content", "requests"];
@@ -39,7 +37,7 @@ pub struct Form<'a> {
 }
 
 /// What an answer is stored under. Keys are equal when their parts and scope are, not only their hashes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     /// Names and canonical JSON texts, sorted by name.
     parts: Vec<(String, String)>,
@@ -68,8 +66,6 @@ impl Key {
         }
         if let Some(model) = form.model {
             own("model", model.into());
-            // What the client calls it says nothing more.
-            parts.retain(|(name, _)| !(rule.sharing.any_dialect && name == MODEL));
         }
         let scope = match (rule.scope, user) {
             (Scope::Shared, _) => "shared".to_owned(),

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
@@ -24,7 +25,7 @@ const USUAL_BYTES: usize = 16 << 10;
 
 /// A cache in memory.
 #[derive(Debug)]
-pub struct MemoryCache {
+pub(super) struct MemoryCache {
     /// Tells when entries are over.
     clock: Clock,
     /// The largest body in bytes.
@@ -56,11 +57,11 @@ pub struct Stats {
 
 /// An entry with the key it was stored under.
 #[derive(Debug)]
-struct Stored {
+pub(super) struct Stored {
     /// Compared at every lookup: a hash alone must never serve one user's answer to another.
-    key: Key,
+    pub(super) key: Key,
     /// The answer.
-    entry: Arc<Entry>,
+    pub(super) entry: Arc<Entry>,
 }
 
 /// Weighs entries by their bytes.
@@ -90,7 +91,7 @@ struct Counts {
 
 impl MemoryCache {
     /// An empty cache for at most `max_bytes`, with bodies of at most `max_entry_bytes`.
-    pub fn new(clock: Clock, max_bytes: usize, max_entry_bytes: usize) -> Self {
+    pub(super) fn new(clock: Clock, max_bytes: usize, max_entry_bytes: usize) -> Self {
         let counts = Counts::default();
         let shards = (max_bytes / SHARD_BYTES).clamp(1, 16);
         // Rounded down, since the cache itself would round up to a power of two.
@@ -109,65 +110,58 @@ impl MemoryCache {
     }
 
     /// Changes the limits. Entries that no longer fit are dropped.
-    pub fn resize(&self, max_bytes: usize, max_entry_bytes: usize) {
+    pub(super) fn resize(&self, max_bytes: usize, max_entry_bytes: usize) {
         self.max_entry_bytes.store(max_entry_bytes, Ordering::Relaxed);
         self.entries.set_capacity(max_bytes as u64);
     }
 
     /// The largest body in bytes.
-    pub fn entry_limit(&self) -> usize {
+    pub(super) fn entry_limit(&self) -> usize {
         self.max_entry_bytes.load(Ordering::Relaxed)
     }
 
-    /// Stores what a recording came to, if it may be kept.
-    pub fn keep(&self, recorded: Result<Entry, Refusal>, key: Key) -> Result<(), Refusal> {
-        match recorded {
-            Ok(entry) => self.put(key, Arc::new(entry)),
-            Err(refusal) => {
-                self.refuse(refusal);
-                Err(refusal)
-            }
-        }
-    }
-
-    /// The answer to a request with this very key, if there is one and its time is not over.
-    pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
-        let found = self.find(key);
-        let count = if found.is_some() { &self.counts.hits } else { &self.counts.misses };
-        count.fetch_add(1, Ordering::Relaxed);
-        found
-    }
-
-    /// The same for a look that counts neither as a hit nor as a miss.
-    pub fn peek(&self, key: &Key) -> Option<Arc<Entry>> {
-        self.find(key)
-    }
-
-    fn find(&self, key: &Key) -> Option<Arc<Entry>> {
+    /// The answer to a request with this very key, if there is one and its time is over for no longer than `stale`.
+    pub(super) fn find(&self, key: &Key, stale: Duration) -> Option<Arc<Entry>> {
         let stored = self.entries.get(key.hash()).filter(|stored| stored.key == *key)?;
-        if stored.entry.is_fresh(&self.clock) {
+        if stored.entry.is_fresh(&self.clock) || stored.entry.stale_for(&self.clock) < stale {
             return Some(Arc::clone(&stored.entry));
         }
-        // Only this one: a fresh answer may have taken its place since.
-        self.entries.remove_if(key.hash(), |now| Arc::ptr_eq(now, &stored));
+        if !stored.entry.is_of_use(&self.clock) {
+            // Only this one: a fresh answer may have taken its place since.
+            self.entries.remove_if(key.hash(), |now| Arc::ptr_eq(now, &stored));
+        }
         None
+    }
+
+    /// Counts a lookup.
+    pub(super) fn count(&self, found: bool) {
+        let count = if found { &self.counts.hits } else { &self.counts.misses };
+        count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Stores an answer in place of any other under its key. Refuses one that takes more than half of a shard, since
     /// it would drive out too many others.
-    pub fn put(&self, key: Key, entry: Arc<Entry>) -> Result<(), Refusal> {
+    pub(super) fn put(&self, key: Key, entry: Arc<Entry>) -> Result<Arc<Stored>, Refusal> {
         let stored = Arc::new(Stored { key, entry });
         if stored.weight() > self.entries.shard_capacity() / 2 {
             self.refuse(Refusal::TooLarge);
             return Err(Refusal::TooLarge);
         }
         self.counts.stored.fetch_add(1, Ordering::Relaxed);
-        self.entries.insert(*stored.key.hash(), stored);
-        Ok(())
+        self.entries.insert(*stored.key.hash(), Arc::clone(&stored));
+        Ok(stored)
+    }
+
+    /// Takes in an answer that another store had.
+    pub(super) fn take_in(&self, key: &Key, entry: &Arc<Entry>) {
+        let stored = Arc::new(Stored { key: key.clone(), entry: Arc::clone(entry) });
+        if stored.weight() <= self.entries.shard_capacity() / 2 {
+            self.entries.insert(*key.hash(), stored);
+        }
     }
 
     /// Counts an answer that was not kept.
-    pub fn refuse(&self, refusal: Refusal) {
+    pub(super) fn refuse(&self, refusal: Refusal) {
         for (count, reason) in self.counts.refused.iter().zip(Refusal::ALL) {
             if reason == refusal {
                 count.fetch_add(1, Ordering::Relaxed);
@@ -175,21 +169,20 @@ impl MemoryCache {
         }
     }
 
-    /// Drops the answers that `picks` chooses, and those whose time is over. Says how many it chose that could still
-    /// have served.
-    pub fn purge(&self, picks: impl Fn(&Key, &Entry) -> bool) -> usize {
+    /// Drops the answers that `picks` chooses, and those that are of no more use. Says how many it chose.
+    pub(super) fn purge(&self, picks: impl Fn(&Key, &Entry) -> bool) -> usize {
         let dropped = Cell::new(0);
         self.entries.retain(|_, stored| {
-            let fresh = stored.entry.is_fresh(&self.clock);
-            let pick = fresh && picks(&stored.key, &stored.entry);
+            let of_use = stored.entry.is_of_use(&self.clock);
+            let pick = of_use && picks(&stored.key, &stored.entry);
             dropped.set(dropped.get() + usize::from(pick));
-            fresh && !pick
+            of_use && !pick
         });
         dropped.get()
     }
 
     /// What it holds and did.
-    pub fn stats(&self) -> Stats {
+    pub(super) fn stats(&self) -> Stats {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let refused = Refusal::ALL.into_iter().zip(self.counts.refused.iter().map(read));
         Stats {

@@ -87,6 +87,8 @@ pub struct Recording {
     pub dialect: Option<&'static str>,
     /// How long the entry may serve.
     pub ttl: Duration,
+    /// How long it may be kept after that.
+    pub grace: Duration,
     /// Words to clear the entry by.
     pub tags: Vec<String>,
     /// Whose words it is in, when it is a chat.
@@ -152,6 +154,7 @@ impl Recorder {
             size: 0,
             stored_at: clock.wall(),
             ttl: recording.ttl,
+            grace: recording.grace,
             age_before: Duration::from_secs(age.unwrap_or(0)),
             tags: recording.tags,
             origin: recording.origin,
@@ -176,6 +179,11 @@ impl Recorder {
     /// The entry to be, all but its body.
     pub fn head(&self) -> &Arc<Entry> {
         &self.entry
+    }
+
+    /// The largest body in bytes.
+    pub fn limit(&self) -> usize {
+        self.max_bytes
     }
 
     /// Takes the next piece of the body. A stream may be cut anywhere. `heard`: others listen, for whom pieces are held

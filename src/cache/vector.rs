@@ -46,7 +46,7 @@ impl Kept {
     }
 
     /// An entry that may serve for `ttl`.
-    pub fn entry(&self, clock: &Clock, ttl: Duration) -> Option<Arc<Entry>> {
+    pub fn entry(&self, clock: &Clock, ttl: Duration, tags: &[String]) -> Option<Arc<Entry>> {
         let body = Bytes::from(serde_json::to_vec(self).ok()?);
         Some(Arc::new(Entry {
             status: 200,
@@ -56,8 +56,9 @@ impl Kept {
             times: vec![Duration::ZERO],
             stored_at: clock.wall(),
             ttl,
+            grace: Duration::ZERO,
             age_before: Duration::ZERO,
-            tags: Vec::new(),
+            tags: tags.to_vec(),
             origin: None,
         }))
     }

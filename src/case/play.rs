@@ -16,13 +16,13 @@ use super::player::Player;
 use super::script::{ScriptedDial, Wire};
 use super::{Answer, Call, Case, wires};
 use crate::bundle::Bundle;
-use crate::cache::{Flights, MemoryCache};
+use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::event::Usage;
 use crate::dialect::keep::Keep;
 use crate::exchange::begin::Replay;
 use crate::exchange::decision::{Identity, Plan};
-use crate::exchange::{self, AttemptRecord, CacheState, End, Exchange, Peer, Reason, Sent, finish};
+use crate::exchange::{self, AttemptRecord, CacheState, End, Exchange, Peer, Reason, Sent, finish, refresh};
 use crate::fault::Fault;
 use crate::gate::memory::Held;
 use crate::gate::preview::{self, Lanes};
@@ -31,8 +31,9 @@ use crate::gate::{Gate, Random, State};
 use crate::generation::Candidate;
 use crate::metrics::Metrics;
 use crate::policy::{Covered, Decision, HookReport, LogLine};
-use crate::state::{Limiter, Store, StoreLimits};
+use crate::state::{Limiter, Shared, Store, StoreLimits};
 use crate::tape::{Ring, Tape};
+use crate::upstream::affinity::Affinity;
 
 /// How long work after a response may go on, in virtual time.
 const AFTERWARDS: Duration = Duration::from_mins(1);
@@ -157,7 +158,7 @@ fn gate(
         random: Arc::new(Random::new(case.setup.seed)),
     };
     let limits = &candidate.settings.cache;
-    let cache = MemoryCache::new(clock, limits.memory, limits.entry);
+    let cache = Cache::in_memory(clock, limits.memory, limits.entry);
     let services = Arc::new(GateServices {
         state: state.clone(),
         clock,
@@ -173,12 +174,16 @@ fn gate(
         live: ArcSwap::from_pointee(generation),
         dial,
         cache,
+        shared: Shared::default(),
         flights: Flights::default(),
         keep: Keep::new(thoughts),
         state,
         clock,
         tapes: Ring::default(),
         metrics: Arc::new(Metrics::new()),
+        admission: Arc::default(),
+        queues: Arc::default(),
+        affinity: Arc::new(Affinity::new(clock)),
         held: Held::default(),
         sink: notes,
         canary: Arc::default(),
@@ -217,7 +222,11 @@ fn deal(played: &mut [PlayedCall], wires: Vec<Wire>, heard: Heard) {
         played.iter().position(|call| is_own(&call.id)).unwrap_or_default()
     };
     for wire in wires {
-        let at = owner(played, &|id| wire.head.as_ref().is_some_and(|head| wires::has_id(head, id)));
+        let is_own = |id: &str| {
+            let head = wire.head.as_ref();
+            head.is_some_and(|head| wires::has_id(head, id) || wires::has_id(head, &refresh::refresh_id(id)))
+        };
+        let at = owner(played, &is_own);
         played.get_mut(at).into_iter().for_each(|call| call.wires.push(wire.clone()));
     }
     for line in heard.lines {
@@ -259,7 +268,11 @@ async fn play_call(gate: &Gate<ScriptedDial>, case: &Case, call: &Call, tape: &T
         id: x.id.clone(),
         heard: Heard::default(),
     };
+    let again = refresh::prepare(gate, &x);
     finish::settle(gate, x);
+    if let Some(again) = again {
+        refresh::run(gate, again).await;
+    }
     played
 }
 

@@ -15,6 +15,7 @@ use super::play::{Played, PlayedCall};
 use super::script::Wire;
 use super::{Answer, Mishap, wires};
 use crate::exchange::AttemptRecord;
+use crate::exchange::refresh::refresh_id;
 use crate::message::ResponseHead;
 
 /// A snapshot as it is being written.
@@ -51,13 +52,13 @@ fn write_call(page: &mut Page<'_>, call: &PlayedCall) {
     let mut told = 0;
     for (index, attempt) in call.attempts.iter().enumerate() {
         if let Some(last) = owners.iter().rposition(|owner| *owner == Some(index)) {
-            write_own_calls(page, wires.get(told..last).unwrap_or_default());
+            write_own_calls(page, call, wires.get(told..last).unwrap_or_default());
             told = told.max(last + 1);
         }
         let own: Vec<&Wire> = wires.iter().filter(|(owner, _)| *owner == Some(index)).map(|(_, wire)| *wire).collect();
         write_attempt(page, call, index, attempt, &own);
     }
-    write_own_calls(page, wires.get(told..).unwrap_or_default());
+    write_own_calls(page, call, wires.get(told..).unwrap_or_default());
     write_got(page, &call.got);
     decisions::after(page, call);
 }
@@ -67,6 +68,9 @@ fn write_call(page: &mut Page<'_>, call: &PlayedCall) {
 fn write_attempt(page: &mut Page<'_>, call: &PlayedCall, index: usize, attempt: &AttemptRecord, wires: &[&Wire]) {
     let dialect = attempt.dialect.map_or_else(String::new, |dialect| format!(" in {}", dialect.as_str()));
     page.line(&format!("< upstream {}/{}{dialect}", attempt.upstream, attempt.endpoint));
+    if let Some(queued) = attempt.queued.filter(|queued| queued.position > 0) {
+        page.indented(&format!("(waited {} in line, from place {})", time(queued.time), queued.position));
+    }
     let wire = wires.last().copied();
     if wires.len() > 1 {
         page.indented("(sent again: the kept connection was closed)");
@@ -90,11 +94,14 @@ fn write_attempt(page: &mut Page<'_>, call: &PlayedCall, index: usize, attempt: 
     page.line(&format!("= {outcome}{took}{scripted}{}", decisions::turn(call, index)));
 }
 
-/// Those of some requests that policies made themselves.
-fn write_own_calls(page: &mut Page<'_>, wires: &[(Option<usize>, &Wire)]) {
+/// Those of some requests that policies made themselves, or that fetch a response anew once the client has its own.
+fn write_own_calls(page: &mut Page<'_>, call: &PlayedCall, wires: &[(Option<usize>, &Wire)]) {
+    let again = refresh_id(&call.id);
     for (_, wire) in wires.iter().filter(|(owner, _)| owner.is_none()) {
         let scripted = if wire.line.is_some() { "" } else { " (the case has no answer for it)" };
-        page.line(&format!("< upstream {}/{}, called by a policy{scripted}", wire.upstream, wire.endpoint));
+        let refreshes = wire.head.as_ref().is_some_and(|head| wires::has_id(head, &again));
+        let why = if refreshes { "asked anew in the background" } else { "called by a policy" };
+        page.line(&format!("< upstream {}/{}, {why}{scripted}", wire.upstream, wire.endpoint));
         write_wire(page, wire);
     }
 }

@@ -1,151 +1,170 @@
-//! `tidegate cache`: what the keys of requests are made of, and why two of them are not one.
+//! `tidegate cache`: what a running gate's cache holds, and what is to go from it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod why;
+
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::ask::{plain, post, told};
-use super::{EXIT_FAULTS, StatusArgs, fail, print, replay};
-use crate::bundle;
-use crate::case::{Case, Player, read};
-use crate::fault::Fault;
-use crate::replay::keyed::{Keyed, compared};
+use super::StatusArgs;
+use super::ask::{counted, get, post, told};
 
-/// What is asked about the cache.
+/// What to do with the cache.
 #[derive(Debug, Subcommand)]
 pub enum CacheCommand {
+    /// Say what each store holds and did.
+    Stats(StatusArgs),
+    /// Take stored answers away: from memory, from disk, from the Redis that gates share, and at those gates.
+    Purge(PurgeArgs),
     /// Say which parts of the cache keys of two requests differ. Exit code 0 when the keys are equal, else 1.
-    Why(WhyArgs),
+    Why(why::WhyArgs),
     /// Print the parts of the cache key of a request.
-    Key(KeyArgs),
+    Key(why::KeyArgs),
 }
 
-/// Which requests to compare.
+/// Which answers are to go.
 #[derive(Debug, clap::Args)]
-pub struct WhyArgs {
-    /// A past exchange's id, a case's file (`cases/a.http`, or `cases/a.http:2` for its second call), or an exchange of a
-    /// file of recordings (`week.jsonl#id`).
-    pub a: String,
-    /// Another one, likewise.
-    pub b: String,
-    /// Where they are.
+pub struct PurgeArgs {
     #[command(flatten)]
-    pub from: From,
-}
-
-/// Which request to look at.
-#[derive(Debug, clap::Args)]
-pub struct KeyArgs {
-    /// A past exchange's id, a case's file, or an exchange of a file of recordings.
-    pub request: String,
-    /// Where it is.
+    which: Which,
+    /// Which gate to ask.
     #[command(flatten)]
-    pub from: From,
+    gate: StatusArgs,
 }
 
-/// Where requests are found, and what makes their keys.
+/// One of these.
 #[derive(Debug, clap::Args)]
-pub struct From {
-    /// The bundle whose policies make the keys of files; the one that a case lies in unless given.
+#[group(required = true, multiple = false)]
+struct Which {
+    /// All of them.
     #[arg(long)]
-    pub bundle: Option<PathBuf>,
-    /// Which gate to ask for past exchanges.
-    #[command(flatten)]
-    pub gate: StatusArgs,
+    all: bool,
+    /// Those that the cache rule gave this tag.
+    #[arg(long)]
+    tag: Option<String>,
+    /// Those that may only serve this user.
+    #[arg(long)]
+    user: Option<String>,
+    /// Those to requests for this model, or made by it.
+    #[arg(long)]
+    model: Option<String>,
+    /// The one with this key: 64 hexadecimal digits.
+    #[arg(long)]
+    key: Option<String>,
 }
 
-/// Why a key cannot be shown, as an exit code: it was said already.
-type Failed = ExitCode;
-
-/// Answers.
+/// Does it.
 pub fn run(command: &CacheCommand) -> ExitCode {
-    let answered = match command {
-        CacheCommand::Why(args) => why(args),
-        CacheCommand::Key(args) => key(args),
-    };
-    answered.unwrap_or_else(|failed| failed)
-}
-
-fn why(args: &WhyArgs) -> Result<ExitCode, Failed> {
-    let (a, b) = (args.from.keyed(&args.a)?, args.from.keyed(&args.b)?);
-    let differences = a.differences(&b);
-    let equal = differences.is_empty() && a.scope.is_some();
-    if args.from.gate.json {
-        print(&format!("{}\n", json!({"equal": equal, "a": a, "b": b, "differences": differences})));
-    } else {
-        print(&plain(&compared(&a, &b)));
-    }
-    Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn key(args: &KeyArgs) -> Result<ExitCode, Failed> {
-    let keyed = args.from.keyed(&args.request)?;
-    let text = if args.from.gate.json { format!("{}\n", json!(keyed)) } else { plain(&keyed.to_text()) };
-    print(&text);
-    Ok(ExitCode::SUCCESS)
-}
-
-// === impl From ===
-
-impl From {
-    /// The key of a request, wherever it is.
-    fn keyed(&self, request: &str) -> Result<Keyed, Failed> {
-        if let Some((file, id)) = request.split_once('#') {
-            return self.recorded(Path::new(file), id);
-        }
-        let (file, call) = match request.rsplit_once(':') {
-            Some((file, call)) => (file, call.parse::<usize>().ok().and_then(|call| call.checked_sub(1))),
-            None => (request, Some(0)),
-        };
-        match call {
-            Some(call) if file.ends_with(".http") => self.written(Path::new(file), call),
-            _ => self.past(request),
+    match command {
+        CacheCommand::Why(args) => why::compare(args),
+        CacheCommand::Key(args) => why::show(args),
+        CacheCommand::Stats(args) => told(args, get(args.admin, "/-/cache"), stats),
+        CacheCommand::Purge(args) => {
+            told(&args.gate, post(args.gate.admin, "/-/cache/purge", &args.which.wish()), purged)
         }
     }
+}
 
-    /// Of a past exchange, which the gate plays again.
-    fn past(&self, id: &str) -> Result<Keyed, Failed> {
-        let answered = post(self.gate.admin, "/-/cache/key", &json!({"id": id}));
-        if let Ok((200, body)) = &answered {
-            return serde_json::from_str(body)
-                .map_err(|error| fail(&format!("the gate's answer cannot be read: {error}")));
-        }
-        Err(told(&self.gate, answered, |_| String::new()))
-    }
+// === impl Which ===
 
-    /// Of a call of a case.
-    fn written(&self, file: &Path, call: usize) -> Result<Keyed, Failed> {
-        let shown = file.display().to_string();
-        let text = fs::read_to_string(file).map_err(|error| fail(&format!("{shown} cannot be read: {error}")))?;
-        let case = read::read(&shown, &text).map_err(|faults| faulty(&faults))?;
-        let within = file.ancestors().skip(1).find(|folder| folder.join("tidegate.toml").is_file());
-        self.played(&shown, &case, call, within)
-    }
-
-    /// Of an exchange in a file of recordings.
-    fn recorded(&self, file: &Path, id: &str) -> Result<Keyed, Failed> {
-        let mut recordings = replay::open(file).map_err(|why| fail(&why))?.flatten();
-        let found = recordings.find(|recording| recording.id.starts_with(id));
-        let recording = found.ok_or_else(|| fail(&format!("{} holds no exchange `{id}`", file.display())))?;
-        self.played(&recording.id, &recording.case, 0, None)
-    }
-
-    fn played(&self, name: &str, case: &Case, call: usize, within: Option<&Path>) -> Result<Keyed, Failed> {
-        let Some(root) = self.bundle.as_deref().or(within) else {
-            return Err(fail("`--bundle DIR` says whose policies make the key"));
-        };
-        let bundle = bundle::read(root).map_err(|faults| faulty(&faults))?;
-        let played = Player::new(&bundle).play(case).map_err(|faults| faulty(&faults))?;
-        Keyed::of(name, &played, call).ok_or_else(|| fail(&format!("{name} has no call {}", call + 1)))
+impl Which {
+    fn wish(&self) -> Value {
+        let named = [("tag", &self.tag), ("user", &self.user), ("model", &self.model), ("key", &self.key)].into_iter();
+        let named = named.filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?))));
+        let all = self.all.then(|| ("all".to_owned(), json!(true)));
+        Value::Object(all.into_iter().chain(named).collect::<Map<_, _>>())
     }
 }
 
-fn faulty(faults: &[Fault]) -> ExitCode {
-    for fault in faults {
-        eprintln!("{fault}");
+/// A line for each store.
+fn stats(shown: &Value) -> String {
+    let number = |value: &Value| value.as_u64().unwrap_or_default();
+    let mut out = format!(
+        "lookups   {}, {} of them missed\n",
+        number(&shown["hits"]) + number(&shown["misses"]),
+        number(&shown["misses"])
+    );
+    let _ = writeln!(
+        out,
+        "memory    {} in {} bytes; {} stored, {} made room",
+        answers(&shown["entries"]),
+        number(&shown["bytes"]),
+        number(&shown["stored"]),
+        number(&shown["evicted"])
+    );
+    let disk = &shown["disk"];
+    if let Some(why) = disk["why"].as_str() {
+        let _ = writeln!(out, "disk      not used: {why}");
+    } else if disk.is_object() {
+        let _ = writeln!(
+            out,
+            "disk      {} in {} bytes; {} found, {} made room, {} corrupt",
+            answers(&disk["entries"]),
+            number(&disk["bytes"]),
+            number(&disk["hits"]),
+            number(&disk["evicted"]),
+            number(&disk["corrupt"])
+        );
     }
-    ExitCode::from(EXIT_FAULTS)
+    let redis = &shown["redis"];
+    if redis.is_object() {
+        let _ = writeln!(
+            out,
+            "redis     {} found, {} missed, {} written, {} dropped, {} corrupt",
+            number(&redis["hits"]),
+            number(&redis["misses"]),
+            number(&redis["written"]),
+            number(&redis["dropped"]),
+            number(&redis["corrupt"])
+        );
+    }
+    for (why, count) in shown["refused"].as_object().into_iter().flatten() {
+        let _ = writeln!(out, "not kept  {}: {why}", number(count));
+    }
+    out
+}
+
+/// What went, store by store.
+fn purged(said: &Value) -> String {
+    let mut out = String::new();
+    for store in ["memory", "disk", "redis"] {
+        match &said[store] {
+            Value::Null => {}
+            Value::String(why) => {
+                let _ = writeln!(out, "{store:<10}{why}");
+            }
+            count => {
+                let _ = writeln!(out, "{store:<10}{} purged", answers(count));
+            }
+        }
+    }
+    out
+}
+
+fn answers(count: &Value) -> String {
+    counted(count.as_u64().unwrap_or_default(), "answer", "answers")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_store_has_a_line() {
+        let shown = json!({"hits": 3, "misses": 1, "entries": 1, "bytes": 900, "stored": 2, "evicted": 0,
+            "refused": {"empty": 1}, "disk": {"why": "it is full"}, "redis": {"hits": 2, "misses": 1}});
+        assert_eq!(
+            stats(&shown),
+            "lookups   4, 1 of them missed\nmemory    1 answer in 900 bytes; 2 stored, 0 made room\n\
+             disk      not used: it is full\nredis     2 found, 1 missed, 0 written, 0 dropped, 0 corrupt\n\
+             not kept  1: empty\n"
+        );
+        let said = json!({"memory": 2, "redis": "does not answer; it is told when it is back", "purged": "all"});
+        assert_eq!(
+            purged(&said),
+            "memory    2 answers purged\nredis     does not answer; it is told when it is back\n"
+        );
+    }
 }

@@ -58,8 +58,13 @@ fn lines(status: &Value) -> String {
     if let Some(passed) = status.get("passed_over") {
         let _ = writeln!(out, "on disk   {}: {}", digits(&passed["hash"]), text(&passed["why"]));
     }
+    redis(&status["redis"], &mut out);
+    if let Some(why) = status["cache"]["disk"]["why"].as_str() {
+        let _ = writeln!(out, "cache     not on disk: {why}");
+    }
     canary(&status["canary"], &mut out);
     shadow(&status["shadow"], &mut out);
+    lines_of(status, &mut out);
     for preview in status["previews"].as_array().into_iter().flatten() {
         let _ = writeln!(out, "preview   {} until {}", text(&preview["hash"]), moment(&preview["until"]));
     }
@@ -74,6 +79,35 @@ fn lines(status: &Value) -> String {
         let _ = writeln!(out, "hooks     {errors} failed lately; --json tells which");
     }
     out
+}
+
+/// The Redis that gates share, when there is something to say of it.
+fn redis(redis: &Value, out: &mut String) {
+    if redis["up"] == false {
+        let why = redis["why"].as_str().unwrap_or("it is not connected yet");
+        let _ = writeln!(out, "redis     {} is gone since {}: {why}", text(&redis["hosts"]), moment(&redis["since"]));
+    }
+    if let Some(refused) = redis["refused"].as_str() {
+        let _ = writeln!(out, "redis     {} refuses: {refused}", text(&redis["hosts"]));
+    }
+}
+
+/// The lines that requests wait in.
+fn lines_of(status: &Value, out: &mut String) {
+    let exchanges = &status["exchanges"];
+    if exchanges.is_object() {
+        let (running, at_once, waiting) = (&exchanges["running"], &exchanges["at_once"], &exchanges["waiting"]);
+        let _ = writeln!(out, "exchanges {running} of {at_once} served, {waiting} wait");
+    }
+    for queue in status["queues"].as_array().into_iter().flatten() {
+        let waiting: u64 = queue["waiting"].as_object().into_iter().flatten().filter_map(|(_, of)| of.as_u64()).sum();
+        let (upstream, endpoint) = (text(&queue["upstream"]), text(&queue["endpoint"]));
+        let _ = writeln!(
+            out,
+            "queue     {upstream}/{endpoint}: {} of {} served, {waiting} wait",
+            queue["running"], queue["at_once"]
+        );
+    }
 }
 
 /// The canary that runs, and how the last one ended.

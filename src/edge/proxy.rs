@@ -18,7 +18,7 @@ use super::upgrade;
 use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
 use crate::exchange::begin::{Arrival, begin};
-use crate::exchange::{self, End, Exchange, Peer, Reason, finish};
+use crate::exchange::{self, End, Exchange, Peer, Reason, finish, refresh};
 use crate::gate::Gate;
 use crate::message::{Body, RequestHead};
 use crate::upstream::dial::Dialer;
@@ -103,7 +103,12 @@ impl ProxyHttp for Edge {
         if exchange.upgrade {
             stayed(session);
         }
+        let again = refresh::prepare(gate, &exchange);
         finish::settle(gate, exchange);
+        if let Some(again) = again {
+            let gate = Arc::clone(gate);
+            tokio::spawn(async move { refresh::run(&gate, again).await });
+        }
         if end == End::Answered { Ok(true) } else { EngineError::e_explain(ErrorType::ConnectionClosed, "broken off") }
     }
 

@@ -69,6 +69,7 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
         error: asked.as_ref().err().cloned(),
         took: began.elapsed(),
         waited: Duration::ZERO,
+        queued: None,
         beside: false,
     });
     let (head, connection) = asked?;

@@ -33,7 +33,7 @@ use tokio::time::Instant;
 use super::decision::{Failover, Outcome, Place, Plan};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
-use super::{AttemptRecord, Exchange, Translated, opening, receive};
+use super::{AttemptRecord, Exchange, Translated, opening, receive, turn};
 use crate::cache::Fill;
 use crate::dialect::interpreter::Interpreter;
 use crate::error::{Error, Fault, Kind};
@@ -120,7 +120,8 @@ pub async fn run<C: Client, D: Dial>(
                 break;
             }
             (Ended::Response(response), Some(again)) => {
-                best = Some(better(best.take(), Box::pin(keep(*response)).await));
+                let kept = opening::meanwhile(client, x, Box::pin(keep(*response))).await?;
+                best = Some(better(best.take(), kept));
                 waited = progress.turn(x, &next, again);
             }
             (Ended::Failed(error), Some(again)) => {
@@ -145,6 +146,12 @@ async fn once<C: Client, D: Dial>(
     best: &mut Best<D>,
     waited: Duration,
 ) -> Result<(Try, Ended<TapedConnection<D::Connection>>), Error> {
+    if let Err(error) = turn(gate, client, x, &mut next).await {
+        let refused = Err(error);
+        record(x, &next, Instant::now(), waited, &refused, false);
+        let ended = ended(&mut next, refused);
+        return Ok((next, ended));
+    }
     let started = Instant::now();
     let hedge = hedge::rule(x, &next);
     let again = hedge.is_some() || x.generation.policies.has(Hook::Failover);
@@ -156,7 +163,8 @@ async fn once<C: Client, D: Dial>(
                 race.begin(next, started, prepared);
                 return Box::pin(race.run(client, x, progress, best)).await;
             }
-            None => send::attempt(&gate.dial, client, x, prepared).await,
+            // Boxed: a stream that goes on for long would carry room for it to its end.
+            None => Box::pin(send::attempt(&gate.dial, client, x, prepared)).await,
         },
         Ok(Ready::Here(response)) => Ok(response),
         Err(error) => Err(error),
@@ -164,6 +172,33 @@ async fn once<C: Client, D: Dial>(
     record(x, &next, started, waited, &result, false);
     let ended = ended(&mut next, result);
     Ok((next, ended))
+}
+
+/// Waits until the endpoint can take the request, where there is a line before it.
+async fn turn<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    next: &mut Try,
+) -> Result<(), Error> {
+    if next.upstream.queue.is_none() {
+        return Ok(());
+    }
+    let class = next.planned.priority;
+    let waiting = turn::before_endpoint(gate, client, x, &next.upstream, &next.endpoint, class);
+    // Boxed: few attempts come here, and every exchange would carry room for it.
+    let (queued, place) = Box::pin(waiting).await;
+    next.held.queued = queued;
+    next.held.place = place?;
+    Ok(())
+}
+
+/// The same for an attempt that does not wait; nothing when it would have to.
+fn turn_at_once<D: Dial>(gate: &Gate<D>, x: &Exchange, mut next: Try) -> Option<Try> {
+    if next.upstream.queue.is_some() {
+        (next.held.queued, next.held.place) = turn::at_once(gate, x, &next.upstream, &next.endpoint)?;
+    }
+    Some(next)
 }
 
 /// The number of an attempt that is made ready while others are `under_way`.
@@ -193,6 +228,7 @@ fn record<N: Connection>(
         error,
         took: x.tape.ask(|| "took".to_owned(), || started.elapsed()),
         waited,
+        queued: made.held.queued,
         beside,
     });
 }
@@ -205,7 +241,10 @@ fn ended<N: Connection>(made: &mut Try, result: Result<Committed<N>, Error>) -> 
             response.model.clone_from(&made.planned.model);
             Ended::Response(Box::new(response))
         }
-        Err(error) => Ended::Failed(error),
+        Err(error) => {
+            made.held.place = None;
+            Ended::Failed(error)
+        }
     }
 }
 
@@ -221,9 +260,14 @@ fn judge<D: Dial>(
     if record.error.as_ref().is_some_and(|error| error.fault() == Fault::Policy) && x.request_intact() {
         return (progress.untried(x, next) > 0).then(skip);
     }
+    // Nothing was sent to anybody: what is left of the plan may do better.
+    let turned_away = record.error.as_ref().is_some_and(turn::is_turned_away) && x.request_intact();
+    if turned_away && record.error.as_ref().is_some_and(|error| error.code() == turn::FULL) {
+        return (progress.untried(x, next) > 0).then(skip);
+    }
     let refused = record.error.is_some() || record.status.is_none_or(|status| status >= 400);
     let ours = record.error.as_ref().is_some_and(|error| !retryable(error));
-    if !refused || ours || !x.request_replayable() || !x.generation.policies.has(Hook::Failover) {
+    if !refused || ours || !(turned_away || x.request_replayable()) || !x.generation.policies.has(Hook::Failover) {
         return None;
     }
     let retry_after = match ended {
@@ -246,9 +290,10 @@ fn judge<D: Dial>(
     x.run.failover(&outcome).ok().flatten().filter(|answer| answer.retry)
 }
 
-/// What follows an `on_attempt` that failed: the next attempt. Nothing was sent, so there is nothing to ask `failover`.
+/// What follows an `on_attempt` that failed, and a line without room: the next attempt. Nothing was sent, so there is
+/// nothing to ask `failover`.
 fn skip() -> Failover {
-    Failover { retry: true, upstream: None, after: Duration::ZERO, decided_by: Place("on_attempt".to_owned()) }
+    Failover { retry: true, upstream: None, after: Duration::ZERO, decided_by: Place("gate".to_owned()) }
 }
 
 /// Whether an error is the attempt's, so that another attempt could do better.
@@ -261,6 +306,7 @@ async fn keep<N: Connection>(mut response: Committed<N>) -> Committed<N> {
     let read = tokio::time::timeout(REFUSAL_TIME, response.source.read_all(REFUSAL_BYTES, None)).await;
     let clean = matches!(read, Ok(Ok(_)));
     response.source.release(clean).await;
+    response.held.place = None;
     let body = match read {
         Ok(Ok(body)) => body,
         _ => Bytes::new(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+use super::affinity::Pin;
 use super::attempt::held::Held;
 use super::decision::Identity;
 use super::opening::Opening;
@@ -109,6 +110,9 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         meter: None,
         used: None,
         sent: Sent::default(),
+        pin: Pin::None,
+        scribe: None,
+        admitted: None,
         opening: Opening::default(),
         intake,
         upgrade,

@@ -74,6 +74,7 @@ pub async fn route<C: Client>(client: &mut C, x: &mut Exchange) -> Result<Route,
     Ok(Route::Plan(Plan {
         attempts: vec![PlannedAttempt { upstream: upstream.name.clone(), ..PlannedAttempt::default() }],
         decided_by: Place("default".to_owned()),
+        pinned: false,
     }))
 }
 
@@ -130,36 +131,60 @@ pub async fn cache<C: Client, D: Dial>(
         let (clock, limit) = (gate.clock, gate.cache.entry_limit());
         x.cache.store = Some(Means { clock, limit, followers: Arc::default() });
     }
-    let found = if rule.read && whole { find(gate, x, &rule, &key) } else { None };
-    x.cache.verdict = match (&found, rule.read) {
-        (Some(_), _) => CacheVerdict::Hit,
-        (None, true) => CacheVerdict::Miss("not stored yet"),
-        (None, false) => CacheVerdict::Miss("not to be read"),
-    };
+    x.cache.verdict = CacheVerdict::Miss(if rule.read { "not stored yet" } else { "not to be read" });
+    let found = if rule.read && whole { find(gate, x, &rule, &key).await } else { None };
     x.cache.key = Some(key);
     x.cache.rule = Some(rule);
     Ok(found)
 }
 
 /// Looks for a stored answer, then for a call under way; where there is neither, others may join this one.
-fn find<D: Dial>(gate: &Gate<D>, x: &mut Exchange, rule: &CacheRule, key: &Key) -> Option<Found> {
-    let joins = rule.write && rule.sharing.join;
-    let mut role = Role::Alone;
-    let mut look = || {
-        gate.cache.get(key).or_else(|| {
-            if joins && !x.tape.is_bound() {
-                role = gate.flights.enter(key);
-            }
-            // Who led before may have stored its answer a moment ago.
-            gate.cache.peek(key).filter(|_| matches!(role, Role::Leads(_)))
-        })
+async fn find<D: Dial>(gate: &Gate<D>, x: &mut Exchange, rule: &CacheRule, key: &Key) -> Option<Found> {
+    let stored = gate.cache.find(key, rule.stale.longest());
+    if let Some(recalled) = x.tape.stored(|| key.question(), stored).await
+        && let Some(recalled) = serves(gate, x, rule, recalled)
+    {
+        return Some(Found::Recalled(recalled));
+    }
+    if !rule.write || !rule.sharing.join || x.tape.is_bound() {
+        return None;
+    }
+    match gate.flights.enter(key) {
+        Role::Follows(following) => return Some(Found::Joins(following)),
+        // Who led before may have stored its answer a moment ago.
+        Role::Leads(_)
+            if x.cache.spare.is_none()
+                && let Some(entry) = gate.cache.peek(key) =>
+        {
+            x.tape.heard(|| key.question(), || Recalled::Stored(Arc::clone(&entry)));
+            x.cache.verdict = CacheVerdict::Hit;
+            return Some(Found::Recalled(Recalled::Stored(entry)));
+        }
+        role => x.cache.leads(role),
+    }
+    None
+}
+
+/// Whether what was found serves: at once, while its time lasts or a new one is fetched; or later, when the upstreams
+/// fail.
+fn serves<D: Dial>(gate: &Gate<D>, x: &mut Exchange, rule: &CacheRule, recalled: Recalled) -> Option<Recalled> {
+    let over = match &recalled {
+        Recalled::Stored(entry) if !rule.stale.longest().is_zero() => {
+            let over = || (!entry.is_fresh(&gate.clock)).then(|| entry.stale_for(&gate.clock));
+            x.tape.ask(|| "stale".to_owned(), over)
+        }
+        _ => None,
     };
-    match (x.tape.stored(|| key.question(), &mut look), role) {
-        (Some(recalled), _) => Some(Found::Recalled(recalled)),
-        (None, Role::Follows(following)) => Some(Found::Joins(following)),
-        (None, role) => {
-            x.cache.leads(role);
+    match (over, recalled) {
+        (Some(over), Recalled::Stored(entry)) if over >= rule.stale.while_revalidate => {
+            x.cache.verdict = CacheVerdict::Miss("too old");
+            x.cache.spare = Some(entry).filter(|_| over < rule.stale.if_error);
             None
+        }
+        (over, recalled) => {
+            x.cache.again = over.is_some();
+            x.cache.verdict = if x.cache.again { CacheVerdict::Stale } else { CacheVerdict::Hit };
+            Some(recalled)
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::Error;
+use crate::settings::Priority;
 use crate::upstream::hold::{Hedge, Until};
 
 /// Who is calling, and how that is known.
@@ -50,6 +51,8 @@ pub struct PlannedAttempt {
     pub model: Option<String>,
     /// How long the response head may take, in place of the upstream's own setting.
     pub timeout: Option<Duration>,
+    /// The class in which it waits before an endpoint, in place of the upstream's own setting.
+    pub priority: Option<Priority>,
     /// How long each step may take, where that is not as the upstream's settings say.
     pub timeouts: Option<Box<PlannedTimeouts>>,
     /// How much of the answer is held back, where that is not as the upstream's settings say.
@@ -91,6 +94,8 @@ pub struct Plan {
     pub attempts: Vec<PlannedAttempt>,
     /// Who decided.
     pub decided_by: Place,
+    /// Whether the request refers to what one endpoint made, so that no other can serve it.
+    pub pinned: bool,
 }
 
 /// What `route` answered.
@@ -127,10 +132,23 @@ pub struct CacheRule {
     pub read: bool,
     /// Whether to store the answer.
     pub write: bool,
+    /// Words to purge it by.
+    pub tags: Vec<String>,
+    /// How long it may serve after its time.
+    pub stale: Stale,
     /// How an answer serves more than one call.
     pub sharing: Sharing,
     /// Who decided.
     pub decided_by: Place,
+}
+
+/// How long a stored response may serve after its time (RFC 5861).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stale {
+    /// At once, while a new one is fetched.
+    pub while_revalidate: Duration,
+    /// When the upstreams fail.
+    pub if_error: Duration,
 }
 
 /// How an answer serves more than one call.
@@ -203,6 +221,15 @@ pub struct Failover {
     pub after: Duration,
     /// Who decided.
     pub decided_by: Place,
+}
+
+// === impl Stale ===
+
+impl Stale {
+    /// How long it is kept after its time.
+    pub fn longest(self) -> Duration {
+        self.while_revalidate.max(self.if_error)
+    }
 }
 
 // === impl Sharing ===

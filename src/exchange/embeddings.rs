@@ -40,10 +40,10 @@ pub struct Batch {
 }
 
 /// Takes a call apart, if its rule says so and it can be read.
-pub fn batch<D: Dial>(gate: &Gate<D>, x: &mut Exchange) -> Option<Batch> {
+pub async fn batch<D: Dial>(gate: &Gate<D>, x: &mut Exchange) -> Option<Batch> {
     let dialect = x.dialect.filter(|dialect| embeds(*dialect))?;
     let rule = x.cache.rule.clone().filter(|rule| rule.texts)?;
-    let key = x.cache.key.as_ref()?;
+    let key = x.cache.key.clone()?;
     let asked = {
         let request = x.request.lock();
         let body = serde_json::from_slice(&request.body.bytes()?).ok()?;
@@ -52,12 +52,14 @@ pub fn batch<D: Dial>(gate: &Gate<D>, x: &mut Exchange) -> Option<Batch> {
     let texts: Vec<String> = asked.inputs.iter().map(parts::of_input).collect();
     let mut seen = std::collections::HashMap::with_capacity(texts.len());
     let first: Vec<usize> = texts.iter().enumerate().map(|(at, text)| *seen.entry(text).or_insert(at)).collect();
-    let look = |at: usize| {
-        let found = rule.read && first.get(at) == Some(&at);
-        let key = texts.get(at).filter(|_| found).map(|text| key.of_text(text, asked.base64))?;
-        Kept::of(&*gate.cache.get(&key)?, &gate.clock)
-    };
-    let found: Vec<Option<Kept>> = (0..texts.len()).map(look).collect();
+    let mut found: Vec<Option<Kept>> = Vec::with_capacity(texts.len());
+    for (at, text) in texts.iter().enumerate() {
+        let entry = match rule.read && first.get(at) == Some(&at) {
+            true => gate.cache.get(&key.of_text(text, asked.base64)).await,
+            false => None,
+        };
+        found.push(entry.and_then(|entry| Kept::of(&entry, &gate.clock)));
+    }
     let kept = x.tape.ask(|| format!("vectors {}", key.question()), || found);
     // The whole answer is none of what is kept, and what is asked for from here on may be a part of it.
     x.cache.rule.as_mut()?.write = false;
@@ -225,8 +227,8 @@ impl Batch {
         vector::may_keep(head.status.as_u16(), headers).map_err(Refusal::as_str)?;
         let key = x.cache.key.as_ref().ok_or("no key")?;
         for (at, vector) in missing.iter().zip(&read.vectors) {
-            let entry =
-                Kept::new(vector, read.model.as_deref()).and_then(|kept| kept.entry(&gate.clock, self.rule.ttl));
+            let entry = Kept::new(vector, read.model.as_deref())
+                .and_then(|kept| kept.entry(&gate.clock, self.rule.ttl, &self.rule.tags));
             let (Some(text), Some(entry)) = (self.texts.get(*at), entry) else { return Err("empty") };
             let put = gate.cache.put(key.of_text(text, self.asked.base64), entry);
             put.map_err(Refusal::as_str)?;

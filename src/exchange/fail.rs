@@ -1,5 +1,7 @@
 //! Turns what went wrong into the response the client's SDK understands: the one place that makes error responses.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::decision::{Answer, Place};
@@ -9,6 +11,9 @@ use crate::dialect;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
 use crate::policy::Hook;
+
+/// When a client that found the gate at one of its limits may come again, where nothing more is known.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Answers an exchange that failed before its commit point.
 pub async fn answer<C: Client, D: Dial>(_gate: &Gate<D>, client: &mut C, x: &mut Exchange, error: Error) -> End {
@@ -36,8 +41,9 @@ pub async fn answer<C: Client, D: Dial>(_gate: &Gate<D>, client: &mut C, x: &mut
 fn draft(x: &Exchange, error: &Error) -> Answer {
     let body = dialect::error_body(x.dialect, error, &x.id);
     let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-    if error.kind() == Kind::Overloaded {
-        headers.push(("retry-after".to_owned(), "1".to_owned()));
+    let again = error.retry_after().or((error.kind() == Kind::Overloaded).then_some(SOON));
+    if let Some(after) = again {
+        headers.push(("retry-after".to_owned(), after.as_millis().div_ceil(1000).to_string()));
     }
     Answer { status: error.status(), headers, body: Bytes::from(body), made_by: Place("gate".to_owned()) }
 }

@@ -15,6 +15,7 @@ use crate::tape;
 
 /// Logs and counts a finished exchange, then runs what policies left for afterwards without holding the client up.
 pub fn settle<D: Dial>(gate: &Gate<D>, mut x: Exchange) {
+    x.admitted = None;
     gate.metrics.exchange(&x);
     gate.canary.finished(&x);
     gate.sink.finished(&x);
@@ -62,6 +63,9 @@ pub fn summary(x: &Exchange) -> Value {
         line.insert("route".into(), json!(plan.decided_by.0));
     }
     line.insert("attempts".into(), x.attempts.iter().map(attempt).collect());
+    if let Some(pin) = x.pin.as_str() {
+        line.insert("affinity".into(), json!(pin));
+    }
     if let Some(translated) = &x.translated {
         line.insert("losses".into(), translated.told.losses.iter().map(|loss| json!(loss.to_string())).collect());
     }
@@ -104,14 +108,19 @@ fn identity(x: &Exchange, line: &mut Map<String, Value>) {
 }
 
 fn attempt(record: &AttemptRecord) -> Value {
-    json!({
+    let mut told = json!({
         "upstream": record.upstream,
         "endpoint": record.endpoint,
         "model": record.model,
         "status": record.status,
         "error": record.error.as_ref().map(|error| error.kind().as_str()),
         "ms": millis(record.took),
-    })
+    });
+    if let Some(queued) = record.queued {
+        told["queued_ms"] = json!(millis(queued.time));
+        told["queued_at"] = json!(queued.position);
+    }
+    told
 }
 
 /// Every attempt with how it ended, in one line: `openai/a=503 openai/b=200`.

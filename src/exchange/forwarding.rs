@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use http::HeaderValue;
 use ipnet::IpNet;
 
+use super::turn::Waited;
 use crate::dialect::loss::Losses;
 use crate::message::{RequestHead, ResponseHead};
 use crate::settings;
@@ -27,6 +28,8 @@ pub struct Forwarding {
     pub losses: bool,
     /// Whether responses say what the cache did, in `x-cache`.
     pub cache: bool,
+    /// Whether responses tell how long their requests waited in line, in `x-tidegate-queue`.
+    pub queue: bool,
 }
 
 /// The name the gate gives itself in `Via`.
@@ -45,6 +48,7 @@ impl Forwarding {
             generation: settings.generation_header,
             losses: settings.losses_header,
             cache: settings.cache_header,
+            queue: settings.queue_header,
         }
     }
 
@@ -126,6 +130,13 @@ impl Forwarding {
         }
     }
 
+    /// Tells the client how its request waited in line, if the settings say so.
+    pub fn mark_queue(&self, head: &mut ResponseHead, waited: &Waited) {
+        if self.queue {
+            let _ = head.insert_header("x-tidegate-queue", waited.header());
+        }
+    }
+
     /// Tells the client what a translation of its request could not carry, if the settings say so.
     pub fn mark_losses(&self, head: &mut ResponseHead, losses: &Losses) {
         if !self.losses || losses.is_empty() {
@@ -171,6 +182,7 @@ mod tests {
             generation: false,
             losses: false,
             cache: true,
+            queue: false,
         }
     }
 

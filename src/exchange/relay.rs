@@ -8,19 +8,22 @@ pub mod told;
 
 mod whole;
 
+mod write;
+
 use std::future::Future;
 use std::pin::pin;
 
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::affinity::scribe;
 use super::attempt::{self, Committed};
 use super::decision::Answer;
 use super::heads::{self, Framing};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
 use super::{End, Exchange, fail, opening, receive, storing};
-use crate::dialect::meter::Meter;
+use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
 use crate::gate::memory::Share;
@@ -28,6 +31,7 @@ use crate::message::{Body, HeadError, Owned, Response, ResponseHead, ServedBy, S
 use crate::policy::Hook;
 use crate::stream::Wire;
 use events::Events;
+use write::{ended, meter, write, write_on};
 
 /// Sends the response of an attempt.
 pub async fn response<C: Client, D: Dial, N: Connection>(
@@ -93,6 +97,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
 ) -> Result<End, Error> {
     let bodied = heads::has_body(&x.method, head.status);
     let wire = stream_wire(&head).filter(|_| bodied);
+    let made_by = (x.dialect == Some(Dialect::OpenAiResponses)).then(|| served_by.clone());
     let response = Owned::new(Response {
         head,
         body: if bodied { Body::Unread } else { Body::Empty },
@@ -126,8 +131,11 @@ async fn send<C: Client, D: Dial, N: Connection>(
     }
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
     x.meter = if bodied { meter(x, &head, wire) } else { None };
+    if let Some(made_by) = made_by.filter(|_| bodied) {
+        x.scribe = Box::pin(scribe::listen(gate, x, made_by, &head, wire)).await;
+    }
     settle::remember(gate, x);
-    let sent = begin(client, x, head, end).await;
+    let sent = opening::begin(client, x, head, end).await;
     let result = match sent {
         Err(error) => Err(error),
         Ok(_) if !bodied => Ok(()),
@@ -137,17 +145,6 @@ async fn send<C: Client, D: Dial, N: Connection>(
         },
     };
     settle::settle(gate, client, x, &mut source, result, bodied).await
-}
-
-/// Sends the head, unless the client's stream was opened before. Tells whether that was all.
-async fn begin<C: Client>(client: &mut C, x: &mut Exchange, head: ResponseHead, end: bool) -> Result<bool, Error> {
-    if opening::take(client, x).await? {
-        return Ok(false);
-    }
-    x.sent.status = Some(head.status.as_u16());
-    let sent = client.send_head(marked(x, head), end).await;
-    x.sent.head_after = Some(x.elapsed());
-    sent.map(|()| end)
 }
 
 /// Runs `on_response`, reading the body when it asks for it.
@@ -230,6 +227,9 @@ pub(super) fn marked(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
     if let Some(translated) = &x.translated {
         x.generation.forwarding.mark_losses(&mut head, &translated.told.losses);
     }
+    if let Some(waited) = x.attempts.last().and_then(|last| last.queued.as_ref()) {
+        x.generation.forwarding.mark_queue(&mut head, waited);
+    }
     if x.intake.expects_continue {
         // The client may or may not send its body now: only a new connection is unambiguous.
         let _ = head.insert_header("Connection", "close");
@@ -252,6 +252,7 @@ async fn send_whole<C: Client>(client: &mut C, x: &mut Exchange, bytes: Bytes, e
     if !bytes.is_empty() {
         write(client, x, bytes).await?;
     }
+    ended(x).await;
     client.end_body(None).await
 }
 
@@ -301,6 +302,7 @@ async fn pump<C: Client, D: Dial, N: Connection>(
         }
     }
     let trailers = source.trailers().await.unwrap_or_default();
+    ended(x).await;
     client.end_body(trailers).await
 }
 
@@ -337,31 +339,6 @@ async fn heed<C: Client>(client: &mut C, uploading: bool) -> Result<Option<Bytes
     std::future::pending().await
 }
 
-async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: Bytes) -> Result<(), Error> {
-    x.sent.bytes += piece.len() as u64;
-    if let Some(meter) = &mut x.meter {
-        meter.read(&piece);
-    }
-    client.send_body(piece).await
-}
-
-/// Writes a piece. While the client is slow, the source is read on for those who joined and are not.
-async fn write_on<C: Client, N: Connection>(
-    client: &mut C,
-    x: &mut Exchange,
-    source: &mut Source<N>,
-    piece: Bytes,
-) -> Result<(), Error> {
-    if !source.is_shared() {
-        return write(client, x, piece).await;
-    }
-    tokio::select! {
-        biased;
-        written = write(client, x, piece) => written,
-        () = source.read_ahead() => Ok(()),
-    }
-}
-
 /// After the commit point a failure of the upstream becomes the stream's own last event, in the client's dialect, unless
 /// the client was `told` already.
 async fn broken<C: Client>(
@@ -377,13 +354,4 @@ async fn broken<C: Client>(
         }
     }
     Err(error)
-}
-
-/// Counts the tokens of an answer that was not translated, whether it is compressed or not.
-fn meter(x: &Exchange, head: &ResponseHead, wire: Option<Wire>) -> Option<Meter> {
-    let dialect = x.dialect.filter(|_| x.translated.is_none() && head.status.is_success())?;
-    let said = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let coding = said("content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity"));
-    let wire = wire.or_else(|| Wire::of(said("content-type")?));
-    Meter::new(dialect, wire, coding)
 }

@@ -68,9 +68,6 @@ pub struct Voice {
 /// Pieces are put together up to this many bytes.
 const MOST_AT_ONCE: usize = 32 * 1024;
 
-/// Bytes that are read ahead of a slow client at most, for those who joined.
-const MOST_AHEAD: usize = 4 * 1024 * 1024;
-
 // === impl Source ===
 
 impl<N: Connection> Source<N> {
@@ -229,7 +226,7 @@ impl<N: Connection> Source<N> {
     /// Reads on while this client is slow, as long as others listen who are not. Never ends; safe to drop.
     pub async fn read_ahead(&mut self) {
         while let Self::Live { fill: Some(fill), ahead, .. } = self {
-            if ahead.iter().map(Bytes::len).sum::<usize>() > MOST_AHEAD {
+            if ahead.iter().map(Bytes::len).sum::<usize>() > fill.limit() {
                 break;
             }
             Arc::clone(fill).followers().until(true).await;

@@ -56,7 +56,8 @@ pub(super) fn begin<N: Connection>(x: &Exchange, spoken: &Spoken<'_>, response: 
         Some(Origin { dialect, wire, upstream: response.upstream.name.clone(), model: None, first, tokens: None })
     });
     let dialect = dialect.map(Dialect::as_str);
-    let recording = Recording { wire, dialect, ttl: rule.ttl, tags: Vec::new(), origin };
+    let recording =
+        Recording { wire, dialect, ttl: rule.ttl, grace: rule.stale.longest(), tags: rule.tags.clone(), origin };
     let fill = record(means, recording, response);
     response.source.record(&fill);
     response.fill = Some(fill);
@@ -68,7 +69,9 @@ fn record_whole<N: Connection>(x: &Exchange, response: &mut Committed<N>) {
         return;
     };
     let dialect = x.dialect.map(Dialect::as_str);
-    let fill = record(means, Recording { dialect, ttl: rule.ttl, ..Recording::default() }, response);
+    let (grace, tags) = (rule.stale.longest(), rule.tags.clone());
+    let recording = Recording { dialect, ttl: rule.ttl, grace, tags, ..Recording::default() };
+    let fill = record(means, recording, response);
     fill.push(body);
     fill.end(Ok(()));
     response.fill = Some(fill);

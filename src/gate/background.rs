@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Gate, Random};
+use super::{Gate, Random, sharing};
 use crate::policy::BackgroundJob;
 use crate::upstream::dial::Dialer;
 
 /// How much a period varies, so that many gates do not all work in the same moment.
 const JITTER: f64 = 0.1;
 
-/// Starts the work of the generation that is live now.
+/// Starts the work of the generation that is live now, and what the gate does for other gates.
 pub fn start(gate: &Arc<Gate<Dialer>>) {
+    sharing::start(gate);
     let live = gate.live.load();
     for job in live.policies.background() {
         tokio::spawn(repeat(Arc::clone(gate), live.number, job));

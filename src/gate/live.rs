@@ -10,7 +10,8 @@ use super::preview::Lanes;
 use super::services::{Counting, GateServices, HookErrors, Sink};
 use super::{Gate, Random, State};
 use crate::admin::Board;
-use crate::cache::{Flights, MemoryCache};
+use crate::bundle::shelf;
+use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::dialect::keep::Keep;
@@ -19,9 +20,13 @@ use crate::fault::Fault;
 use crate::generation::{Candidate, Generation};
 use crate::metrics::Metrics;
 use crate::policy::{HookReport, LogLevel, LogLine};
-use crate::state::{Limiter, Store, StoreLimits};
+use crate::state::{Limiter, Redis, Shared, Store, StoreLimits};
 use crate::tape::Ring;
+use crate::upstream::affinity::Affinity;
 use crate::upstream::dial::Dialer;
+
+/// The settings' name in a bundle, as faults show it.
+const SETTINGS: &str = "tidegate.toml";
 
 /// Idle connections to endpoints that are kept, over all of them.
 const POOL: usize = 1024;
@@ -54,11 +59,14 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
         limiter: Arc::new(Limiter::new(clock)),
         random: Arc::new(Random::new(fastrand::u64(..))),
     };
+    let shared =
+        Redis::new(&candidate.settings.redis).map(Shared::over).map_err(|why| vec![Fault::in_file(SETTINGS, why)])?;
     let dial = Dialer::new(POOL);
     let generation = Parts { dial: &dial, state: &state, clock, sink: &sink }.build(candidate, 1, workers)?;
     metrics.generation("live");
     Ok(Gate {
-        cache: MemoryCache::new(clock, generation.settings.cache.memory, generation.settings.cache.entry),
+        cache: cache(&generation, clock, &shared),
+        shared,
         flights: Flights::default(),
         keep: Keep::new(generation.settings.limits.thoughts),
         live: ArcSwap::from_pointee(generation),
@@ -67,11 +75,24 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
         clock,
         tapes: Ring::default(),
         metrics,
+        admission: Arc::default(),
+        queues: Arc::default(),
+        affinity: Arc::new(Affinity::new(clock)),
         held: Held::default(),
         sink,
         canary: Arc::default(),
         lanes: Lanes::default(),
     })
+}
+
+/// The cache with the stores that the settings ask for.
+fn cache(generation: &Generation, clock: Clock, shared: &Shared) -> Cache {
+    let settings = &generation.settings.cache;
+    let cache = Cache::in_memory(clock, settings.memory, settings.entry).shared(shared);
+    match (settings.disk, &generation.bundle) {
+        (Some(most), Some(bundle)) => cache.behind(&bundle.root.join(shelf::ROOM).join(&settings.dir), most),
+        _ => cache,
+    }
 }
 
 // === impl Parts ===

@@ -17,7 +17,7 @@ use super::services::Sink;
 use super::{Gate, State, canary};
 use crate::admin::Board;
 use crate::bundle::Hash;
-use crate::cache::{Flights, MemoryCache};
+use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
 use crate::error::{Error, Kind};
@@ -25,7 +25,7 @@ use crate::exchange::wire::Dial;
 use crate::fault::Fault;
 use crate::generation::{Candidate, Generation};
 use crate::metrics::Metrics;
-use crate::state::{Limiter, Store};
+use crate::state::{Limiter, Shared, Store};
 use crate::tape::Ring;
 use crate::upstream::dial::Dialer;
 
@@ -184,13 +184,17 @@ impl Lane<Dialer> {
         let gate = Gate {
             live: ArcSwap::from_pointee(generation),
             dial: live.dial.clone(),
-            cache: MemoryCache::new(live.clock, settings.cache.memory / PART, settings.cache.entry),
+            cache: Cache::in_memory(live.clock, settings.cache.memory / PART, settings.cache.entry),
+            shared: Shared::default(),
             flights: Flights::default(),
             keep: Keep::new(settings.limits.thoughts / PART),
             state,
             clock: live.clock,
             tapes: Ring::default(),
             metrics,
+            admission: Arc::clone(&live.admission),
+            queues: Arc::clone(&live.queues),
+            affinity: Arc::clone(&live.affinity),
             held: live.held.clone(),
             sink,
             canary: Arc::new(canary::Seat::default()),

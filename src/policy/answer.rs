@@ -14,8 +14,9 @@ use super::place::Spot;
 use crate::cache::parts::Parts;
 use crate::exchange::decision::{
     Answer, CacheRule, Commit, Failover, Identity, Pace, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts,
-    Route, Scope, Sharing,
+    Route, Scope, Sharing, Stale,
 };
+use crate::settings::Priority;
 use crate::upstream::hold::{Hedge, Until};
 
 /// A hook's answer on its way to plain data.
@@ -165,20 +166,25 @@ impl Reading<'_> {
                 })
                 .collect::<Result<_, _>>()?
         };
-        Ok(Some(Route::Plan(Plan { attempts, decided_by: self.place() })))
+        Ok(Some(Route::Plan(Plan { attempts, decided_by: self.place(), pinned: false })))
     }
 
     fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
-        const KEYS: [&str; 7] = ["upstream", "endpoint", "model", "timeout", "timeouts", "hold", "hedge"];
+        const KEYS: [&str; 8] = ["upstream", "endpoint", "model", "timeout", "priority", "timeouts", "hold", "hedge"];
         let fields = self.fields(table, "an attempt", &KEYS)?;
         let Some(upstream) = fields.text("upstream")? else {
             return Err(self.misuse("returned an attempt without `upstream`"));
         };
+        let priority = fields.text("priority")?.map(|word| word.parse::<Priority>());
+        let priority = priority
+            .transpose()
+            .map_err(|why| self.misuse(format_args!("returned an attempt whose `priority` {why}")))?;
         Ok(PlannedAttempt {
             upstream,
             endpoint: fields.text("endpoint")?,
             model: fields.text("model")?,
             timeout: fields.seconds("timeout")?,
+            priority,
             timeouts: fields.table("timeouts")?.map(|table| self.timeouts(table)).transpose()?.map(Box::new),
             hold: fields.table("hold")?.map(|table| self.hold(table)).transpose()?.map(Box::new),
             hedge: fields.table("hedge")?.map(|table| self.hedge(table)).transpose()?,
@@ -237,7 +243,8 @@ impl Reading<'_> {
             Value::Table(table) => table,
             other => return Err(self.wrong(other, "nil or { key = { … }, ttl = … }")),
         };
-        let known = ["key", "ttl", "scope", "read", "write", "texts", "join", "pace", "fill", "dialects"];
+        let known =
+            ["key", "ttl", "scope", "read", "write", "texts", "join", "pace", "fill", "dialects", "tags", "stale"];
         let fields = self.fields(table, "a cache rule", &known)?;
         let Some(ttl) = fields.seconds("ttl")? else {
             return Err(self.misuse("returned a cache rule without `ttl`"));
@@ -258,8 +265,24 @@ impl Reading<'_> {
             read: fields.get::<Option<bool>>("read")?.unwrap_or(true),
             write: fields.get::<Option<bool>>("write")?.unwrap_or(true),
             sharing: fields.sharing(neutral)?,
+            tags: fields.texts("tags")?,
+            stale: self.stale(fields.value("stale"))?,
             decided_by: self.place(),
         }))
+    }
+
+    /// How long a stored response may serve after its time.
+    fn stale(&self, value: &Value) -> Result<Stale, Failure> {
+        let table = match value {
+            Value::Nil => return Ok(Stale::default()),
+            Value::Table(table) => table,
+            other => return Err(self.wrong(other, "a cache rule with `stale = { while_revalidate =, if_error = }`")),
+        };
+        let fields = self.fields(table, "`stale`", &["while_revalidate", "if_error"])?;
+        Ok(Stale {
+            while_revalidate: fields.seconds("while_revalidate")?.unwrap_or_default(),
+            if_error: fields.seconds("if_error")?.unwrap_or_default(),
+        })
     }
 
     /// What `failover` returned.
@@ -336,6 +359,15 @@ impl Fields<'_> {
             },
             _ => Err(self.wrong(key, "a string")),
         }
+    }
+
+    /// A list of texts.
+    fn texts(&self, key: &str) -> Result<Vec<String>, Failure> {
+        let Value::Table(table) = self.value(key) else {
+            return if self.value(key).is_nil() { Ok(Vec::new()) } else { Err(self.wrong(key, "a list of strings")) };
+        };
+        let texts = table.sequence_values::<String>().collect::<mlua::Result<Vec<_>>>();
+        texts.map_err(|_| self.wrong(key, "a list of strings"))
     }
 
     /// How an answer serves more than one call; `neutral` says that its key is in no dialect's words.

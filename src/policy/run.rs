@@ -125,6 +125,17 @@ impl Run {
         }
     }
 
+    /// The same exchange once more, of which nothing but the identity and what policies keep for it is known: `ctx.vars`
+    /// and `ctx.shared` are the same tables.
+    pub fn once_more(&self, facts: Facts) -> Self {
+        let mut run = Self::new(Arc::clone(&self.set), self.worker, facts);
+        run.vm.clone_from(&self.vm);
+        run.set_identity(self.state.identity.lock().clone());
+        run.state.vars.lock().clone_from(&self.state.vars.lock());
+        run.state.shared.lock().clone_from(&self.state.shared.lock());
+        run
+    }
+
     /// The worker whose VM it stays on.
     pub fn worker(&self) -> usize {
         self.worker

@@ -198,9 +198,12 @@ impl Explanation {
         let dialect = attempt.dialect.map_or_else(String::new, |dialect| format!(" in {}", dialect.as_str()));
         let waited = Some(attempt.waited).filter(|waited| !waited.is_zero());
         let waited = waited.map_or_else(String::new, |waited| format!(" (after a wait of {})", time(waited)));
+        let queued = attempt.queued.filter(|queued| queued.position > 0);
+        let queued =
+            queued.map_or_else(String::new, |it| format!(" ({} in line, from place {})", time(it.time), it.position));
         let _ = writeln!(
             text,
-            "\nattempt {}  {}/{}{dialect}{waited}: {outcome} after {}",
+            "\nattempt {}  {}/{}{dialect}{waited}{queued}: {outcome} after {}",
             at + 1,
             attempt.upstream,
             attempt.endpoint,

@@ -46,6 +46,13 @@ section! {
         drain: Duration = Duration::from_secs(5) => reload;
         /// Longest time for a whole exchange, streams included; none unless written.
         deadline: Option<Duration> = None => reload;
+        /// Largest number of exchanges that are served at once; 0 for no limit. Those beyond it wait. Endpoints that
+        /// policies serve themselves are not counted, so that health can be asked for under load.
+        exchanges: u32 = 0 => reload;
+        /// How many exchanges wait to be served, when there is a limit; others are told 503.
+        exchanges_waiting: u32 = 50 => reload;
+        /// How long an exchange waits to be served before it is told 503.
+        exchanges_wait: Duration = Duration::from_secs(10) => reload;
         /// How long a client that asked for a stream waits in silence before it is sent a sign of life, as often as that
         /// again; never unless written. Its stream begins with the first one: what fails from there on is told in it.
         ping: Option<Duration> = None => reload;
@@ -68,6 +75,12 @@ section! {
         memory: usize = 64 * MIB => reload;
         /// Largest single answer that is stored.
         entry: usize = 4 * MIB => reload;
+        /// Largest sum of the answers that are kept on disk too, behind the memory, so that a restart does not forget
+        /// them; none are unless written.
+        disk: Option<usize> = None => restart;
+        /// The folder for them. A relative path starts in `.tidegate`, which is no part of the bundle nor of git. One
+        /// gate at a time uses it.
+        dir: String = "cache".to_owned() => restart;
     }
 }
 

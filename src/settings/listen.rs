@@ -61,6 +61,8 @@ section! {
         cache_header: bool = true => reload;
         /// Whether responses name what a translation between dialects could not carry, in `x-tidegate-losses`.
         losses_header: bool = false => reload;
+        /// Whether responses tell how long the request waited before its endpoint, in `x-tidegate-queue`.
+        queue_header: bool = false => reload;
     }
 }
 

@@ -114,7 +114,7 @@ impl Value for Secret {
 
 impl Place {
     /// Reads `env:NAME` or `file:path`.
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         match text.split_once(':') {
             Some(("env", name)) if !name.is_empty() => Some(Self::Env(name.to_owned())),
             Some(("file", path)) if !path.is_empty() => Some(Self::File(path.into())),

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::address::ExistingFile;
+use super::affinity::Affinity;
 use super::collection::Placed;
 use super::hold::{Hedge, Hold};
+use super::queue::Queue;
 use super::secret::Headers;
 use super::section::{choice, section};
 use super::url::Url;
@@ -45,6 +47,10 @@ section! {
         hedge: Hedge = Hedge::default() => reload;
         /// How long an idle connection is kept for the next exchange.
         keep_alive: Duration = Duration::from_secs(10) => reload;
+        /// The line before each endpoint; without it all go in at once.
+        queue: Option<Queue> = None => reload;
+        /// Whether requests of `OpenAI`'s Responses go where the answer they follow was made; without it anywhere.
+        affinity: Option<Affinity> = None => reload;
     }
 }
 
@@ -172,6 +178,8 @@ impl Upstream {
             hold: Hold::default(),
             hedge: Hedge::default(),
             keep_alive: Duration::from_secs(10),
+            queue: None,
+            affinity: None,
         }
     }
 

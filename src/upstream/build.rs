@@ -33,6 +33,8 @@ fn upstream(name: &str, settings: &UpstreamSettings) -> Upstream {
             total: settings.timeouts.total,
             cut_streams: settings.timeouts.cut_streams,
         },
+        queue: settings.queue.as_ref().map(Into::into),
+        affinity: settings.affinity.as_ref().map(Into::into),
         hold: Hold { until: settings.hold.until, time: settings.hold.time, bytes: settings.hold.bytes },
         hedge: settings.hedge.after.map(|after| Hedge { after, most: settings.hedge.most.get() }),
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod bundle;
 pub(crate) mod process;
+pub(crate) mod redis;
 pub(crate) mod second;
 pub(crate) mod service;
 pub(crate) mod talk;

@@ -9,6 +9,7 @@ fn entry() -> Entry {
         size: 0,
         stored_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000),
         ttl: Duration::from_mins(1),
+        grace: Duration::ZERO,
         age_before: Duration::ZERO,
         tags: vec!["chat".to_owned()],
         origin: Some(Origin {

@@ -6,6 +6,7 @@ fn recording(wire: Option<Wire>) -> Recording {
     Recording {
         wire,
         dialect: Some("openai.chat"),
+        grace: Duration::ZERO,
         ttl: Duration::from_mins(1),
         tags: vec!["chat".to_owned()],
         origin: None,

@@ -146,6 +146,9 @@ fn planned(attempt: &PlannedAttempt) -> String {
     if let Some(hedge) = attempt.hedge {
         let _ = write!(text, ", and another beside it after {}", time(hedge.after));
     }
+    if let Some(priority) = attempt.priority {
+        let _ = write!(text, " at {} priority", priority.as_str());
+    }
     text
 }
 

@@ -212,7 +212,7 @@ prop_compose! {
         for (name, value) in headers {
             head.append_header(name, value).ok()?;
         }
-        Some(Call { line: 0, after, leaves, takes, tls, head, body })
+        Some(Call { line: 0, after, beside: false, leaves, takes, tls, head, body })
     }
 }
 

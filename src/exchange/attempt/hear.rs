@@ -35,7 +35,7 @@ pub(super) async fn hear<C: Client, N: Connection>(
             Ok(response)
         }
         hearing if status.is_success() => whole(client, x, dialect, hearing, response, wire).await,
-        hearing if status.as_u16() >= 400 => refusal(x, dialect, hearing, response).await,
+        hearing if status.as_u16() >= 400 => refusal(client, x, dialect, hearing, response).await,
         _ => Ok(response),
     }
 }
@@ -72,13 +72,15 @@ async fn whole<C: Client, N: Connection>(
 }
 
 /// Translates an error.
-async fn refusal<N: Connection>(
+async fn refusal<C: Client, N: Connection>(
+    client: &mut C,
     x: &mut Exchange,
     dialect: Dialect,
     hearing: Hearing,
     mut response: Committed<N>,
 ) -> Result<Committed<N>, Error> {
-    let read = tokio::time::timeout(REFUSAL_TIME, response.source.read_all(REFUSAL_BYTES, None)).await;
+    let reading = tokio::time::timeout(REFUSAL_TIME, response.source.read_all(REFUSAL_BYTES, None));
+    let read = opening::meanwhile(client, x, reading).await?;
     let body = match read {
         Ok(Ok(body)) => Some(body),
         _ => None,

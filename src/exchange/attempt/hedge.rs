@@ -13,7 +13,7 @@ use super::desk::Desk;
 use super::prepare::{Prepared, Ready, prepare};
 use super::progress::{Progress, Try};
 use super::send::{Landed, fly, land};
-use super::{Best, Committed, Ended, MOST_ATTEMPTS, better, ended, keep, number, record};
+use super::{Best, Committed, Ended, MOST_ATTEMPTS, better, ended, keep, number, record, turn_at_once};
 use crate::error::{Error, Kind};
 use crate::exchange::wire::{Client, Dial};
 use crate::exchange::{Exchange, opening};
@@ -82,7 +82,7 @@ impl<'a, D: Dial> Race<'a, D> {
     }
 
     /// Begins an attempt that was made ready at `started`.
-    pub(super) fn begin(&mut self, made: Try, started: Instant, prepared: Prepared) {
+    pub(super) fn begin(&mut self, made: Try, started: Instant, prepared: Box<Prepared>) {
         let flight = Box::pin(fly(&self.gate.dial, prepared, self.desk));
         self.runners.push(Runner { number: self.begun, made, started, flight, arrived: None });
         self.begun += 1;
@@ -137,7 +137,7 @@ impl<'a, D: Dial> Race<'a, D> {
             tokio::select! {
                 biased;
                 number = first(runners, wanted) => Turn::Arrived(number),
-                () = until(due), if due.is_some() => Turn::Begin,
+                () = silence(due, desk, told.is_some()), if due.is_some() => Turn::Begin,
             }
         };
         let turn = opening::attend(client, x, desk, pin!(step)).await?;
@@ -153,7 +153,9 @@ impl<'a, D: Dial> Race<'a, D> {
         progress: &mut Progress,
     ) -> Result<(), Error> {
         let started = Instant::now();
-        let Some(made) = progress.next(self.gate, x) else {
+        let made = progress.next(self.gate, x);
+        // One beside another does not wait in line: that would help nobody.
+        let Some(made) = made.and_then(|made| turn_at_once(self.gate, x, made)) else {
             self.rule.most = 0;
             return Ok(());
         };
@@ -200,8 +202,11 @@ impl<'a, D: Dial> Race<'a, D> {
             return Some((made, ended));
         }
         if let Ended::Response(response) = ended {
-            let kept = beside(&mut self.runners, Box::pin(keep(*response))).await;
-            *best = Some(better(best.take(), kept));
+            let keeping = beside(&mut self.runners, Box::pin(keep(*response)));
+            // A client that left meanwhile is noticed again by who waits for the others.
+            if let Ok(kept) = opening::meanwhile(client, x, keeping).await {
+                *best = Some(better(best.take(), kept));
+            }
         }
         None
     }
@@ -258,9 +263,13 @@ fn drive<D: Dial>(runners: &mut [Runner<'_, D>], cx: &mut Context<'_>) {
     }
 }
 
-async fn until(due: Option<Instant>) {
+/// Ends when there was no sign of an answer for so long, or when it is known that there was none.
+async fn silence(due: Option<Instant>, desk: &Desk, known: bool) {
     if let Some(due) = due {
         tokio::time::sleep_until(due).await; // paced: so long there must be no sign of an answer
+    }
+    if desk.has_sign() && !known {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -102,7 +102,8 @@ impl Progress {
 
     /// Takes up what `failover` answered: where to go on, and how long to wait first.
     pub(super) fn turn(&mut self, x: &Exchange, current: &Try, again: Failover) -> Duration {
-        if let Some(upstream) = again.upstream.filter(|name| *name != current.upstream.name) {
+        let elsewhere = again.upstream.filter(|name| *name != current.upstream.name && !self.plan.pinned);
+        if let Some(upstream) = elsewhere {
             let planned = PlannedAttempt { upstream, ..PlannedAttempt::default() };
             if x.generation.upstreams.get(&planned.upstream).is_some() {
                 self.at += 1;

@@ -67,14 +67,16 @@ async fn stored<C: Client, D: Dial>(
 ) -> Result<Option<End>, Error> {
     let age = x.tape.ask(|| "age".to_owned(), || entry.age(&gate.clock));
     let as_dialect = entry.origin.as_ref().map(|origin| format!("; stored-as={}", origin.dialect.as_str()));
-    x.cache.details = Some(format!("hit; age={}{}", age.as_secs(), as_dialect.unwrap_or_default()));
+    let stale = x.cache.verdict == CacheVerdict::Stale;
+    let word = if stale { "stale" } else { "hit" };
+    x.cache.details = Some(format!("{word}; age={}{}", age.as_secs(), as_dialect.unwrap_or_default()));
     let mut head = head_of(&entry)?;
     let bad = |error: HeadError| Error::gate("a stored response cannot be sent").with_detail(error.to_string());
     head.insert_header("Age", age.as_secs()).map_err(bad)?;
     let pace = x.cache.rule.as_ref().map(|rule| rule.sharing.pace).unwrap_or_default();
     let source = Source::<D::Connection>::told_by(Teller::stored(Arc::clone(&entry), pace));
     if let Some((head, source)) = voiced(gate, client, x, &entry, head, source).await? {
-        return send(gate, client, x, head, source, ServedBy::Cache { age }).await.map(Some);
+        return send(gate, client, x, head, source, ServedBy::Cache { age, stale }).await.map(Some);
     }
     x.cache.verdict = CacheVerdict::Miss("not to be told to this client");
     x.cache.details = None;
@@ -123,7 +125,8 @@ async fn follow<C: Client, D: Dial>(
 /// The failure of a call that was joined, for one who joined it.
 fn refused(x: &mut Exchange, error: Error) -> Error {
     x.cache.verdict = CacheVerdict::Joined;
-    if let Some(key) = &x.cache.key {
+    // Who has an old answer in hand serves that: it is what the tape holds.
+    if let (Some(key), None) = (&x.cache.key, &x.cache.spare) {
         x.tape.heard(|| key.question(), || Recalled::Refused(error.clone()));
     }
     error
@@ -144,7 +147,7 @@ async fn joined<C: Client, D: Dial>(
     let Some((head, source)) = voiced(gate, client, x, &entry, head, source).await? else {
         return Err(Error::upstream(Kind::Garbage, "the answer of the call that was joined is not of its dialect"));
     };
-    send(gate, client, x, head, source, ServedBy::Cache { age: Duration::ZERO }).await
+    send(gate, client, x, head, source, ServedBy::Cache { age: Duration::ZERO, stale: false }).await
 }
 
 /// Notes what was heard of a joined answer, for who plays the exchange again.

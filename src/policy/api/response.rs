@@ -19,8 +19,8 @@ pub(in crate::policy) struct Res {
 }
 
 /// The fields and methods.
-pub(in crate::policy) const FIELDS: [&str; 9] =
-    ["status", "streaming", "served_by", "headers", "text", "json", "set_text", "set_json", "upstream"];
+pub(in crate::policy) const FIELDS: [&str; 10] =
+    ["status", "streaming", "served_by", "stale", "headers", "text", "json", "set_text", "set_json", "upstream"];
 
 // === impl Res ===
 
@@ -97,6 +97,9 @@ impl UserData for Res {
                 ServedBy::Cache { .. } => "cache",
                 ServedBy::Policy => "policy",
             })
+        });
+        fields.add_field_method_get("stale", |_, this| {
+            Ok(matches!(this.body.message.lock().served_by, ServedBy::Cache { stale: true, .. }))
         });
         fields.add_field_method_get("upstream", |_, this| {
             Ok(match &this.body.message.lock().served_by {
