@@ -2,6 +2,7 @@
 -- Answers a repeated LLM call from memory, whole or as the stream it was: for the same user, until the answer is too old.
 
 local bodies = require("./lib/body")
+local unasked = require("./lib/unasked")
 
 local p = params {
   ttl = param.integer(0, { min = 0, doc = "Seconds that an answer may serve; 0 stores nothing." }),
@@ -9,8 +10,11 @@ local p = params {
   if_error = param.integer(0, { min = 0, doc = "Seconds that an answer may serve after its time when the upstreams fail." }),
   tags = param.list({}, { doc = "Words to purge the answers by: `tidegate cache purge --tag`." }),
   scope = param.string("user", { values = { "user", "shared" }, doc = "Who may be served an answer: `user` who asked first, or `shared` with everybody." }),
-  ignore = param.list({ "user", "metadata", "cache" }, { doc = "Fields of the body that do not change the answer." }),
+  ignore = param.list({}, { doc = "Parts of the key that do not change the answer, besides those in `lib/unasked.lua`." }),
+  normalise = param.list(require("./lib/normal"), { doc = "Changes of texts before they are compared: `{ part =, pattern =, with = }`." }),
   headers = param.list({ "anthropic-version", "anthropic-beta", "openai-beta" }, { doc = "Request headers that change the answer." }),
+  deterministic = param.boolean(false, { doc = "Store chats only that ask for temperature 0." }),
+  texts = param.boolean(true, { doc = "Keep embeddings text by text, so that only texts that are new are asked for." }),
 }
 
 local CALLS = {
@@ -22,60 +26,44 @@ local CALLS = {
   ["ollama.chat"] = true,
   ["ollama.generate"] = true,
   gemini = true,
+  ["gemini.embed"] = true,
+  ollama = true,
 }
 
 -- Calls that change something at the upstream are made every time.
 local STATEFUL = { "background", "conversation" }
 
--- Claude Code puts a line of accounting first into `system`; it differs from call to call.
-local BILLING = "^x%-anthropic%-billing%-header:"
+-- What headers say unless they say something.
+local USUAL = { ["anthropic-version"] = "2023-06-01" }
 
--- What the client says about storing: whether a stored answer may serve, and whether this one may be stored.
-local function wishes(req: any, body: any): (boolean, boolean)
-  local control = string.lower(req.headers:get("cache-control") or "")
-  local fresh = string.find(control, "no-cache", 1, true) ~= nil
-  local secret = string.find(control, "no-store", 1, true) ~= nil
-  local asked = body.cache
-  if type(asked) ~= "userdata" or json.is_array(asked) then
-    return not fresh, not secret
-  end
-  local apart = asked["no-cache"] == true
-  return not fresh and not apart, not secret and not apart and asked["no-store"] ~= true
+local ignored: { string } = {}
+for part in unasked do
+  table.insert(ignored, part)
+end
+for _, part in p.ignore do
+  table.insert(ignored, part)
 end
 
--- `system` without the line of accounting.
-local function system_of(system: any): any
-  if type(system) ~= "userdata" or not json.is_array(system) or type(system[1]) ~= "userdata" then
-    return system
-  end
-  local text = system[1].text
-  if type(text) ~= "string" or not string.find(text, BILLING) then
-    return system
-  end
-  local rest = json.array {}
-  for index = 2, #system do
-    rest[index - 1] = system[index]
-  end
-  return rest
+-- What stands in a body's `extra_body` for the gate.
+local function word_of(extra: any): any
+  return if type(extra) == "userdata" and not json.is_array(extra) then extra.cache else nil
 end
 
--- Lua rounds whole numbers from here on, and two seeds would be one.
-local function large(value: any): boolean
-  return type(value) == "number" and math.abs(value) >= 2 ^ 53
-end
-
--- Everything that makes the answer what it is, by readable names. The gate adds method, path, dialect and form.
-local function key_of(req: any, body: any): any
-  local key: { [string]: any } = {}
-  for field, value in body do
-    if not table.find(p.ignore, field) then
-      key[field] = if field == "system" then system_of(value) elseif large(value) then json.digits(body, field) else value
+-- Everything that makes the answer what it is, by readable names; nil when the body is nothing that the gate can read.
+local function key_of(req: any): any
+  local key = req:parts { ignore = ignored, normalise = p.normalise }
+  for _, header in p.headers do
+    local value = req.headers:get(header)
+    if key and value ~= USUAL[header] then
+      key["header " .. header] = value
     end
   end
-  for _, header in p.headers do
-    key["header " .. header] = req.headers:get(header)
-  end
   return key
+end
+
+-- Whether a call is one that gives the same answer each time.
+local function is_deterministic(key: any): boolean
+  return key.temperature == "0" or key.input ~= nil
 end
 
 return policy {
@@ -94,16 +82,36 @@ return policy {
         return nil
       end
     end
-    local read, write = wishes(req, body)
-    ctx.vars.marked = body.cache ~= nil
-    local stale = { while_revalidate = p.revalidate, if_error = p.if_error }
-    return { key = key_of(req, body), ttl = p.ttl, scope = p.scope, read = read, write = write, tags = p.tags, stale = stale }
+    local key = key_of(req)
+    if not key or (p.deterministic and not is_deterministic(key)) then
+      return nil
+    end
+    local read, write = req:wishes()
+    ctx.vars.marked = body.cache ~= nil or word_of(body.extra_body) ~= nil
+    return {
+      key = key,
+      ttl = p.ttl,
+      scope = p.scope,
+      read = read,
+      write = write,
+      tags = p.tags,
+      texts = p.texts and key.input ~= nil,
+      stale = { while_revalidate = p.revalidate, if_error = p.if_error },
+    }
   end,
 
   -- The field `cache` is a word to the gate; upstreams refuse what they do not know.
   on_attempt = function(req, _attempt, ctx)
-    if ctx.vars.marked then
-      req:json().cache = nil
+    if not ctx.vars.marked then
+      return
+    end
+    local body = req:json()
+    body.cache = nil
+    if word_of(body.extra_body) ~= nil then
+      body.extra_body.cache = nil
+      if #body.extra_body == 0 then
+        body.extra_body = nil
+      end
     end
   end,
 }

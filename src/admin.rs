@@ -4,6 +4,8 @@ pub mod board;
 
 mod cache;
 
+mod endpoints;
+
 mod generations;
 
 mod lines;
@@ -26,7 +28,9 @@ use crate::gate::reload::{Denied, Reloader};
 use crate::policy::{MountInfo, PolicySet};
 use crate::replay::archive::Archive;
 use crate::replay::shadow::Shadow;
+use crate::upstream::Endpoint;
 use crate::upstream::dial::Dialer;
+use crate::upstream::health;
 
 /// Answers the admin listener's requests.
 pub struct Admin {
@@ -73,7 +77,7 @@ impl Said {
 impl Admin {
     /// What serves now, since when, what was rejected and why, what waits.
     pub fn status(&self) -> Value {
-        let live = self.gate.live.load();
+        let (live, now) = (self.gate.live.load(), self.gate.clock.elapsed());
         let mut status = serde_json::Map::new();
         status.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
         status.insert(
@@ -89,8 +93,16 @@ impl Admin {
             .upstreams
             .iter()
             .map(|upstream| {
-                let endpoints: Vec<&str> = upstream.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
-                json!({"name": upstream.name, "dialect": upstream.server.map(|server| server.name), "endpoints": endpoints})
+                let show = |endpoint: &Arc<Endpoint>| health::show_endpoint(endpoint, &upstream.breaker, now);
+                let endpoints: Vec<Value> = upstream.endpoints.iter().map(show).collect();
+                let dialect = upstream.server.map(|server| server.name);
+                json!({
+                    "name": upstream.name,
+                    "dialect": dialect,
+                    "by": upstream.balance.by.as_str(),
+                    "lately": upstream.pool().show(now),
+                    "endpoints": endpoints,
+                })
             })
             .collect();
         status.insert("upstreams".into(), json!(upstreams));

@@ -11,18 +11,20 @@ pub mod flight;
 pub mod http;
 pub mod key;
 pub mod memory;
+pub mod parts;
 pub mod pick;
 mod purges;
 pub mod record;
 mod refreshing;
 mod sealed;
+pub mod vector;
 
 #[cfg(test)]
 mod tests;
 
 pub use admit::Refusal;
 pub use bypass::{Bypass, bypass};
-pub use entry::{Entry, Listener, Origin, Tokens};
+pub use entry::{Entry, Listener, Provenance, Tokens};
 pub use fill::{Fill, Followers};
 pub use flight::{Flights, Following, Leading, Outcome, Role};
 pub use key::{Form, Key, canonical, differs};

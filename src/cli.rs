@@ -82,6 +82,9 @@ enum Command {
     Explain(ExplainArgs),
     /// Play recorded exchanges on what is live and on what is to be, and count what changes.
     Replay(ReplayArgs),
+    /// Look into the cache of a running gate, or take answers out of it; say what the keys of requests are made of.
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     /// List the bundles that a running gate keeps: live, staged, held, kept.
     Generations(StatusArgs),
     /// Print a token with which a generation that does not serve answers.
@@ -93,9 +96,6 @@ enum Command {
     Promote(PromoteArgs),
     /// Go back to a generation that served before; it stays until the bundle is saved again.
     Rollback(RollbackArgs),
-    /// Look into the cache of a running gate, or take answers out of it.
-    #[command(subcommand)]
-    Cache(cache::CacheCommand),
     /// Print the reference of all settings.
     Settings,
     /// Print the types of the policy API for editors (luau-lsp).
@@ -370,6 +370,7 @@ pub fn run() -> ExitCode {
         Command::Record(args) => record::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Cache(command) => cache::run(&command),
         Command::Status(args) => status::run(&args),
         Command::Generations(args) => generations::list(&args),
         Command::Rollback(args) => generations::rollback(&args),
@@ -377,7 +378,6 @@ pub fn run() -> ExitCode {
         Command::Preview(args) => generations::preview(&args),
         Command::New { dir } => new::run(&dir),
         Command::Types => types::run(),
-        Command::Cache(command) => cache::run(&command),
         Command::Settings => types::settings(),
         Command::Matrix(args) => matrix::run(&args),
         Command::Coverage(args) => coverage::run(&args),

@@ -4,6 +4,7 @@ pub mod anthropic;
 pub mod catalog;
 pub mod chat;
 pub mod codec;
+pub mod continuation;
 pub mod count;
 pub mod embedding;
 pub mod error;
@@ -24,6 +25,7 @@ pub mod openai_responses;
 pub mod read;
 pub mod seal;
 pub mod servers;
+pub mod transcript;
 pub mod view;
 pub mod way;
 

@@ -13,9 +13,13 @@ pub mod attempt;
 
 pub mod begin;
 
+mod cached;
+
 pub mod decide;
 
 pub mod decision;
+
+pub mod embeddings;
 
 pub mod fail;
 
@@ -54,25 +58,25 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Version};
 use tokio::time::Instant;
 
-use crate::cache::{Entry, Fill, Key, Leading, Role};
 use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
 use crate::dialect::meter::Meter;
+use crate::dialect::transcript::Said;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
 use crate::gate::memory::Share;
 use crate::generation::Generation;
 use crate::message::{Owned, Request};
 use crate::policy::Run;
-use crate::stream::Wire;
 use crate::tape::Tape;
 use crate::tape::client::TapedClient;
 use crate::upstream::queue;
-use affinity::Pin;
-use affinity::scribe::Scribe;
+use affinity::Bond;
+use attempt::going_on::GoingOn;
 use attempt::held::Held;
-use decision::{CacheRule, Identity, Plan};
+pub use cached::{CacheState, CacheVerdict};
+use decision::{Identity, Plan};
 use linger::Lingering;
 use opening::Opening;
 use turn::Waited;
@@ -114,6 +118,8 @@ pub struct Exchange {
     pub attempts: Vec<AttemptRecord>,
     /// What the attempt that is being relayed owns until its end.
     pub held: Held,
+    /// What is kept so that its answer may go on elsewhere, if the plan wants that.
+    pub going_on: Option<Box<GoingOn>>,
     /// What was learnt while the answer was translated, if it was.
     pub translated: Option<Translated>,
     /// Counts the tokens of an answer that passes in its own dialect.
@@ -122,10 +128,8 @@ pub struct Exchange {
     pub used: Option<Usage>,
     /// What the client was sent.
     pub sent: Sent,
-    /// What was done about what the request refers to.
-    pub pin: Pin,
-    /// Notes where the answer was made, when that may be asked for.
-    pub scribe: Option<Box<Scribe>>,
+    /// Where what it refers to was made, and where its answer is.
+    pub bond: Bond,
     /// Its place among those that the gate serves at once, where that is limited.
     pub admitted: Option<queue::Place>,
     /// What the client heard before there was an answer.
@@ -158,51 +162,6 @@ pub struct Peer {
     pub version: Version,
 }
 
-/// What the cache did for an exchange.
-#[derive(Debug, Default)]
-pub struct CacheState {
-    /// The rule, if a policy gave one.
-    pub rule: Option<CacheRule>,
-    /// What identifies the stored response.
-    pub key: Option<Key>,
-    /// How it went.
-    pub verdict: CacheVerdict,
-    /// How the client wants the events of a chat's answer; `None`: it wants it whole.
-    pub wire: Option<Wire>,
-    /// What recording an answer takes, when one may be stored.
-    pub store: Option<storing::Means>,
-    /// The place of the one who asks, which others may join.
-    pub lead: Option<Leading>,
-    /// The answer on its way into the cache.
-    pub fill: Option<Arc<Fill>>,
-    /// A stored response whose time is over, for when the upstreams fail.
-    pub spare: Option<Arc<Entry>>,
-    /// Whether a new response is to be fetched when this exchange is over.
-    pub again: bool,
-    /// What the client is told of it besides the verdict: `age=12; stored-as=gemini`.
-    pub details: Option<String>,
-}
-
-/// How the cache served an exchange.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum CacheVerdict {
-    /// No policy asked for it.
-    #[default]
-    Off,
-    /// A stored response was sent.
-    Hit,
-    /// A stored response was sent after an upstream said that it still holds.
-    Revalidated,
-    /// A stored response was sent though its time was over.
-    Stale,
-    /// The response of an equal call was sent as it came.
-    Joined,
-    /// There was none; the response was stored.
-    Stored,
-    /// There was none, or it was not to be read; the response was not stored, and why.
-    Miss(&'static str),
-}
-
 /// What was learnt while an answer was translated between dialects.
 #[derive(Debug)]
 pub struct Translated {
@@ -231,6 +190,8 @@ pub struct AttemptRecord {
     pub took: Duration,
     /// How long the gate waited before it.
     pub waited: Duration,
+    /// What the client had heard, where this attempt was to go on with it.
+    pub goes_on: Option<Said>,
     /// How it waited for its turn, where there is a line before the endpoint.
     pub queued: Option<Waited>,
     /// Whether another attempt was under way beside it, or had answered, when it ended: nothing was decided after it.
@@ -345,6 +306,12 @@ async fn live<C: Client, D: Dial>(
             Err(error) => return Box::pin(refresh::or_spare(gate, client, x, error)).await,
         }
     }
+    // Boxed: it is rare, and every exchange would carry room for it.
+    if x.cache.rule.as_ref().is_some_and(|rule| rule.texts)
+        && let Some(batch) = Box::pin(embeddings::batch(gate, x)).await
+    {
+        return Box::pin(embeddings::run(gate, client, x, plan, batch)).await;
+    }
     if http_cache::concerns(x) {
         // Boxed: only some exchanges need the room for it.
         return Box::pin(http_cache::serve(gate, client, x, plan)).await;
@@ -374,35 +341,6 @@ impl Exchange {
     /// What is left until its deadline.
     pub fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
-    }
-}
-
-// === impl CacheState ===
-
-impl CacheState {
-    /// Takes the place that others may join, if that is the role.
-    fn leads(&mut self, role: Role) {
-        if let (Role::Leads(lead), Some(store)) = (role, &mut self.store) {
-            store.followers = Arc::clone(lead.followers());
-            self.lead = Some(lead);
-        }
-    }
-}
-
-// === impl CacheVerdict ===
-
-impl CacheVerdict {
-    /// The verdict in one word.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Hit => "hit",
-            Self::Revalidated => "revalidated",
-            Self::Stale => "stale",
-            Self::Joined => "join",
-            Self::Stored => "stored",
-            Self::Miss(_) => "miss",
-        }
     }
 }
 

@@ -33,6 +33,7 @@ use crate::metrics::Metrics;
 use crate::state::{Limiter, Shared, Store};
 use crate::tape::Ring;
 use crate::upstream::affinity::Affinity;
+use crate::upstream::health::Health;
 use crate::upstream::queue::Queues;
 use admission::Admission;
 use memory::Held;
@@ -56,6 +57,8 @@ pub struct Gate<D: Dial> {
     pub keep: Keep,
     /// What policies keep.
     pub state: State,
+    /// What is known of endpoints.
+    pub health: Arc<Health>,
     /// The time.
     pub clock: Clock,
     /// The last exchanges, as they can be played again.

@@ -1,5 +1,6 @@
 //! The counters, in one place, with labels that cannot grow without bound: names of the settings and fixed words.
 
+use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -10,6 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::exchange::{Exchange, Reason};
+use crate::upstream::health::State;
 use crate::upstream::queue::Busy;
 
 /// All counters of a gate.
@@ -22,10 +24,14 @@ pub struct Metrics {
     open_exchanges: Gauge<i64, AtomicI64>,
     open_connections: Gauge<i64, AtomicI64>,
     bytes_out: Counter<u64, AtomicU64>,
+    continued: Counter<u64, AtomicU64>,
     tokens: Family<TokenLabels, Counter>,
     losses: Family<LossLabels, Counter>,
     hook_errors: Family<HookLabels, Counter>,
     generations: Family<StateLabels, Counter>,
+    breakers: Family<BreakerLabels, Counter>,
+    open_endpoints: Family<EndpointLabels, Gauge<i64, AtomicI64>>,
+    not_repeated: Family<UpstreamLabels, Counter>,
     turned_away: Family<ReasonLabels, Counter>,
     admitted: Gauge<i64, AtomicI64>,
     waiting: Gauge<i64, AtomicI64>,
@@ -75,6 +81,13 @@ struct StateLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BreakerLabels {
+    upstream: String,
+    endpoint: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ReasonLabels {
     reason: &'static str,
 }
@@ -85,10 +98,21 @@ struct EndpointLabels {
     endpoint: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct UpstreamLabels {
+    upstream: String,
+}
+
 /// Upper bounds of the duration histogram, in seconds: from a static answer to a long stream.
 const SECONDS: [f64; 12] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 600.0];
 
 // === impl Metrics ===
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
 
 impl Metrics {
     /// All counters at zero.
@@ -102,10 +126,14 @@ impl Metrics {
             open_exchanges: Gauge::default(),
             open_connections: Gauge::default(),
             bytes_out: Counter::default(),
+            continued: Counter::default(),
             tokens: Family::default(),
             losses: Family::default(),
             hook_errors: Family::default(),
             generations: Family::default(),
+            breakers: Family::default(),
+            open_endpoints: Family::default(),
+            not_repeated: Family::default(),
             turned_away: Family::default(),
             admitted: Gauge::default(),
             waiting: Gauge::default(),
@@ -125,10 +153,14 @@ impl Metrics {
         registry.register("open_exchanges", "Exchanges under way", self.open_exchanges.clone());
         registry.register("open_connections", "Client connections", self.open_connections.clone());
         registry.register("response_bytes", "Bytes of response bodies", self.bytes_out.clone());
+        registry.register("continued", "Answers that went on at another attempt", self.continued.clone());
         registry.register("tokens", "Tokens that upstreams counted", self.tokens.clone());
         registry.register("losses", "What translations could not carry", self.losses.clone());
         registry.register("hook_errors", "Hooks that failed", self.hook_errors.clone());
         registry.register("generations", "Generations by what became of them", self.generations.clone());
+        registry.register("breaker_changes", "Breakers that opened, half-opened and closed", self.breakers.clone());
+        registry.register("open_endpoints", "Whether an endpoint is left alone", self.open_endpoints.clone());
+        registry.register("not_repeated", "Attempts that the retry budget did not allow", self.not_repeated.clone());
         registry.register("turned_away", "Exchanges that found no room in the gate", self.turned_away.clone());
         registry.register("admitted_exchanges", "Exchanges served, where that is limited", self.admitted.clone());
         registry.register("waiting_exchanges", "Exchanges that wait to be served", self.waiting.clone());
@@ -147,6 +179,7 @@ impl Metrics {
         self.exchanges.get_or_create(&ExchangeLabels { status, reason }).inc();
         self.seconds.observe(x.elapsed().as_secs_f64());
         self.bytes_out.inc_by(x.sent.bytes);
+        self.continued.inc_by(u64::from(x.continued()));
         let verdict = x.cache.verdict.as_str();
         if verdict != "off" {
             self.cache.get_or_create(&CacheLabels { verdict }).inc();
@@ -194,6 +227,22 @@ impl Metrics {
     /// Counts a generation that went live, or was rejected.
     pub fn generation(&self, state: &'static str) {
         self.generations.get_or_create(&StateLabels { state }).inc();
+    }
+
+    /// Counts a breaker that changed; `of_endpoint` says that it is not only a model's.
+    pub fn breaker(&self, upstream: &str, endpoint: &str, state: State, of_endpoint: bool) {
+        let (upstream, endpoint) = (upstream.to_owned(), endpoint.to_owned());
+        let labels = BreakerLabels { upstream: upstream.clone(), endpoint: endpoint.clone(), state: state.as_str() };
+        self.breakers.get_or_create(&labels).inc();
+        if of_endpoint {
+            let open = i64::from(state == State::Open);
+            self.open_endpoints.get_or_create(&EndpointLabels { upstream, endpoint }).set(open);
+        }
+    }
+
+    /// Counts an attempt that was not made because too much was repeated.
+    pub fn not_repeated(&self, upstream: &str) {
+        self.not_repeated.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
     }
 
     /// Counts an exchange that found no room in the gate, and why.

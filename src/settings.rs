@@ -2,6 +2,8 @@
 
 mod address;
 mod affinity;
+mod balance;
+mod breaker;
 mod check;
 mod collection;
 mod environment;
@@ -10,6 +12,7 @@ mod limits;
 mod listen;
 mod mount;
 mod parse;
+mod probe;
 mod quantity;
 mod queue;
 mod redis;
@@ -25,19 +28,22 @@ mod tests;
 
 pub use address::ExistingFile;
 pub use affinity::{Affinity, Lost};
+pub use balance::{Balance, By, Sticky};
+pub use breaker::{Breaker, Retries, WhenAllOpen};
 pub use collection::Placed;
 pub use hold::{Hedge, Hold, HoldUntil};
 pub use limits::{Cache, Fetch, Limits, Log, LogFormat, LogLevel, Record};
 pub use listen::{Admin, Forwarding, Listen, RequestId, Tls};
 pub use mount::{Mount, OnError};
 pub use parse::Lookup;
+pub use probe::Probe;
 pub(crate) use quantity::parse_duration;
 pub use queue::{Priority, Queue};
 pub use redis::{Redis, RedisUrls};
 pub use reference::reference;
 pub use reload::reload_notes;
 pub use secret::{Headers, Place, Secret};
-pub use upstream::{Dialect, Endpoint, Http, OnLoss, Timeouts, Upstream, Upstreams};
+pub use upstream::{ContinueBy, Dialect, Endpoint, Http, OnLoss, Timeouts, Upstream, Upstreams};
 pub use url::Url;
 
 use std::collections::BTreeMap;

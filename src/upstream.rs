@@ -2,7 +2,13 @@
 
 pub mod affinity;
 
+mod average;
+
 pub mod balance;
+
+pub mod breaker;
+
+mod budget;
 
 pub mod build;
 
@@ -10,9 +16,15 @@ pub mod dial;
 
 mod gather;
 
+pub mod health;
+
 pub mod hold;
 
+mod learned;
+
 pub mod peers;
+
+pub mod probe;
 
 pub mod queue;
 
@@ -22,13 +34,16 @@ pub mod retry_after;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::HeaderValue;
 use http::uri::Scheme;
 
 use crate::dialect::servers::Server;
+use crate::settings;
+pub use crate::settings::ContinueBy;
+use health::{Ask, Fitness, Pool, Vitals};
 use hold::{Hedge, Hold};
 
 /// All upstreams of a generation, by name.
@@ -49,10 +64,22 @@ pub struct Upstream {
     pub server: Option<&'static Server>,
     /// Whether requests that cannot be translated without a loss are refused.
     pub refuses_losses: bool,
+    /// How it is handed an answer that it is to go on with.
+    pub continue_by: ContinueBy,
     /// Its addresses.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// How long each step may take.
     pub timeouts: Timeouts,
+    /// How its endpoints share its requests.
+    pub balance: settings::Balance,
+    /// When an endpoint that fails is left alone.
+    pub breaker: settings::Breaker,
+    /// How many attempts may be repetitions.
+    pub retries: settings::Retries,
+    /// How the gate itself finds out whether endpoints are alive.
+    pub probe: Option<settings::Probe>,
+    /// What the gate knows of it as a whole, generation after generation.
+    pub(crate) pool: OnceLock<Arc<Pool>>,
     /// The line before each endpoint, if there is one.
     pub queue: Option<queue::Rule>,
     /// Whether requests go where what they refer to was made.
@@ -78,6 +105,10 @@ pub struct Endpoint {
     pub prefix: String,
     /// Its share among its siblings; 0 keeps it in reserve until the others were tried.
     pub weight: u32,
+    /// What it costs, in the unit of its siblings.
+    pub cost: u32,
+    /// A number made of its name, by which keys find it.
+    pub seed: u64,
     /// Headers set on every attempt, in place of the client's: usually the key. Marked sensitive, so never shown.
     pub headers: Vec<(String, HeaderValue)>,
     /// `Host` as this endpoint expects it.
@@ -96,6 +127,8 @@ pub struct Endpoint {
     pub connect_timeout: Duration,
     /// The connector's prepared form of this endpoint, by address.
     pub(crate) peers: peers::Peers,
+    /// What the gate knows of it, generation after generation.
+    pub(crate) vitals: OnceLock<Arc<Vitals>>,
 }
 
 /// Which HTTP is spoken to an endpoint.
@@ -136,6 +169,14 @@ pub struct Timeouts {
     pub cut_streams: bool,
 }
 
+/// Whether a header carries a key.
+pub(crate) fn is_key(name: &str) -> bool {
+    KEYS.iter().any(|key| name.eq_ignore_ascii_case(key))
+}
+
+/// Headers that carry keys of LLM APIs.
+const KEYS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+
 // === impl Upstreams ===
 
 impl Upstreams {
@@ -167,9 +208,37 @@ impl Upstreams {
     }
 }
 
+// === impl Upstream ===
+
+impl Upstream {
+    /// What is known of it as a whole.
+    pub fn pool(&self) -> &Pool {
+        self.pool.get_or_init(Arc::default)
+    }
+
+    /// Whether any of its endpoints may be asked.
+    pub fn is_fit(&self, now: Duration) -> bool {
+        let ask = Ask { now, ..Ask::default() };
+        let open = |endpoint: &Arc<Endpoint>| {
+            matches!(endpoint.vitals().fitness(&self.breaker, self.balance.headroom, &ask), Fitness::Open(_))
+        };
+        !self.endpoints.iter().all(open)
+    }
+}
+
 // === impl Endpoint ===
 
 impl Endpoint {
+    /// What is known of it.
+    pub fn vitals(&self) -> &Vitals {
+        self.vitals.get_or_init(Arc::default)
+    }
+
+    /// Whether it is asked with a key of its own: then its limits are common to all clients.
+    pub fn has_key(&self) -> bool {
+        self.headers.iter().any(|(name, _)| is_key(name))
+    }
+
     /// The scheme as it stands in a URL.
     pub fn scheme(&self) -> Scheme {
         if self.tls { Scheme::HTTPS } else { Scheme::HTTP }

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Admin, Said, cache, generations, lines, tapes};
+use super::{Admin, Said, cache, endpoints, generations, lines, tapes};
 use crate::edge::local::Asked;
 use crate::gate::reload::Denied;
 
@@ -43,11 +43,17 @@ static ROUTES: &[Route] = &[
     post("/-/preview", "a token for a generation that does not serve", |admin, asked| {
         Box::pin(generations::preview(admin, asked))
     }),
+    post("/-/health/reset", "close the breakers of endpoints", |admin, asked| {
+        Box::pin(async move { endpoints::reset(admin, &asked) })
+    }),
     get("/-/exchanges", false, "the last exchanges", |admin, _| Box::pin(async { Ok(tapes::list(admin)) })),
     post("/-/record", "cases of the last exchanges", |admin, asked| Box::pin(tapes::record(admin, asked))),
     post("/-/explain", "why an exchange came to what it did", |admin, asked| Box::pin(tapes::explain(admin, asked))),
     get("/-/cache", false, "what the cache holds and did", |admin, _| Box::pin(async { Ok(cache::stats(admin)) })),
     post("/-/cache/purge", "take stored answers away", |admin, asked| Box::pin(cache::purge(admin, asked))),
+    post("/-/cache/key", "what the cache key of an exchange is made of", |admin, asked| {
+        Box::pin(tapes::key(admin, asked))
+    }),
     get("/-/", false, "this list", |_, _| Box::pin(async { Ok(Said::json(&json!(listed()))) })),
 ];
 

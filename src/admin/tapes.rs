@@ -100,6 +100,16 @@ pub(super) async fn explain(admin: &Admin, asked: Asked) -> Result<Said, Denied>
     told.await.map_err(|_| mistake())?.map(|value| Said::json(&value))
 }
 
+/// What the cache key of one is made of.
+pub(super) async fn key(admin: &Admin, asked: Asked) -> Result<Said, Denied> {
+    let question: Question = body(&asked)?;
+    let archive = archive(admin)?;
+    let taken = found(admin, &question.id)?;
+    let told = tokio::task::spawn_blocking(move || archive.keyed(&taken));
+    let keyed = told.await.map_err(|_| mistake())?.map_err(|faults| faulty(&faults))?;
+    keyed.map(|keyed| Said::json(&json!(keyed))).ok_or_else(mistake)
+}
+
 /// The exchanges that a wish means, the oldest first, as they happened.
 fn chosen(admin: &Admin, wish: &Wish) -> Result<Vec<Arc<Taken>>, Denied> {
     if let Some(id) = &wish.id {

@@ -170,18 +170,16 @@ impl Common {
     /// Takes answers away, and tells the other gates.
     pub(super) async fn purge(&self, pick: &Pick, at: SystemTime) -> Away {
         let said = Said { at: sealed::millis(at), pick: pick.clone() };
-        match self.purge_now(&said).await {
-            Ok(count) => Away::Gone(count),
-            Err(Gone) => {
-                let mut owed = self.owed.lock();
-                if owed.len() >= PURGES {
-                    *owed = vec![Said { at: said.at, pick: Pick::All }];
-                } else {
-                    owed.push(said);
-                }
-                Away::Later
-            }
+        if let Ok(count) = self.purge_now(&said).await {
+            return Away::Gone(count);
         }
+        let mut owed = self.owed.lock();
+        if owed.len() >= PURGES {
+            *owed = vec![Said { at: said.at, pick: Pick::All }];
+        } else {
+            owed.push(said);
+        }
+        Away::Later
     }
 
     async fn purge_now(&self, said: &Said) -> Result<usize, Gone> {

@@ -45,12 +45,12 @@ pub struct Entry {
     /// Words to clear it by.
     pub tags: Vec<String>,
     /// Whose words the body is in, when it is a chat that the gate can translate. All others serve as they are.
-    pub origin: Option<Origin>,
+    pub provenance: Option<Provenance>,
 }
 
 /// Whose words a stored chat is in, and who heard them first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
+pub struct Provenance {
     /// The dialect of the body.
     pub dialect: Dialect,
     /// How its events stand in the body; `None`: it is whole.

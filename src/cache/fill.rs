@@ -27,6 +27,8 @@ struct Log {
     recorder: Recorder,
     /// How it ended, once it has.
     ended: Option<Result<(), Error>>,
+    /// What is kept of it, once it has come to its end.
+    kept: Option<Result<Entry, Refusal>>,
     /// Why the answer is not kept though nothing is wrong with it.
     withheld: Option<Refusal>,
 }
@@ -44,7 +46,11 @@ pub struct Followers {
 impl Fill {
     /// The fill of a recording that has begun.
     pub fn new(recorder: Recorder, followers: Arc<Followers>) -> Self {
-        Self { log: Mutex::new(Log { recorder, ended: None, withheld: None }), more: Notify::new(), followers }
+        Self {
+            log: Mutex::new(Log { recorder, ended: None, kept: None, withheld: None }),
+            more: Notify::new(),
+            followers,
+        }
     }
 
     /// The answer's head: the entry to be without its body.
@@ -63,7 +69,14 @@ impl Fill {
 
     /// The body came to its end, or failed; the first end stands.
     pub fn end(&self, how: Result<(), Error>) {
-        self.log.lock().ended.get_or_insert(how);
+        {
+            let mut log = self.log.lock();
+            if log.ended.is_none() {
+                // Known before anybody else joins: what is empty at its end is not handed on.
+                log.kept = Some(log.recorder.finish(how.is_ok()));
+                log.ended = Some(how);
+            }
+        }
         self.more.notify_waiters();
     }
 
@@ -80,16 +93,17 @@ impl Fill {
     /// Whether somebody who asks now can hear it from its beginning, and nothing is wrong with it so far.
     pub fn is_open(&self) -> bool {
         let log = self.log.lock();
-        log.recorder.refused().is_none() && !matches!(log.ended, Some(Err(_)))
+        log.recorder.refused().is_none() && !matches!(log.kept, Some(Err(_)))
     }
 
     /// The entry, if the answer may be kept: with the model that was asked for, and the tokens that it took.
     pub fn finish(&self, model: Option<String>, tokens: Option<Tokens>) -> Result<Entry, Refusal> {
         let mut log = self.log.lock();
-        let complete = matches!(log.ended, Some(Ok(())));
-        let mut entry = log.withheld.map_or_else(|| log.recorder.finish(complete), Err)?;
-        if let Some(origin) = &mut entry.origin {
-            (origin.model, origin.tokens) = (model, tokens);
+        let refused = log.withheld.or(log.recorder.refused()).unwrap_or(Refusal::Incomplete);
+        let kept = log.kept.take().unwrap_or(Err(refused));
+        let mut entry = if log.withheld.is_some() || log.recorder.refused().is_some() { Err(refused) } else { kept }?;
+        if let Some(provenance) = &mut entry.provenance {
+            (provenance.model, provenance.tokens) = (model, tokens);
         }
         Ok(entry)
     }
@@ -111,6 +125,11 @@ impl Fill {
             }
             more.await;
         }
+    }
+
+    /// The largest body in bytes that is held.
+    pub fn limit(&self) -> usize {
+        self.log.lock().recorder.limit()
     }
 
     /// Those who listen.

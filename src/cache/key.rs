@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::parts::{INPUT, text_of};
 use crate::exchange::decision::{CacheRule, Scope};
 
 /// What starts the names of the parts that the gate adds, so that no part of a policy can stand for one of them.
@@ -10,6 +11,15 @@ const GATE: &str = "gate.";
 
 /// The part that tells the policies which decide what is sent and returned.
 pub const FINGERPRINT: &str = "gate.policies";
+
+/// The part that tells which upstream is to answer, or answered.
+pub const UPSTREAM: &str = "gate.upstream";
+
+/// The part that holds the model, of those that [`super::parts`] makes.
+const MODEL: &str = "model";
+
+/// The parts that hold what is embedded, by their names here and in the dialects.
+const INPUTS: [&str; 5] = [INPUT, "inputs", "prompt", "content", "requests"];
 
 /// The outer form of a request: two requests that differ in it never share an answer, whatever a policy says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +33,8 @@ pub struct Form<'a> {
     pub dialect: Option<&'a str>,
     /// Whether the client wants a stream of events; `None` for a chat, whose answer serves in either form.
     pub stream: Option<bool>,
+    /// The upstream that the plan asks first.
+    pub upstream: &'a str,
     /// The model that the plan asks for in place of the client's.
     pub model: Option<&'a str>,
 }
@@ -45,24 +57,50 @@ impl Key {
     /// that an answer made under other policies is never found.
     pub fn new(rule: &CacheRule, user: Option<&str>, policies: &str, form: &Form<'_>) -> Self {
         let mut parts = rule.key.clone();
-        let own = [
-            ("dialect", form.dialect.map_or(Value::Null, Value::from)),
-            ("method", Value::from(form.method)),
-            ("path", Value::from(form.path)),
-            ("policies", Value::from(policies)),
-        ];
         parts.retain(|(name, _)| !name.starts_with(GATE));
-        parts.extend(own.map(|(name, value)| (format!("{GATE}{name}"), value.to_string())));
-        parts.extend(form.stream.map(|stream| (format!("{GATE}stream"), Value::from(stream).to_string())));
-        parts.extend(form.model.map(|model| (format!("{GATE}model"), Value::from(model).to_string())));
-        parts.sort_unstable();
+        let mut own = |name: &str, value: Value| parts.push((format!("{GATE}{name}"), text_of(&value)));
+        own("dialect", form.dialect.map_or(Value::Null, Value::from));
+        own("method", form.method.into());
+        own("path", form.path.into());
+        own("policies", policies.into());
+        own("upstream", form.upstream.into());
+        if let Some(stream) = form.stream {
+            own("stream", stream.into());
+        }
+        if let Some(model) = form.model {
+            own("model", model.into());
+            // What the client calls it says nothing more.
+            parts.retain(|(name, _)| !(rule.sharing.any_dialect && name == MODEL));
+        }
         let scope = match (rule.scope, user) {
             (Scope::Shared, _) => "shared".to_owned(),
             (Scope::User, None) => "nobody".to_owned(),
             (Scope::User, Some(user)) => format!("user:{user}"),
         };
-        let hash = hash(&scope, &parts);
+        Self::of(parts, scope)
+    }
+
+    fn of(mut parts: Vec<(String, String)>, scope: String) -> Self {
+        parts.sort_unstable();
+        let hash = hash(&scope, parts.iter());
         Self { parts, scope, hash }
+    }
+
+    /// The key of one text of a batch: the same, but for what is embedded, and in no words of a dialect. `text` is as
+    /// [`super::parts::of_input`] writes it, `base64` how the client wants its numbers.
+    #[must_use]
+    pub fn of_text(&self, text: &str, base64: bool) -> Self {
+        let whole = ["dialect", "method", "path", "stream"];
+        let is_whole = |name: &str| name.strip_prefix(GATE).is_some_and(|name| whole.contains(&name));
+        let mut parts: Vec<_> = self
+            .parts
+            .iter()
+            .filter(|(name, _)| !INPUTS.contains(&name.as_str()) && !is_whole(name))
+            .cloned()
+            .collect();
+        parts.push((INPUT.to_owned(), text.to_owned()));
+        parts.push((format!("{GATE}base64"), base64.to_string()));
+        Self::of(parts, self.scope.clone())
     }
 
     /// The parts, sorted by name; the gate's own start with `gate.`.
@@ -87,8 +125,8 @@ impl Key {
 
     /// What was asked, whichever policies ask: a hash over everything but their fingerprint.
     pub fn question(&self) -> String {
-        let asked: Vec<_> = self.parts.iter().filter(|(name, _)| name != FINGERPRINT).cloned().collect();
-        blake3::Hash::from_bytes(hash(&self.scope, &asked)).to_hex().to_string()
+        let asked = self.parts.iter().filter(|(name, _)| name != FINGERPRINT && name != UPSTREAM);
+        blake3::Hash::from_bytes(hash(&self.scope, asked)).to_hex().to_string()
     }
 
     /// About how many bytes it takes in memory.
@@ -153,15 +191,17 @@ fn separate(index: usize, text: &mut String) {
     }
 }
 
-/// Hashes every text with its length before it, so that no two lists of texts run together into the same bytes.
-fn hash(scope: &str, parts: &[(String, String)]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    let texts = parts.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
-    for text in std::iter::once(scope).chain(texts) {
-        hasher.update(&text.len().to_le_bytes());
-        hasher.update(text.as_bytes());
+/// Hashes every text with its length before it, so that no two lists of texts run together into the same bytes. They are
+/// put together first: many bytes at once are hashed several times faster than few.
+fn hash<'p>(scope: &str, parts: impl Iterator<Item = &'p (String, String)> + Clone) -> [u8; 32] {
+    let texts =
+        || std::iter::once(scope).chain(parts.clone().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
+    let mut bytes = Vec::with_capacity(texts().map(|text| text.len() + size_of::<u64>()).sum());
+    for text in texts() {
+        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(text.as_bytes());
     }
-    *hasher.finalize().as_bytes()
+    *blake3::hash(&bytes).as_bytes()
 }
 
 #[cfg(test)]

@@ -72,7 +72,8 @@ pub(super) fn labels(key: &Key, entry: &Entry) -> Vec<String> {
             labels.push(format!("model:{model}"));
         }
     }
-    labels.extend(entry.origin.iter().filter_map(|origin| Some(format!("model:{}", origin.model.as_ref()?))));
+    labels
+        .extend(entry.provenance.iter().filter_map(|provenance| Some(format!("model:{}", provenance.model.as_ref()?))));
     labels.extend(entry.tags.iter().map(|tag| format!("tag:{tag}")));
     labels.sort_unstable();
     labels.dedup();

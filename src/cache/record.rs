@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::admit::{self, Refusal};
-use super::entry::{Entry, Origin, PIECE_COST};
+use super::entry::{Entry, PIECE_COST, Provenance};
 use crate::clock::Clock;
 use crate::stream::{Event, Sight, Splitter, Wire, look};
 
@@ -92,7 +92,7 @@ pub struct Recording {
     /// Words to clear the entry by.
     pub tags: Vec<String>,
     /// Whose words it is in, when it is a chat.
-    pub origin: Option<Origin>,
+    pub provenance: Option<Provenance>,
 }
 
 /// Records one answer. It belongs to its exchange, so that two answers never mix. As soon as it is clear that the answer
@@ -157,7 +157,7 @@ impl Recorder {
             grace: recording.grace,
             age_before: Duration::from_secs(age.unwrap_or(0)),
             tags: recording.tags,
-            origin: recording.origin,
+            provenance: recording.provenance,
         };
         Self {
             clock,
@@ -179,6 +179,11 @@ impl Recorder {
     /// The entry to be, all but its body.
     pub fn head(&self) -> &Arc<Entry> {
         &self.entry
+    }
+
+    /// The largest body in bytes.
+    pub fn limit(&self) -> usize {
+        self.max_bytes
     }
 
     /// Takes the next piece of the body. A stream may be cut anywhere. `heard`: others listen, for whom pieces are held

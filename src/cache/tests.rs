@@ -25,7 +25,7 @@ pub(super) fn entry(clock: Clock, size: usize, ttl: u64) -> Entry {
         grace: Duration::ZERO,
         age_before: Duration::ZERO,
         tags: Vec::new(),
-        origin: None,
+        provenance: None,
     }
 }
 

@@ -35,6 +35,7 @@ use crate::policy::{Covered, Decision, HookReport, LogLine};
 use crate::state::{Limiter, Shared, Store, StoreLimits};
 use crate::tape::{Ring, Tape};
 use crate::upstream::affinity::Affinity;
+use crate::upstream::health::Health;
 
 /// How long work after a response may go on, in virtual time.
 const AFTERWARDS: Duration = Duration::from_mins(1);
@@ -158,6 +159,9 @@ fn gate(
         limiter: Arc::new(Limiter::new(clock)),
         random: Arc::new(Random::new(case.setup.seed)),
     };
+    let metrics = Arc::new(Metrics::new());
+    let health = Arc::new(Health::new(clock, Arc::clone(&metrics)));
+    health.attach(&candidate.upstreams);
     let limits = &candidate.settings.cache;
     let cache = Cache::in_memory(clock, limits.memory, limits.entry);
     let http = HttpCache::new(limits.http, limits.entry);
@@ -181,9 +185,10 @@ fn gate(
         http,
         keep: Keep::new(thoughts),
         state,
+        health,
         clock,
         tapes: Ring::default(),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
         admission: Arc::default(),
         queues: Arc::default(),
         affinity: Arc::new(Affinity::new(clock)),
@@ -226,8 +231,8 @@ fn deal(played: &mut [PlayedCall], wires: Vec<Wire>, heard: Heard) {
     };
     for wire in wires {
         let is_own = |id: &str| {
-            let head = wire.head.as_ref();
-            head.is_some_and(|head| wires::has_id(head, id) || wires::has_id(head, &refresh::refresh_id(id)))
+            let sent = wire.head.as_ref();
+            sent.is_some_and(|head| wires::has_id(head, id) || wires::has_id(head, &refresh::refresh_id(id)))
         };
         let at = owner(played, &is_own);
         played.get_mut(at).into_iter().for_each(|call| call.wires.push(wire.clone()));

@@ -67,7 +67,9 @@ fn write_call(page: &mut Page<'_>, call: &PlayedCall) {
 /// closed came again as the last of `wires`.
 fn write_attempt(page: &mut Page<'_>, call: &PlayedCall, index: usize, attempt: &AttemptRecord, wires: &[&Wire]) {
     let dialect = attempt.dialect.map_or_else(String::new, |dialect| format!(" in {}", dialect.as_str()));
-    page.line(&format!("< upstream {}/{}{dialect}", attempt.upstream, attempt.endpoint));
+    let goes_on =
+        attempt.goes_on.map_or_else(String::new, |said| format!(", going on after {} bytes of text", said.text));
+    page.line(&format!("< upstream {}/{}{dialect}{goes_on}", attempt.upstream, attempt.endpoint));
     if let Some(queued) = attempt.queued.filter(|queued| queued.position > 0) {
         page.indented(&format!("(waited {} in line, from place {})", time(queued.time), queued.position));
     }

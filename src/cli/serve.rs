@@ -21,6 +21,7 @@ use crate::replay::offended;
 use crate::replay::shadow::{self, Shadow};
 use crate::settings::{LogFormat, RequestId, Settings};
 use crate::upstream::dial::Dialer;
+use crate::upstream::probe;
 
 /// How long a save may settle before it is read: editors write in several steps.
 const SETTLE: std::time::Duration = std::time::Duration::from_millis(60);
@@ -148,6 +149,7 @@ async fn serve(args: &ServeArgs, candidate: Candidate, serving: Option<Serving>,
     };
     bound.serve(&server, admin);
     background::start(&gate);
+    probe::start(&gate);
     if let (Some(dir), Some(reloader), Some(archive)) = (&args.bundle, reloader, archive) {
         tokio::spawn(shadow::follow(shadow, Arc::clone(&gate), Arc::clone(&reloader), Arc::clone(&archive)));
         tokio::spawn(offended::follow(Arc::clone(&gate), archive));

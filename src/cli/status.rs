@@ -58,6 +58,7 @@ fn lines(status: &Value) -> String {
     if let Some(passed) = status.get("passed_over") {
         let _ = writeln!(out, "on disk   {}: {}", digits(&passed["hash"]), text(&passed["why"]));
     }
+    endpoints(&status["upstreams"], &mut out);
     redis(&status["redis"], &mut out);
     if let Some(why) = status["cache"]["disk"]["why"].as_str() {
         let _ = writeln!(out, "cache     not on disk: {why}");
@@ -79,6 +80,36 @@ fn lines(status: &Value) -> String {
         let _ = writeln!(out, "hooks     {errors} failed lately; --json tells which");
     }
     out
+}
+
+/// The endpoints that are not well, and the upstreams at which too much is repeated.
+fn endpoints(upstreams: &Value, out: &mut String) {
+    for upstream in upstreams.as_array().into_iter().flatten() {
+        let name = text(&upstream["name"]);
+        for endpoint in upstream["endpoints"].as_array().into_iter().flatten() {
+            let place = format!("{name}/{}", text(&endpoint["name"]));
+            if endpoint["state"] != "closed" {
+                let _ = writeln!(out, "endpoint  {place} is {}{}", text(&endpoint["state"]), why(endpoint));
+            }
+            for (model, of) in endpoint["models"].as_object().into_iter().flatten() {
+                let _ = writeln!(out, "endpoint  {place} is {} for {model}", text(&of["state"]));
+            }
+            if let Some(seconds) = endpoint["rests_for"].as_f64() {
+                let _ = writeln!(out, "endpoint  {place} asks for a rest of {seconds} s");
+            }
+        }
+        let refused = upstream["lately"]["refused"].as_u64().unwrap_or_default();
+        if refused > 0 {
+            let _ = writeln!(out, "retries   of {name}: {} were not made", counted(refused, "attempt", "attempts"));
+        }
+    }
+}
+
+/// For how long an endpoint is left alone, and what went wrong there last.
+fn why(endpoint: &Value) -> String {
+    let left = endpoint["half_open_in"].as_f64().map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
+    let last = endpoint["last_error"]["kind"].as_str().map(|kind| format!(", last error {kind}")).unwrap_or_default();
+    left + &last
 }
 
 /// The Redis that gates share, when there is something to say of it.

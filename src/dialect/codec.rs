@@ -7,6 +7,7 @@ use super::chat::Chat;
 use super::event::Event;
 use super::id::Ids;
 use super::loss::Losses;
+use super::transcript::Marks;
 use crate::stream;
 
 /// One dialect's words for the model of [`Chat`] and [`Event`]. Codecs are pure: no I/O, no clock, the same input gives
@@ -51,9 +52,15 @@ pub trait Reader: Send {
 
 /// Turns events of the model into one dialect's stream. Grammatical whatever the order of its input: every block is
 /// begun and ended, the start comes first and once, the end last and once.
-pub trait Writer: Send {
+pub trait Writer: Send + Sync {
     /// Writes one event: none, one or several of the wire.
     fn write(&mut self, event: Event, losses: &mut Losses) -> Vec<stream::Event>;
+
+    /// Goes on from the numbers of a stream that another wrote, of which this writer has written the events: what must
+    /// be said before anything else.
+    fn align(&mut self, _marks: &Marks) -> Vec<stream::Event> {
+        Vec::new()
+    }
 }
 
 /// What an answer needs that another dialect may not say.

@@ -16,6 +16,8 @@ use super::{error, way};
 use crate::stream::decode::Decoder;
 use crate::stream::{self, Splitter, TooLong, Wire};
 
+pub mod resume;
+
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +29,8 @@ pub struct Interpreter {
     stamp: Stamp,
     /// The answer as it streams through.
     passing: Option<Passing>,
+    /// How the stream may go on, or goes on, with another upstream.
+    resuming: resume::Resuming,
     /// The answer was made for another exchange and is told anew.
     anew: bool,
     /// What was learnt of the answer.
@@ -58,7 +62,8 @@ struct Passing {
     decoder: Option<Decoder>,
     splitter: Splitter,
     reader: Box<dyn Reader>,
-    writer: Box<dyn Writer>,
+    /// Writes the client's dialect; `None` where both sides speak it, so that bytes pass as they came.
+    writer: Option<Box<dyn Writer>>,
     /// The upstream's dialect ended the stream, well or with a failure.
     over: bool,
     /// The upstream's wire ended.
@@ -95,14 +100,9 @@ impl Interpreter {
     ) -> Option<Self> {
         let side = |dialect| Some(Side { dialect, codec: way::codec(dialect, target, habits)? });
         let stamp = Stamp { model: chat.model.clone(), created, ids: Ids::new(exchange), chat: chat.into() };
-        Some(Self {
-            client: side(client)?,
-            upstream: side(upstream)?,
-            stamp,
-            passing: None,
-            anew: false,
-            told: Told::default(),
-        })
+        let (client, upstream) = (side(client)?, side(upstream)?);
+        let resuming = resume::Resuming::default();
+        Some(Self { client, upstream, stamp, passing: None, resuming, anew: false, told: Told::default() })
     }
 
     /// Tells an answer that was made for another exchange: with an id and a time of this one, and with what it read
@@ -196,8 +196,8 @@ impl Interpreter {
         self.passing = Some(Passing {
             decoder,
             splitter: Splitter::new(wire, LONGEST_EVENT),
-            reader: self.upstream.codec.reader(self.stamp.ids.clone()),
-            writer: self.client.codec.writer(self.stamp.clone()),
+            reader: self.upstream.codec.reader(self.resuming.ids().unwrap_or_else(|| self.stamp.ids.clone())),
+            writer: self.writer(),
             over: false,
             ended: false,
         });
@@ -234,10 +234,9 @@ impl Interpreter {
                 let event = stream::Event::parse(passing.splitter.wire(), rest);
                 self.carry(&mut passing, &event, &mut out);
             }
-            for event in passing.reader.finish() {
-                self.say(&mut passing, event, &mut out);
-            }
-            passing.ended = true;
+            let last = passing.reader.finish();
+            self.hear(&mut passing, None, last, &mut out);
+            passing.ended = self.broken().is_none();
             self.passing = Some(passing);
         }
         out.freeze()
@@ -299,16 +298,17 @@ impl Interpreter {
     }
 
     fn carry(&mut self, passing: &mut Passing, event: &stream::Event, out: &mut BytesMut) {
-        for event in passing.reader.read(event) {
-            self.say(passing, event, out);
-        }
+        let said = passing.reader.read(event);
+        self.hear(passing, Some(event), said, out);
     }
 
     fn say(&mut self, passing: &mut Passing, event: Event, out: &mut BytesMut) {
         let event = self.renewed(event);
         passing.over |= matches!(event.kind, EventKind::Failed(_) | EventKind::End);
         self.heed(&event);
-        write(&mut *passing.writer, event, &mut self.told.losses, out);
+        if let Some(writer) = &mut passing.writer {
+            write(&mut **writer, event, &mut self.told.losses, out);
+        }
     }
 
     /// An event as it is told anew, where it is.

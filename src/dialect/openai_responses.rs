@@ -16,6 +16,8 @@ mod request;
 mod usage;
 mod writer;
 
+pub(in crate::dialect) use answer::ITEM_FIELDS;
+
 #[cfg(test)]
 mod tests;
 

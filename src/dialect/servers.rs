@@ -7,6 +7,8 @@ use std::fmt::Write;
 use super::Dialect;
 use super::habits::Habits;
 
+mod handing;
+
 #[cfg(test)]
 mod tests;
 

@@ -20,21 +20,24 @@ use crate::gate::Gate;
 use crate::message::{Body, Owned, Request, RequestHead, ResponseHead};
 use crate::policy::{AttemptFacts, Hook};
 use crate::tape::Tape;
+use crate::tape::connection::TapedConnection;
 use crate::upstream::dial::{Dialer, PingoraConnection};
-use crate::upstream::{Endpoint, Upstream, balance};
+use crate::upstream::health::Ticket;
+use crate::upstream::{Endpoint, Upstream};
 
 /// Where an upgrade goes.
 struct Target {
     planned: PlannedAttempt,
     upstream: Arc<Upstream>,
     endpoint: Arc<Endpoint>,
+    ticket: Ticket,
 }
 
 /// Serves the exchange to its end. Never fails: whatever goes wrong becomes a response, or a broken connection.
 pub(super) async fn serve(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange) -> End {
     // What passes from here on is no exchange that could be played again.
     x.tape = Tape::default();
-    let result = match target(x) {
+    let result = match target(gate, x) {
         Ok(target) => live(gate, session, x, target).await,
         Err(error) => Err(error),
     };
@@ -45,13 +48,13 @@ pub(super) async fn serve(gate: &Gate<Dialer>, session: &mut Session, x: &mut Ex
 }
 
 /// The endpoint that the plan asks for first. An upgrade is tried once: what its endpoint does with it cannot be seen.
-fn target(x: &Exchange) -> Result<Target, Error> {
+fn target(gate: &Gate<Dialer>, x: &Exchange) -> Result<Target, Error> {
     let planned = x.plan.as_ref().and_then(|plan| plan.attempts.first());
     let chosen = planned.and_then(|planned| {
         let upstream = x.generation.upstreams.get(&planned.upstream)?;
         let excluded = |endpoint: &Endpoint| planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name);
-        let endpoint = balance::choose(&upstream.endpoints, excluded, fastrand::f64)?;
-        Some(Target { planned: planned.clone(), upstream: Arc::clone(upstream), endpoint: Arc::clone(endpoint) })
+        let (endpoint, ticket) = Ticket::single(upstream, gate.clock, excluded, || gate.draw())?;
+        Some(Target { planned: planned.clone(), upstream: Arc::clone(upstream), endpoint, ticket })
     });
     chosen.ok_or_else(|| Error::new(Fault::Gate, Kind::NoRoute, 502, "the plan holds no endpoint"))
 }
@@ -69,18 +72,31 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
         error: asked.as_ref().err().cloned(),
         took: began.elapsed(),
         waited: Duration::ZERO,
+        goes_on: None,
         queued: None,
         beside: false,
     });
-    let (head, connection) = asked?;
-    let idle = target.upstream.timeouts.idle;
+    let Target { upstream, endpoint, ticket, .. } = target;
+    let (head, connection) = match asked {
+        Ok(answer) => answer,
+        Err(error) => {
+            ticket.failed(&error);
+            return Err(error);
+        }
+    };
+    let idle = upstream.timeouts.idle;
+    let ticket = ticket.judged(head.status.as_u16());
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        // What is said in another protocol says nothing about the endpoint: it is well when it lets itself be talked to.
+        if let Some(ticket) = ticket {
+            ticket.served(None);
+        }
         return switch(session, x, head, connection, idle).await;
     }
-    let source = Source::live(connection, idle, x.deadline);
+    let source = Source::live(TapedConnection::untaped(connection), idle, x.deadline);
     let head = heads::check_response(head)?;
-    let Target { upstream, endpoint, .. } = target;
-    let committed = Committed::new(head, source, upstream, endpoint);
+    let mut committed = Committed::new(head, source, upstream, endpoint);
+    committed.held.ticket = ticket;
     relay::response(gate, &mut WireClient::new(session), x, committed).await
 }
 

@@ -12,6 +12,16 @@ use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
 use crate::settings::Lost;
 use crate::upstream::affinity::{Affinity, Home, Mark, Refers, Rule, strip};
+use scribe::Scribe;
+
+/// What binds an exchange to one endpoint.
+#[derive(Default)]
+pub struct Bond {
+    /// What was done about what the request refers to.
+    pub pin: Pin,
+    /// Notes where the answer was made, when that may be asked for.
+    pub scribe: Option<Box<Scribe>>,
+}
 
 /// What was done about what a request refers to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,7 +109,7 @@ async fn follow<C: Client, D: Dial>(
     match x.tape.ask(|| "affinity".to_owned(), || known) {
         Found::At(home) => match kept_to(x, &plan, &home) {
             Some(pinned) => {
-                x.pin = Pin::Home;
+                x.bond.pin = Pin::Home;
                 x.plan = Some(pinned.clone());
                 Ok(pinned)
             }
@@ -177,7 +187,7 @@ fn lost(x: &mut Exchange, plan: Plan, rule: Rule, refers: &Refers, loss: &Loss) 
         let doc = request.body.json(limits).map_err(unreadable)?;
         strip(doc).map_err(unreadable)?;
     }
-    x.pin = Pin::Stripped;
+    x.bond.pin = Pin::Stripped;
     Ok(plan)
 }
 

@@ -1,6 +1,10 @@
 //! Tries endpoints until one answers. Nothing reaches the client before that: here is the commit point.
 
+mod asked;
+
 pub(super) mod desk;
+
+pub mod going_on;
 
 mod headers;
 
@@ -103,16 +107,34 @@ pub async fn run<C: Client, D: Dial>(
     plan: Plan,
 ) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
     opening::ready(client, x).await?;
-    let mut progress = Progress::new(plan);
+    asked::ready(client, x, &plan).await?;
+    work(gate, client, x, Progress::new(plan), Duration::ZERO).await
+}
+
+/// Works through what is left of a plan, after a wait that is over.
+async fn work<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    mut progress: Progress,
+    mut waited: Duration,
+) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
     let mut best: Best<D> = None;
-    let mut waited = Duration::ZERO;
     let mut failure = Error::gate("the plan holds no attempt");
     while x.attempts.len() < MOST_ATTEMPTS {
-        let Some(next) = progress.next(gate, x) else { break };
+        let Some(next) = progress.next(gate, x) else {
+            if x.attempts.is_empty() {
+                failure = progress.refusal().unwrap_or(failure);
+            }
+            break;
+        };
         let (next, ended) = once(gate, client, x, &mut progress, next, &mut best, waited).await?;
         let decision = judge(gate, x, &progress, &next, &ended);
         match (ended, decision) {
-            (Ended::Response(response), None) if response.served() => return Ok(*response),
+            (Ended::Response(response), None) if response.served() => {
+                x.may_go_on(progress, next);
+                return Ok(*response);
+            }
             (Ended::Response(response), None) => return Ok(better(best.take(), *response)),
             (Ended::Failed(error), _) if error.kind() == Kind::ClientGone => return Err(error),
             (Ended::Failed(error), None) => {
@@ -149,11 +171,13 @@ async fn once<C: Client, D: Dial>(
     if let Err(error) = turn(gate, client, x, &mut next).await {
         let refused = Err(error);
         record(x, &next, Instant::now(), waited, &refused, false);
-        let ended = ended(&mut next, refused);
+        let ended = ended(x, &mut next, refused);
         return Ok((next, ended));
     }
     let started = Instant::now();
-    let hedge = hedge::rule(x, &next);
+    next.held.begins();
+    // Only one can go on with what the client heard.
+    let hedge = hedge::rule(x, &next).filter(|_| !x.goes_on());
     let again = hedge.is_some() || x.generation.policies.has(Hook::Failover);
     let result = match prepare::prepare(gate, client, x, &next, again, number(x, 0)).await {
         Ok(Ready::Ask(prepared)) => match hedge.filter(|_| prepared.is_at_hand()) {
@@ -163,13 +187,14 @@ async fn once<C: Client, D: Dial>(
                 race.begin(next, started, prepared);
                 return Box::pin(race.run(client, x, progress, best)).await;
             }
-            None => send::attempt(&gate.dial, client, x, prepared).await,
+            // Boxed: a stream that goes on for long would carry room for it to its end.
+            None => Box::pin(send::attempt(&gate.dial, client, x, prepared)).await,
         },
         Ok(Ready::Here(response)) => Ok(response),
         Err(error) => Err(error),
     };
     record(x, &next, started, waited, &result, false);
-    let ended = ended(&mut next, result);
+    let ended = ended(x, &mut next, result);
     Ok((next, ended))
 }
 
@@ -227,13 +252,15 @@ fn record<N: Connection>(
         error,
         took: x.tape.ask(|| "took".to_owned(), || started.elapsed()),
         waited,
+        goes_on: x.said(),
         queued: made.held.queued,
         beside,
     });
 }
 
 /// What an attempt came to, with what it owns.
-fn ended<N: Connection>(made: &mut Try, result: Result<Committed<N>, Error>) -> Ended<N> {
+fn ended<N: Connection>(x: &Exchange, made: &mut Try, result: Result<Committed<N>, Error>) -> Ended<N> {
+    made.held.judge(x, &result);
     match result {
         Ok(mut response) => {
             response.held = std::mem::take(&mut made.held);
@@ -275,18 +302,25 @@ fn judge<D: Dial>(
         }
         _ => None,
     };
-    let outcome = Outcome {
+    let outcome = outcome(x, progress, next, retry_after)?;
+    x.run.failover(&outcome).ok().flatten().filter(|answer| answer.retry)
+}
+
+/// What `failover` is shown of the last attempt.
+fn outcome(x: &Exchange, progress: &Progress, made: &Try, retry_after: Option<Duration>) -> Option<Outcome> {
+    let record = x.attempts.last()?;
+    Some(Outcome {
         number: u32::try_from(x.attempts.len()).unwrap_or(u32::MAX),
-        upstream: next.upstream.name.clone(),
-        endpoint: next.endpoint.name.clone(),
+        upstream: made.upstream.name.clone(),
+        endpoint: made.endpoint.name.clone(),
         status: record.status,
         error: record.error.clone(),
         retry_after,
         took: record.took,
         remaining: x.remaining(),
-        untried: progress.untried(x, next),
-    };
-    x.run.failover(&outcome).ok().flatten().filter(|answer| answer.retry)
+        untried: progress.untried(x, made),
+        said: x.said(),
+    })
 }
 
 /// What follows an `on_attempt` that failed, and a line without room: the next attempt. Nothing was sent, so there is

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::affinity::Pin;
+use super::affinity::Bond;
 use super::attempt::held::Held;
 use super::decision::Identity;
 use super::opening::Opening;
@@ -106,12 +106,12 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         cache: CacheState::default(),
         attempts: Vec::new(),
         held: Held::default(),
+        going_on: None,
         translated: None,
         meter: None,
         used: None,
         sent: Sent::default(),
-        pin: Pin::None,
-        scribe: None,
+        bond: Bond::default(),
         admitted: None,
         opening: Opening::default(),
         intake,

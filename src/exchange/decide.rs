@@ -129,12 +129,14 @@ pub async fn cache<C: Client, D: Dial>(
         buffer(client, &x.request, &x.generation.settings.limits, &mut x.intake).await?;
     }
     let key = key(x, &rule, plan);
-    if rule.write {
+    // What is kept text by text is kept apart from whole answers.
+    let whole = !x.is_split(&rule);
+    if rule.write && whole {
         let (clock, limit) = (gate.clock, gate.cache.entry_limit());
         x.cache.store = Some(Means { clock, limit, followers: Arc::default() });
     }
     x.cache.verdict = CacheVerdict::Miss(if rule.read { "not stored yet" } else { "not to be read" });
-    let found = if rule.read { find(gate, x, &rule, &key).await } else { None };
+    let found = if rule.read && whole { find(gate, x, &rule, &key).await } else { None };
     x.cache.key = Some(key);
     x.cache.rule = Some(rule);
     Ok(found)
@@ -162,7 +164,7 @@ async fn find<D: Dial>(gate: &Gate<D>, x: &mut Exchange, rule: &CacheRule, key: 
             x.cache.verdict = CacheVerdict::Hit;
             return Some(Found::Recalled(Recalled::Stored(entry)));
         }
-        role => x.cache.leads(role),
+        other => x.cache.leads(other),
     }
     None
 }
@@ -200,7 +202,6 @@ fn key(x: &mut Exchange, rule: &CacheRule, plan: &Plan) -> Key {
     let asked = form::Asked::of(&mut request, limits);
     let first = plan.attempts.first();
     let intended = first.map_or("", |attempt| attempt.upstream.as_str());
-    let fingerprint = format!("{} {intended}", x.generation.hash);
     let user = holder(x.identity.user.as_deref(), &request.head);
     let model = first.and_then(|attempt| attempt.model.as_deref());
     let chat = x.dialect.filter(|dialect| way::is_chat(*dialect));
@@ -209,18 +210,20 @@ fn key(x: &mut Exchange, rule: &CacheRule, plan: &Plan) -> Key {
     let own = x.dialect.filter(|_| chat.is_none() || !any).map(Dialect::as_str);
     let form = match chat {
         None => {
-            Form { method: method.as_str(), path: &path, dialect: own, stream: Some(asked.stream == Some(true)), model }
+            let stream = Some(asked.stream == Some(true));
+            Form { method: method.as_str(), path: &path, dialect: own, stream, upstream: intended, model }
         }
         Some(dialect) => Form {
             method: method.as_str(),
             path: &form::path(dialect, &path, any),
             dialect: own,
             stream: None,
+            upstream: intended,
             // A path may name it, which is no part of the key in any dialect.
             model: model.or(asked.model.as_deref().filter(|_| any)).or(form::model(&path).filter(|_| any)),
         },
     };
-    Key::new(rule, user.as_deref(), &fingerprint, &form)
+    Key::new(rule, user.as_deref(), &x.generation.hash, &form)
 }
 
 /// For whom an answer may be kept: the user, and the key that the client showed. Clients that nobody told apart, but

@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::cache::http;
+use crate::dialect::continuation::CutTool;
+use crate::dialect::transcript::Said;
 use crate::error::Error;
 use crate::settings::Priority;
 use crate::upstream::hold::{Hedge, Until};
@@ -52,6 +54,10 @@ pub struct PlannedAttempt {
     pub model: Option<String>,
     /// How long the response head may take, in place of the upstream's own setting.
     pub timeout: Option<Duration>,
+    /// What keeps requests at the same endpoint, where the upstream's endpoints are chosen by such a key.
+    pub key: Option<String>,
+    /// Whether its answer, should it be cut, may go on elsewhere, and what becomes of a tool call that was cut then.
+    pub continue_cut: Option<CutTool>,
     /// The class in which it waits before an endpoint, in place of the upstream's own setting.
     pub priority: Option<Priority>,
     /// How long each step may take, where that is not as the upstream's settings say.
@@ -121,8 +127,10 @@ pub enum Scope {
 /// What `cache` answered: how this response may be kept and found again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CacheRule {
-    /// Named parts that make two requests the same, readable: name and canonical JSON text, sorted by name.
+    /// Named parts that make two requests the same, readable: name and text, as [`crate::cache::parts`] writes them.
     pub key: Vec<(String, String)>,
+    /// Whether the texts of a call for embeddings are kept one by one.
+    pub texts: bool,
     /// How long a stored response may serve.
     pub ttl: Duration,
     /// For whom.
@@ -198,6 +206,8 @@ pub struct Outcome {
     pub remaining: Option<Duration>,
     /// Endpoints of the plan that were not tried yet.
     pub untried: usize,
+    /// What the client heard already, when the next attempt is to go on with it.
+    pub said: Option<Said>,
 }
 
 /// What `commit` answered about an event of a stream that is held.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::attempt::held::Held;
 use super::wire::Dial;
 use super::{AttemptRecord, CacheVerdict, Exchange, Reason};
 use crate::dialect::Dialect;
@@ -15,7 +16,9 @@ use crate::tape;
 
 /// Logs and counts a finished exchange, then runs what policies left for afterwards without holding the client up.
 pub fn settle<D: Dial>(gate: &Gate<D>, mut x: Exchange) {
+    // What others wait for is given back before anything else is done, however the exchange ended.
     x.admitted = None;
+    x.held = Held::default();
     gate.metrics.exchange(&x);
     gate.canary.finished(&x);
     gate.sink.finished(&x);
@@ -51,8 +54,10 @@ pub fn summary(x: &Exchange) -> Value {
     line.insert("dialect".into(), json!(x.dialect.map(Dialect::as_str)));
     identity(x, &mut line);
     line.insert("cache".into(), json!(x.cache.verdict.as_str()));
-    if let CacheVerdict::Miss(why) = x.cache.verdict {
-        line.insert("cache_why".into(), json!(why));
+    match x.cache.verdict {
+        CacheVerdict::Miss(why) => drop(line.insert("cache_why".into(), json!(why))),
+        CacheVerdict::Partial { kept, of } => drop(line.insert("cache_why".into(), json!(format!("{kept}/{of}")))),
+        _ => {}
     }
     if x.opening.signs() > 0 {
         line.insert("signs_of_life".into(), json!(x.opening.signs()));
@@ -61,7 +66,10 @@ pub fn summary(x: &Exchange) -> Value {
         line.insert("route".into(), json!(plan.decided_by.0));
     }
     line.insert("attempts".into(), x.attempts.iter().map(attempt).collect());
-    if let Some(pin) = x.pin.as_str() {
+    if x.continued() > 0 {
+        line.insert("continued".into(), json!(x.continued()));
+    }
+    if let Some(pin) = x.bond.pin.as_str() {
         line.insert("affinity".into(), json!(pin));
     }
     if let Some(translated) = &x.translated {
@@ -114,6 +122,9 @@ fn attempt(record: &AttemptRecord) -> Value {
         "error": record.error.as_ref().map(|error| error.kind().as_str()),
         "ms": millis(record.took),
     });
+    if let Some(said) = record.goes_on {
+        told["goes_on_after"] = json!(said.text);
+    }
     if let Some(queued) = record.queued {
         told["queued_ms"] = json!(millis(queued.time));
         told["queued_at"] = json!(queued.position);

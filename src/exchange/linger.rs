@@ -118,6 +118,10 @@ impl<C: Client> Client for Lingering<C> {
         self.unwanted().await;
     }
 
+    fn has_left(&self) -> bool {
+        self.left.is_some()
+    }
+
     async fn send_continue(&mut self) -> Result<(), Error> {
         self.client.send_continue().await
     }

@@ -241,15 +241,14 @@ pub(super) async fn fit<C: Client, N: Connection>(
     source: &mut Source<N>,
     whole: Option<Bytes>,
 ) -> Result<Bytes, Error> {
-    let body = match whole {
-        Some(body) => body,
-        None => {
-            let cap = x.generation.settings.limits.response_body;
-            let mut share = x.intake.share.apart();
-            let read = meanwhile(client, x, source.read_all(cap, Some(&mut share))).await;
-            x.intake.share.join(share);
-            read??
-        }
+    let body = if let Some(body) = whole {
+        body
+    } else {
+        let cap = x.generation.settings.limits.response_body;
+        let mut share = x.intake.share.apart();
+        let read = meanwhile(client, x, source.read_all(cap, Some(&mut share))).await;
+        x.intake.share.join(share);
+        read??
     };
     if let Some(said) = x.dialect.filter(|_| head.status == StatusCode::OK).and_then(|it| streamed(x, it, &body)) {
         head.insert_header("Content-Type", "text/event-stream")
@@ -270,9 +269,29 @@ fn streamed(x: &Exchange, dialect: Dialect, body: &[u8]) -> Option<Bytes> {
     made?.whole(body, None).ok()
 }
 
+/// Sends the head, unless the client's stream was opened before. Tells whether that was all.
+pub(super) async fn begin<C: Client>(
+    client: &mut C,
+    x: &mut Exchange,
+    head: ResponseHead,
+    end: bool,
+) -> Result<bool, Error> {
+    if take(client, x).await? {
+        return Ok(false);
+    }
+    x.sent.status = Some(head.status.as_u16());
+    let sent = client.send_head(relay::marked(x, head), end).await;
+    if client.has_left() {
+        x.sent.status = None;
+    } else {
+        x.sent.head_after = Some(x.elapsed());
+    }
+    sent.map(|()| end)
+}
+
 /// Hands the client's stream over to an answer whose head is about to be sent. Tells whether it was opened, so that the
 /// head must not be sent again.
-pub(super) async fn take<C: Client>(client: &mut C, x: &mut Exchange) -> Result<bool, Error> {
+async fn take<C: Client>(client: &mut C, x: &mut Exchange) -> Result<bool, Error> {
     if let Some(Manner::Signs { recorded: Some(most), .. }) = x.opening.manner {
         // Played again, the wait may be a little shorter than it was.
         while x.opening.sent < most {
@@ -284,13 +303,11 @@ pub(super) async fn take<C: Client>(client: &mut C, x: &mut Exchange) -> Result<
 
 /// Tells a failure within a stream that was opened before there was an answer.
 pub(super) async fn fail<C: Client>(client: &mut C, x: &mut Exchange, error: &Error) -> End {
-    match last_words(client, x, error).await {
-        Ok(()) => End::Answered,
-        Err(_) => {
-            client.break_off().await;
-            End::Broken
-        }
+    if last_words(client, x, error).await.is_ok() {
+        return End::Answered;
     }
+    client.break_off().await;
+    End::Broken
 }
 
 async fn last_words<C: Client>(client: &mut C, x: &mut Exchange, error: &Error) -> Result<(), Error> {

@@ -7,20 +7,21 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use super::affinity::Pin;
+use super::affinity::Bond;
 use super::attempt::held::Held;
 use super::attempt::{self, Committed};
 use super::decide::Found;
 use super::decision::Plan;
 use super::opening::Opening;
 use super::storing::Means;
-use super::wire::{Client, Connection, Dial};
+use super::wire::{Client, Dial};
 use super::{CacheState, CacheVerdict, End, Exchange, Intake, Reason, Sent, fail, finish, http_cache, relay, storing};
 use crate::cache::Refresh;
 use crate::error::{Error, Fault, Kind};
 use crate::gate::Gate;
 use crate::message::{Body, Owned, Request, ResponseHead, Shared};
 use crate::policy::Facts;
+use crate::tape::connection::TapedConnection;
 use crate::tape::{Recalled, Tape};
 
 /// A response that is to be fetched anew, as the exchange that was served the old one would have asked for it.
@@ -38,11 +39,11 @@ struct Nobody;
 
 /// Sends what an attempt came to, or the old response when that is a failure of the upstreams: no answer, an error of
 /// their own, or a refusal because they are too busy.
-pub(super) async fn or_better<C: Client, D: Dial, N: Connection>(
+pub(super) async fn or_better<C: Client, D: Dial>(
     gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
-    committed: Result<Committed<N>, Error>,
+    committed: Result<Committed<TapedConnection<D::Connection>>, Error>,
 ) -> Result<End, Error> {
     let mut answer = match committed {
         Err(error) => return or_spare(gate, client, x, error).await,
@@ -155,13 +156,13 @@ fn without_client<D: Dial>(gate: &Gate<D>, x: &Exchange, request: Request, cache
         meter: None,
         used: None,
         sent: Sent::default(),
-        pin: Pin::None,
-        scribe: None,
+        bond: Bond::default(),
         admitted: None,
         opening: Opening::default(),
         intake: Intake { expects_continue: false, share: gate.held.share(x.generation.settings.limits.buffered_total) },
         upgrade: false,
         held: Held::default(),
+        going_on: None,
         tape,
     }
 }
@@ -202,7 +203,7 @@ impl Client for Nobody {
     }
 
     async fn gone(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn send_continue(&mut self) -> Result<(), Error> {

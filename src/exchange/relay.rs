@@ -2,6 +2,8 @@
 
 pub mod events;
 
+mod resume;
+
 mod settle;
 
 pub mod told;
@@ -31,22 +33,38 @@ use crate::gate::memory::Share;
 use crate::message::{Body, HeadError, Owned, Response, ResponseHead, ServedBy, Shared};
 use crate::policy::Hook;
 use crate::stream::Wire;
+use crate::tape::connection::TapedConnection;
 use events::Events;
 use write::{ended, meter, write, write_on};
 
 /// Sends the response of an attempt.
-pub async fn response<C: Client, D: Dial, N: Connection>(
+pub async fn response<C: Client, D: Dial>(
     gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
-    committed: Committed<N>,
+    committed: Committed<TapedConnection<D::Connection>>,
 ) -> Result<End, Error> {
     let mut committed = committed;
     storing::commit(x, &mut committed);
-    let Committed { mut head, source, upstream, endpoint, held, .. } = committed;
+    let Committed { mut head, mut source, upstream, endpoint, held, .. } = committed;
     x.held = held;
+    resume::watch(x, &head, &mut source);
     heads::strip_response(&mut head);
     let served_by = ServedBy::Upstream { upstream: upstream.name.clone(), endpoint: endpoint.name.clone() };
+    send(gate, client, x, head, source, served_by).await
+}
+
+/// Sends a body that the gate put together.
+pub async fn made<C: Client, D: Dial>(
+    gate: &Gate<D>,
+    client: &mut C,
+    x: &mut Exchange,
+    mut head: ResponseHead,
+    body: Bytes,
+    served_by: ServedBy,
+) -> Result<End, Error> {
+    heads::frame_response(&mut head, Framing::Length(body.len() as u64));
+    let source = Source::<TapedConnection<D::Connection>>::Whole(Some(body));
     send(gate, client, x, head, source, served_by).await
 }
 
@@ -59,7 +77,7 @@ pub async fn kept<C: Client, D: Dial>(
     body: Bytes,
     age: Duration,
 ) -> Result<End, Error> {
-    let source = Source::<D::Connection>::Whole(Some(body));
+    let source = Source::<TapedConnection<D::Connection>>::Whole(Some(body));
     let stale = x.cache.verdict == CacheVerdict::Stale;
     send(gate, client, x, head, source, ServedBy::Cache { age, stale }).await
 }
@@ -72,7 +90,7 @@ pub async fn answer<C: Client, D: Dial>(
     answer: Answer,
 ) -> Result<End, Error> {
     let head = answer_head(&answer)?;
-    let source = Source::<D::Connection>::Whole(Some(answer.body));
+    let source = Source::Whole(Some(answer.body));
     send(gate, client, x, head, source, ServedBy::Policy).await
 }
 
@@ -88,12 +106,12 @@ pub fn answer_head(answer: &Answer) -> Result<ResponseHead, Error> {
 }
 
 /// The one way a response takes to the client.
-async fn send<C: Client, D: Dial, N: Connection>(
+async fn send<C: Client, D: Dial>(
     gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
     head: ResponseHead,
-    mut source: Source<N>,
+    mut source: Source<TapedConnection<D::Connection>>,
     served_by: ServedBy,
 ) -> Result<End, Error> {
     let bodied = heads::has_body(&x.method, head.status);
@@ -110,6 +128,7 @@ async fn send<C: Client, D: Dial, N: Connection>(
         shaped = whole::on_event(client, x, &response, &mut source).await;
     }
     if let Err(error) = shaped {
+        x.held.failed(&error);
         source.release(false).await;
         return Err(error);
     }
@@ -133,11 +152,11 @@ async fn send<C: Client, D: Dial, N: Connection>(
     let end = !bodied || whole.as_ref().is_some_and(Bytes::is_empty);
     x.meter = if bodied { meter(x, &head, wire) } else { None };
     if let Some(made_by) = made_by.filter(|_| bodied) {
-        x.scribe = Box::pin(scribe::listen(gate, x, made_by, &head, wire)).await;
+        x.bond.scribe = Box::pin(scribe::listen(gate, x, made_by, &head, wire)).await;
     }
     settle::remember(gate, x);
     http_cache::finish(gate, x, &mut source);
-    let sent = begin(client, x, head, end).await;
+    let sent = opening::begin(client, x, head, end).await;
     let result = match sent {
         Err(error) => Err(error),
         Ok(_) if !bodied => Ok(()),
@@ -147,17 +166,6 @@ async fn send<C: Client, D: Dial, N: Connection>(
         },
     };
     settle::settle(gate, client, x, &mut source, result, bodied).await
-}
-
-/// Sends the head, unless the client's stream was opened before. Tells whether that was all.
-async fn begin<C: Client>(client: &mut C, x: &mut Exchange, head: ResponseHead, end: bool) -> Result<bool, Error> {
-    if opening::take(client, x).await? {
-        return Ok(false);
-    }
-    x.sent.status = Some(head.status.as_u16());
-    let sent = client.send_head(marked(x, head), end).await;
-    x.sent.head_after = Some(x.elapsed());
-    sent.map(|()| end)
 }
 
 /// Runs `on_response`, reading the body when it asks for it.
@@ -270,11 +278,11 @@ async fn send_whole<C: Client>(client: &mut C, x: &mut Exchange, bytes: Bytes, e
 }
 
 /// Passes the body on as it comes. A client that leaves ends it at once.
-async fn pump<C: Client, D: Dial, N: Connection>(
+async fn pump<C: Client, D: Dial>(
     gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
-    source: &mut Source<N>,
+    source: &mut Source<TapedConnection<D::Connection>>,
     mut events: Option<Events>,
 ) -> Result<(), Error> {
     loop {
@@ -293,8 +301,21 @@ async fn pump<C: Client, D: Dial, N: Connection>(
         let piece = match piece {
             Ok(Some(piece)) => source.with_what_is_there(piece).await,
             Ok(None) => break,
-            Err(error) => return broken(client, x, events, error, source.told()).await,
+            Err(error) => {
+                // Boxed: what few streams need is not carried by all.
+                let going_on = Box::pin(resume::go_on(gate, client, x, source, error));
+                let Err((last, error)) = going_on.await else { continue };
+                match &mut events {
+                    Some(passing) => {
+                        passing.push(last);
+                        pass(client, x, source, passing).await??;
+                    }
+                    None => write(client, x, last).await?,
+                }
+                return broken(client, x, events, error, source.told()).await;
+            }
         };
+        resume::weigh(x, source);
         if let (Some(answer), Some(translated)) = (source.take_answer(), &mut x.translated) {
             translated.told.answer = answer;
             settle::remember(gate, x);

@@ -19,6 +19,7 @@ use crate::gate::memory::Share;
 use crate::tape::Overheard;
 use teller::Teller;
 
+mod stopped;
 pub mod teller;
 
 /// The body of a response, piece by piece.
@@ -70,9 +71,6 @@ pub struct Voice {
 
 /// Pieces are put together up to this many bytes.
 const MOST_AT_ONCE: usize = 32 * 1024;
-
-/// Bytes that are read ahead of a slow client at most, for those who joined.
-const MOST_AHEAD: usize = 4 * 1024 * 1024;
 
 // === impl Source ===
 
@@ -146,6 +144,7 @@ impl<N: Connection> Source<N> {
             let Some(Voice { interpreter: Some(interpreter), failed, told }) = self.voice_mut() else {
                 return piece;
             };
+            let kept = interpreter.transcript().is_some();
             let said = match piece {
                 Ok(Some(piece)) => interpreter.pass(piece).map_err(|unreadable| {
                     Error::upstream(Kind::Garbage, "the upstream's stream cannot be read")
@@ -154,11 +153,23 @@ impl<N: Connection> Source<N> {
                 Ok(None) if interpreter.ended() => return Ok(None),
                 Ok(None) => Ok(interpreter.end()),
                 Err(_) if interpreter.over() => return Ok(None),
+                // Only the last word may be missing; otherwise somebody decides whether the answer goes on elsewhere.
+                Err(error) if kept => interpreter.cut(Failure::from(&error)).ok_or(error),
                 Err(error) => Err(error),
             };
+            if let Some(error) = interpreter.broken().map(stopped::error) {
+                let said = said?;
+                if said.is_empty() {
+                    return Err(error);
+                }
+                *failed = Some(error);
+                self.forget_what_is_there();
+                return Ok(Some(said));
+            }
             match said {
                 Ok(said) if said.is_empty() => {}
                 Ok(said) => return Ok(Some(said)),
+                Err(error) if kept => return Err(error),
                 Err(error) => {
                     let said = interpreter.fail(Failure::from(&error));
                     if interpreter.over() {
@@ -195,9 +206,16 @@ impl<N: Connection> Source<N> {
         if let (Self::Live { kept: Some(kept), .. }, Ok(Some(piece))) = (&mut *self, &piece) {
             kept.push(piece);
         }
-        if let Self::Live { fill: Some(fill), .. } = self {
+        if let Self::Live { fill: Some(fill), connection, pending, voice, .. } = self {
             match &piece {
-                Ok(Some(piece)) => fill.push(piece),
+                Ok(Some(piece)) => {
+                    fill.push(piece);
+                    let done = connection.as_mut().is_some_and(Connection::response_done);
+                    if done && pending.is_empty() && voice.failed.is_none() {
+                        // Known before the client has all of it: it may ask again at once.
+                        fill.end(Ok(()));
+                    }
+                }
                 Ok(None) => fill.end(Ok(())),
                 Err(error) => fill.end(Err(error.clone())),
             }
@@ -236,7 +254,7 @@ impl<N: Connection> Source<N> {
     /// Reads on while this client is slow, as long as others listen who are not. Never ends; safe to drop.
     pub async fn read_ahead(&mut self) {
         while let Self::Live { fill: Some(fill), ahead, .. } = self {
-            if ahead.iter().map(Bytes::len).sum::<usize>() > MOST_AHEAD {
+            if ahead.iter().map(Bytes::len).sum::<usize>() > fill.limit() {
                 break;
             }
             Arc::clone(fill).followers().until(true).await;

@@ -8,7 +8,7 @@ use super::decision::Scope;
 use super::linger::Wanted;
 use super::wire::{Connection, Dial};
 use super::{CacheVerdict, Exchange, relay};
-use crate::cache::{Fill, Followers, Listener, Origin, Outcome, Recorder, Recording, Refusal, Tokens};
+use crate::cache::{Fill, Followers, Listener, Outcome, Provenance, Recorder, Recording, Refusal, Tokens};
 use crate::clock::Clock;
 use crate::dialect::interpreter::Interpreter;
 use crate::dialect::{Dialect, way};
@@ -50,14 +50,14 @@ pub(super) fn begin<N: Connection>(x: &Exchange, spoken: &Spoken<'_>, response: 
         let array = matches!(spoken, Spoken::Untouched) && x.cache.wire == Some(Wire::JsonArray);
         (array && response.head.status == 200).then_some(Wire::JsonArray)
     });
-    let origin = dialect.filter(|dialect| way::is_chat(*dialect)).and_then(|dialect| {
+    let provenance = dialect.filter(|dialect| way::is_chat(*dialect)).and_then(|dialect| {
         let created = if let Spoken::Chat(interpreter) = spoken { interpreter.created() } else { 0 };
         let first = Listener { dialect: x.dialect?, wire: x.cache.wire, id: x.id.clone(), created };
-        Some(Origin { dialect, wire, upstream: response.upstream.name.clone(), model: None, first, tokens: None })
+        Some(Provenance { dialect, wire, upstream: response.upstream.name.clone(), model: None, first, tokens: None })
     });
     let dialect = dialect.map(Dialect::as_str);
     let recording =
-        Recording { wire, dialect, ttl: rule.ttl, grace: rule.stale.longest(), tags: rule.tags.clone(), origin };
+        Recording { wire, dialect, ttl: rule.ttl, grace: rule.stale.longest(), tags: rule.tags.clone(), provenance };
     let fill = record(means, recording, response);
     response.source.record(&fill);
     response.fill = Some(fill);

@@ -80,6 +80,18 @@ pub(super) fn at_once<D: Dial>(
     (stay.end == End::Placed).then(|| (Some(stay.waited()), place))
 }
 
+/// The names of the endpoints that would let a request wait; none where there is no choice or no line.
+pub(super) fn crowded<D: Dial>(gate: &Gate<D>, x: &Exchange, upstream: &Upstream) -> Vec<String> {
+    if upstream.queue.is_none() || upstream.endpoints.len() < 2 {
+        return Vec::new();
+    }
+    let crowded = || {
+        let full = upstream.endpoints.iter().filter(|endpoint| !gate.queues.has_room(upstream, endpoint));
+        full.map(|endpoint| endpoint.name.clone()).collect()
+    };
+    x.tape.ask(|| format!("crowded {}", upstream.name), crowded)
+}
+
 /// Waits until the gate may serve one more exchange, when that is limited.
 pub(super) async fn before_gate<C: Client, D: Dial>(
     gate: &Gate<D>,

@@ -21,6 +21,11 @@ pub trait Client: Send {
     /// Ends when the client has left. To be awaited only when the body was read to its end; safe to drop.
     fn gone(&mut self) -> impl Future<Output = ()> + Send;
 
+    /// Whether the client is known to have left, though its exchange goes on: nothing that is sent reaches it.
+    fn has_left(&self) -> bool {
+        false
+    }
+
     /// Tells a client that sent `Expect: 100-continue` to go on. Does nothing after a response head.
     fn send_continue(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
 

@@ -25,6 +25,7 @@ use crate::state::{Limiter, Redis, Shared, Store, StoreLimits};
 use crate::tape::Ring;
 use crate::upstream::affinity::Affinity;
 use crate::upstream::dial::Dialer;
+use crate::upstream::health::Health;
 
 /// The settings' name in a bundle, as faults show it.
 const SETTINGS: &str = "tidegate.toml";
@@ -44,6 +45,8 @@ pub struct Parts<'a> {
     pub dial: &'a Dialer,
     /// What policies keep.
     pub state: &'a State,
+    /// What is known of endpoints.
+    pub health: &'a Health,
     /// The time.
     pub clock: Clock,
     /// Where finished exchanges and log lines go.
@@ -63,7 +66,9 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
     let shared =
         Redis::new(&candidate.settings.redis).map(Shared::over).map_err(|why| vec![Fault::in_file(SETTINGS, why)])?;
     let dial = Dialer::new(POOL);
-    let generation = Parts { dial: &dial, state: &state, clock, sink: &sink }.build(candidate, 1, workers)?;
+    let health = Arc::new(Health::new(clock, Arc::clone(&metrics)));
+    let parts = Parts { dial: &dial, state: &state, health: &health, clock, sink: &sink };
+    let generation = parts.build(candidate, 1, workers)?;
     metrics.generation("live");
     Ok(Gate {
         cache: cache(&generation, clock, &shared),
@@ -74,6 +79,7 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
         live: ArcSwap::from_pointee(generation),
         dial,
         state,
+        health,
         clock,
         tapes: Ring::default(),
         metrics,
@@ -102,11 +108,12 @@ fn cache(generation: &Generation, clock: Clock, shared: &Shared) -> Cache {
 impl<'a> Parts<'a> {
     /// Those of a running gate.
     pub fn of(gate: &'a Gate<Dialer>) -> Self {
-        Self { dial: &gate.dial, state: &gate.state, clock: gate.clock, sink: &gate.sink }
+        Self { dial: &gate.dial, state: &gate.state, health: &gate.health, clock: gate.clock, sink: &gate.sink }
     }
 
     /// Builds a generation.
     pub fn build(&self, candidate: Candidate, number: u64, workers: usize) -> Result<Generation, Vec<Fault>> {
+        self.health.attach(&candidate.upstreams);
         let errors = Arc::new(HookErrors::default());
         let services = Arc::new(GateServices {
             state: self.state.clone(),

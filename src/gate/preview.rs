@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::state::{Limiter, Shared, Store};
 use crate::tape::Ring;
 use crate::upstream::dial::Dialer;
+use crate::upstream::health::Health;
 
 /// The header that carries a token. It is read here and never forwarded.
 pub const PREVIEW: &str = "x-tidegate-preview";
@@ -178,7 +179,8 @@ impl Lane<Dialer> {
             limiter: Arc::new(Limiter::new(live.clock)),
             random: Arc::clone(&live.state.random),
         };
-        let parts = Parts { dial: &live.dial, state: &state, clock: live.clock, sink: &sink };
+        let health = Arc::new(Health::new(live.clock, Arc::clone(&metrics)));
+        let parts = Parts { dial: &live.dial, state: &state, health: &health, clock: live.clock, sink: &sink };
         let built = parts.build(candidate, number, workers)?;
         let generation = marked(built);
         let settings = Arc::clone(&generation.settings);
@@ -191,6 +193,7 @@ impl Lane<Dialer> {
             flights: Flights::default(),
             keep: Keep::new(settings.limits.thoughts / PART),
             state,
+            health,
             clock: live.clock,
             tapes: Ring::default(),
             metrics,

@@ -18,8 +18,10 @@ use crate::message::{RequestHead, ResponseHead};
 use crate::policy::{CallError, CallRequest, CallResponse, Called, HookReport, LogLine, Services};
 use crate::settings::Url;
 use crate::state::{Limiter, Store};
+use crate::tape::Tape;
 use crate::tape::connection::connect;
-use crate::upstream::{Endpoint, Upstream, Upstreams, balance, build};
+use crate::upstream::health::Ticket;
+use crate::upstream::{Endpoint, Upstream, Upstreams, build};
 
 /// The longest answer that a policy's own call may bring.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
@@ -131,12 +133,24 @@ impl<D: Dial + Clone> Services for GateServices<D> {
             let message = format!("there is no upstream `{upstream}`");
             return Box::pin(async move { Err(refused("no_upstream", message)) });
         };
-        let draw = || request.tape.ask(|| "draw".to_owned(), || self.state.random.draw());
-        let Some(endpoint) = balance::choose(&target.endpoints, |_| false, draw).cloned() else {
-            return Box::pin(async move { Err(refused("no_endpoint", "the upstream has no endpoint".to_owned())) });
+        let Some((endpoint, ticket)) = self.endpoint(&target, &request.tape) else {
+            let message = "no endpoint of the upstream can be asked now".to_owned();
+            return Box::pin(async move { Err(refused("no_endpoint", message)) });
         };
         let dial = self.dial.clone();
-        Box::pin(async move { limited(exchange(dial, target, endpoint, request), timeout).await })
+        let call = async move {
+            let answered = exchange(dial, target, endpoint, request).await;
+            match &answered {
+                Ok(response) => {
+                    if let Some(ticket) = ticket.judged(response.status) {
+                        ticket.served(None);
+                    }
+                }
+                Err(error) => ticket.failed(error),
+            }
+            answered
+        };
+        Box::pin(limited(call, timeout))
     }
 
     fn fetch(&self, url: String, request: CallRequest, timeout: Option<Duration>) -> Called {
@@ -161,7 +175,7 @@ impl<D: Dial + Clone> Services for GateServices<D> {
     }
 
     fn healthy(&self, name: &str) -> bool {
-        self.upstreams.get(name).is_some_and(|upstream| !upstream.endpoints.is_empty())
+        self.upstreams.get(name).is_some_and(|upstream| upstream.is_fit(self.clock.elapsed()))
     }
 
     fn log(&self, line: LogLine) {
@@ -170,6 +184,25 @@ impl<D: Dial + Clone> Services for GateServices<D> {
 
     fn report(&self, report: HookReport) {
         self.sink.report(report);
+    }
+}
+
+impl<D: Dial> GateServices<D> {
+    /// An endpoint for a policy's call, and leave to ask it.
+    fn endpoint(&self, upstream: &Arc<Upstream>, tape: &Tape) -> Option<(Arc<Endpoint>, Ticket)> {
+        let single = |excluded: &dyn Fn(&Endpoint) -> bool| {
+            Ticket::single(upstream, self.clock, excluded, || self.state.random.draw())
+        };
+        let fresh = single(&|_| false);
+        let what = || format!("endpoint of {} for a call", upstream.name);
+        let name = |fresh: &(Arc<Endpoint>, Ticket)| fresh.0.name.clone();
+        match tape.ask(what, || fresh.as_ref().map(name)) {
+            Some(told) if fresh.as_ref().map(name) != Some(told.clone()) => {
+                single(&|endpoint| endpoint.name != told).or(fresh)
+            }
+            Some(_) => fresh,
+            None => None,
+        }
     }
 }
 
@@ -189,7 +222,7 @@ fn refused(code: &str, message: String) -> CallError {
 }
 
 /// One request of a policy's own, whole in and whole out.
-async fn exchange<D: Dial>(
+pub(crate) async fn exchange<D: Dial>(
     dial: D,
     upstream: Arc<Upstream>,
     endpoint: Arc<Endpoint>,

@@ -8,16 +8,21 @@ use bytes::Bytes;
 use mlua::{FromLua, Lua, Table, Value};
 
 use super::api::answer::Respond;
-use super::api::json::{canonical, encode};
+use super::api::json::encode;
+use super::api::parts::{KeyParts, text};
 use super::api::{kind, number};
 use super::failure::Failure;
 use super::place::Spot;
+use crate::cache::parts::Parts;
+use crate::dialect::continuation::CutTool;
 use crate::exchange::decision::{
-    Answer, CacheRule, Commit, Failover, Identity, Pace, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts,
-    Route, Scope, Sharing, Stale,
+    Answer, CacheRule, Commit, Failover, Identity, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts, Route,
+    Scope, Stale,
 };
 use crate::settings::Priority;
 use crate::upstream::hold::{Hedge, Until};
+
+mod sharing;
 
 /// A hook's answer on its way to plain data.
 pub(super) struct Reading<'a> {
@@ -46,9 +51,6 @@ struct Fields<'a> {
     values: Vec<(&'static str, Value)>,
     what: &'static str,
 }
-
-/// How many events a second a stored stream may be told at.
-const RATES: std::ops::RangeInclusive<f64> = 0.01..=1e6;
 
 /// The longest wait or lifetime that an answer can name, in seconds: a hundred years.
 const LONGEST: f64 = 3.2e9;
@@ -170,7 +172,18 @@ impl Reading<'_> {
     }
 
     fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
-        const KEYS: [&str; 8] = ["upstream", "endpoint", "model", "timeout", "priority", "timeouts", "hold", "hedge"];
+        const KEYS: [&str; 10] = [
+            "upstream",
+            "endpoint",
+            "model",
+            "timeout",
+            "priority",
+            "timeouts",
+            "hold",
+            "hedge",
+            "key",
+            "continue_cut",
+        ];
         let fields = self.fields(table, "an attempt", &KEYS)?;
         let Some(upstream) = fields.text("upstream")? else {
             return Err(self.misuse("returned an attempt without `upstream`"));
@@ -184,10 +197,20 @@ impl Reading<'_> {
             endpoint: fields.text("endpoint")?,
             model: fields.text("model")?,
             timeout: fields.seconds("timeout")?,
+            key: fields.text("key")?,
             priority,
             timeouts: fields.table("timeouts")?.map(|table| self.timeouts(table)).transpose()?.map(Box::new),
             hold: fields.table("hold")?.map(|table| self.hold(table)).transpose()?.map(Box::new),
             hedge: fields.table("hedge")?.map(|table| self.hedge(table)).transpose()?,
+            continue_cut: match fields.text("continue_cut")?.as_deref() {
+                None => None,
+                Some("complete") => Some(CutTool::Complete),
+                Some("close") => Some(CutTool::Close),
+                Some(_) => {
+                    let why = "returned an attempt whose `continue_cut` is neither \"complete\" nor \"close\"";
+                    return Err(self.misuse(why));
+                }
+            },
         })
     }
 
@@ -258,14 +281,17 @@ impl Reading<'_> {
                 return Err(self.misuse("returned a cache rule whose `scope` is neither \"user\" nor \"shared\""));
             }
         };
+        let keyless = http.is_some() && fields.value("key").is_nil();
+        let (key, neutral) = if keyless { (Vec::new(), false) } else { fields.parts("key")? };
         Ok(Some(CacheRule {
-            key: if http.is_some() && fields.value("key").is_nil() { Vec::new() } else { fields.parts("key")? },
+            key,
+            texts: fields.get::<Option<bool>>("texts")?.unwrap_or_default(),
             ttl,
             scope,
             read: fields.get::<Option<bool>>("read")?.unwrap_or(true),
             write: fields.get::<Option<bool>>("write")?.unwrap_or(true),
             http,
-            sharing: fields.sharing()?,
+            sharing: fields.sharing(neutral)?,
             tags: fields.texts("tags")?,
             stale: self.stale(fields.value("stale"))?,
             decided_by: self.place(),
@@ -371,30 +397,6 @@ impl Fields<'_> {
         texts.map_err(|_| self.wrong(key, "a list of strings"))
     }
 
-    /// How an answer serves more than one call.
-    fn sharing(&self) -> Result<Sharing, Failure> {
-        let pace = match self.value("pace") {
-            Value::Nil => Pace::Instant,
-            Value::String(word) if *word == "instant" => Pace::Instant,
-            Value::String(word) if *word == "recorded" => Pace::Recorded,
-            value => match number(value) {
-                Some(rate) if RATES.contains(&rate) => Pace::Rate(rate),
-                _ => return Err(self.wrong("pace", "\"instant\", \"recorded\" or a number of events a second")),
-            },
-        };
-        let outlive = match self.text("fill")?.as_deref() {
-            None | Some("wanted") => false,
-            Some("finish") => true,
-            Some(_) => return Err(self.wrong("fill", "\"wanted\" or \"finish\"")),
-        };
-        let any_dialect = match self.text("dialects")?.as_deref() {
-            None | Some("own") => false,
-            Some("any") => true,
-            Some(_) => return Err(self.wrong("dialects", "\"own\" or \"any\"")),
-        };
-        Ok(Sharing { join: self.get::<Option<bool>>("join")?.unwrap_or(true), pace, outlive, any_dialect })
-    }
-
     /// A table.
     fn table(&self, key: &str) -> Result<Option<&Table>, Failure> {
         match self.value(key) {
@@ -426,10 +428,16 @@ impl Fields<'_> {
         }
     }
 
-    /// Named parts as canonical JSON, sorted by name.
-    fn parts(&self, key: &str) -> Result<Vec<(String, String)>, Failure> {
-        let Value::Table(table) = self.value(key) else {
-            return Err(self.wrong(key, "a table of named parts"));
+    /// Named parts as texts: of a table, or those of the request. Whether they are in no dialect's words.
+    fn parts(&self, key: &str) -> Result<(Vec<(String, String)>, bool), Failure> {
+        let table = match self.value(key) {
+            Value::Table(table) => table,
+            Value::UserData(data) => {
+                let mut parts = data.borrow_mut::<KeyParts>().map_err(|_| self.wrong(key, "a table of named parts"))?;
+                let Parts { named, neutral } = std::mem::take(&mut parts.0);
+                return Ok((named, neutral));
+            }
+            _ => return Err(self.wrong(key, "a table of named parts, such as req:parts() makes")),
         };
         let mut parts = Vec::new();
         for pair in table.pairs::<Value, Value>() {
@@ -438,10 +446,10 @@ impl Fields<'_> {
                 Value::String(name) => name.to_string_lossy(),
                 other => number(other).map(|index| format!("{index}")).unwrap_or_default(),
             };
-            let text = encode(self.reading.lua, &value).map_err(|error| Failure::from_lua(&error))?;
-            parts.push((name, canonical(&text)));
+            let text = text(self.reading.lua, &value).map_err(|error| Failure::from_lua(&error))?;
+            parts.push((name, text));
         }
         parts.sort();
-        Ok(parts)
+        Ok((parts, false))
     }
 }

@@ -11,6 +11,7 @@ pub(super) mod event;
 pub(super) mod headers;
 pub(super) mod json;
 pub(super) mod message;
+pub(super) mod parts;
 pub(super) mod policy;
 pub(super) mod regex;
 pub(super) mod request;
@@ -56,6 +57,7 @@ fn types(lua: &Lua) -> mlua::Result<()> {
     lua.register_userdata_type::<event::Ev>(UserData::register)?;
     lua.register_userdata_type::<event::ToolOf>(UserData::register)?;
     lua.register_userdata_type::<view::View>(UserData::register)?;
+    lua.register_userdata_type::<parts::KeyParts>(UserData::register)?;
     lua.register_userdata_type::<ctx::Ctx>(UserData::register)
 }
 

@@ -127,6 +127,7 @@ impl Run {
 
     /// The same exchange once more, of which nothing but the identity and what policies keep for it is known: `ctx.vars`
     /// and `ctx.shared` are the same tables.
+    #[must_use]
     pub fn once_more(&self, facts: Facts) -> Self {
         let mut run = Self::new(Arc::clone(&self.set), self.worker, facts);
         run.vm.clone_from(&self.vm);
@@ -232,6 +233,16 @@ impl Run {
         table.raw_set("took", seconds(outcome.took))?;
         table.raw_set("remaining", outcome.remaining.map(seconds))?;
         table.raw_set("untried", outcome.untried)?;
+        table.raw_set("committed", outcome.said.is_some())?;
+        if let Some(said) = outcome.said {
+            let heard = vm.lua.create_table()?;
+            heard.raw_set("text", said.text)?;
+            heard.raw_set("reasoning", said.reasoning)?;
+            heard.raw_set("calls", said.calls)?;
+            heard.raw_set("tool_open", said.tool_open)?;
+            heard.set_readonly(true);
+            table.raw_set("said", heard)?;
+        }
         table.set_readonly(true);
         Ok(table)
     }

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use super::aspects::Aspects;
 use super::explain::Explanation;
+use super::keyed::Keyed;
 use super::save::{self, Saved};
 use crate::bundle::Bundle;
 use crate::case::redact::{Redaction, Text};
@@ -54,6 +55,14 @@ impl Archive {
         let Some(other) = other else { return Ok(explanation) };
         let played = play(other)?;
         Ok(explanation.with(&other.hash.to_string(), &played))
+    }
+
+    /// What the cache key of an exchange is made of. `None` when it was not played.
+    pub fn keyed(&self, taken: &Taken) -> Result<Option<Keyed>, Vec<Fault>> {
+        let secrets = self.redaction(Text::Kept).credentials(&save::whole(taken));
+        let mut played = self.player(&taken.bundle).replay(taken, Watch::Nothing)?;
+        played.mask.hide(secrets);
+        Ok(Keyed::of(&taken.facts.id, &played, 0))
     }
 
     /// What an exchange came to on the bundle that served it, and comes to on another.

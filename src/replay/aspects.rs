@@ -172,6 +172,7 @@ fn cache(call: &PlayedCall) -> Part {
     let told = match &call.cache.verdict {
         CacheVerdict::Hit => "hit",
         CacheVerdict::Stale => "stale",
+        CacheVerdict::Partial { .. } => "partial",
         _ => "not stored yet",
     };
     Part { hash: blake3::hash(key.question().as_bytes()), told: told.to_owned(), known: true }

@@ -125,7 +125,7 @@ impl Explanation {
         json!({
             "upstream": attempt.upstream, "endpoint": attempt.endpoint, "model": attempt.model,
             "status": attempt.status, "error": attempt.error.as_ref().map(|error| self.played.mask.text(&error.to_string())),
-            "ms": millis(attempt.took), "waited_ms": millis(attempt.waited), "changed": self.sent(at),
+            "ms": millis(attempt.took), "waited_ms": millis(attempt.waited), "goes_on": attempt.goes_on.is_some(), "changed": self.sent(at),
         })
     }
 

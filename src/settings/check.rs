@@ -8,6 +8,7 @@ use super::Settings;
 use super::collection::Placed;
 use super::parse::Reader;
 use super::upstream::Upstream;
+use crate::upstream::balance::MOST_ENDPOINTS;
 
 /// Line and column.
 type At = (usize, usize);
@@ -69,6 +70,7 @@ fn check_upstreams(settings: &Settings, reader: &mut Reader<'_>) {
     for (name, upstream) in &settings.upstreams {
         check_addresses(name, upstream, reader);
         check_trust(name, upstream, reader);
+        check_balance(name, upstream, reader);
         if !upstream.default {
             continue;
         }
@@ -104,6 +106,26 @@ fn check_addresses(name: &str, upstream: &Placed<Upstream>, reader: &mut Reader<
             reader.fault_at(endpoint.place, message);
         }
         seen.insert(label, endpoint.place.0);
+    }
+}
+
+/// What endpoints are chosen by, left alone for and asked for has bounds.
+fn check_balance(name: &str, upstream: &Placed<Upstream>, reader: &mut Reader<'_>) {
+    let Upstream { balance, breaker, probe, endpoints, .. } = &**upstream;
+    let percents = [("balance.headroom", balance.headroom), ("breaker.percent", breaker.percent.get())];
+    for (key, _) in percents.iter().filter(|(_, percent)| *percent > 100) {
+        reader.fault_at(upstream.place, format!("upstreams.{name}.{key}: is more than 100 percent"));
+    }
+    if breaker.open > breaker.longest {
+        reader.fault_at(upstream.place, format!("upstreams.{name}.breaker.open: is longer than `longest`"));
+    }
+    if probe.as_ref().is_some_and(|probe| !probe.path.starts_with('/')) {
+        reader.fault_at(upstream.place, format!("upstreams.{name}.probe.path: must start with `/`"));
+    }
+    if endpoints.len() > MOST_ENDPOINTS {
+        let message =
+            format!("upstreams.{name}.endpoints: are more than {MOST_ENDPOINTS}, which is as many as are looked at");
+        reader.fault_at(upstream.place, message);
     }
 }
 

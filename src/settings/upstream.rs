@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use super::address::ExistingFile;
 use super::affinity::Affinity;
+use super::balance::Balance;
+use super::breaker::{Breaker, Retries};
 use super::collection::Placed;
 use super::hold::{Hedge, Hold};
+use super::probe::Probe;
 use super::queue::Queue;
 use super::secret::Headers;
 use super::section::{choice, section};
@@ -26,6 +29,9 @@ section! {
         dialect: Option<Dialect> = None => reload;
         /// Whether a request goes there that cannot be translated without a loss: `refuse` tells the client instead.
         losses: OnLoss = OnLoss::Allow => reload;
+        /// How it is handed an answer that it is to go on with, after another died in the middle of it: as is `known` of
+        /// its dialect, as an assistant `turn` that it goes on from, or with a `request` to go on.
+        continue_by: ContinueBy = ContinueBy::Known => reload;
         /// The HTTP it speaks: `auto` is HTTP/2 or 1.1 as a TLS endpoint prefers, and 1.1 without TLS.
         http: Http = Http::Auto => reload;
         /// Headers set on each attempt in place of the client's. Values may hold secrets: `env:NAME`, `file:path`,
@@ -41,6 +47,14 @@ section! {
         sni: Option<String> = None => reload;
         /// How long the steps of an attempt may take.
         timeouts: Timeouts = Timeouts::default() => reload;
+        /// How its endpoints share its requests.
+        balance: Balance = Balance::default() => reload;
+        /// When an endpoint that fails is left alone.
+        breaker: Breaker = Breaker::default() => reload;
+        /// How many attempts may be repetitions.
+        retries: Retries = Retries::default() => reload;
+        /// How the gate itself finds out whether endpoints are alive.
+        probe: Option<Probe> = None => reload;
         /// How much of an answer is held back until it is known to be one.
         hold: Hold = Hold::default() => reload;
         /// A second attempt beside one that is slow to answer.
@@ -63,6 +77,8 @@ section! {
         name: Option<String> = None => reload;
         /// Its share among its siblings; 0 keeps it in reserve until the others were tried.
         weight: u32 = 1 => reload;
+        /// What it costs, in any unit that its siblings have too, for balancing by `score`.
+        cost: u32 = 0 => reload;
         /// Headers set on each attempt here, over those of the upstream.
         headers: Headers = Headers::default() => reload;
     }
@@ -143,6 +159,18 @@ choice! {
 }
 
 choice! {
+    /// How an upstream is handed an answer that it is to go on with.
+    pub enum ContinueBy {
+        /// As its maker documents it; with a request where nothing is known.
+        Known = "known",
+        /// As the last assistant turn.
+        Turn = "turn",
+        /// As an assistant turn, and a turn that asks to go on.
+        Request = "request",
+    }
+}
+
+choice! {
     /// Which HTTP is spoken to an upstream.
     pub enum Http {
         /// HTTP/1.1.
@@ -168,6 +196,7 @@ impl Upstream {
             default: false,
             dialect: None,
             losses: OnLoss::Allow,
+            continue_by: ContinueBy::Known,
             http: Http::Auto,
             headers: Headers::default(),
             preserve_host: false,
@@ -175,6 +204,10 @@ impl Upstream {
             verify: true,
             sni: None,
             timeouts: Timeouts::default(),
+            balance: Balance::default(),
+            breaker: Breaker::default(),
+            retries: Retries::default(),
+            probe: None,
             hold: Hold::default(),
             hedge: Hedge::default(),
             keep_alive: Duration::from_secs(10),
@@ -185,7 +218,7 @@ impl Upstream {
 
     /// All its addresses, whichever way they are written; never empty in settings without faults.
     pub fn addresses(&self) -> Vec<Endpoint> {
-        let only = self.url.clone().map(|url| Endpoint { url, name: None, weight: 1, headers: Headers::default() });
+        let only = self.url.clone().map(Endpoint::at);
         let listed = self.endpoints.iter().map(|endpoint| endpoint.value.clone());
         only.into_iter().chain(listed).collect()
     }
@@ -194,6 +227,11 @@ impl Upstream {
 // === impl Endpoint ===
 
 impl Endpoint {
+    /// An endpoint with all defaults.
+    pub fn at(url: Url) -> Self {
+        Self { url, name: None, weight: 1, cost: 0, headers: Headers::default() }
+    }
+
     /// Its name: the written one, or `host:port`.
     pub fn label(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.url.authority())

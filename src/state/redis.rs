@@ -252,9 +252,10 @@ impl Redis {
             std::mem::replace(&mut *standing, Standing { up: true, losses, ..Standing::new() })
         };
         let hosts = self.door.hosts();
-        match before.why {
-            Some(_) => tracing::info!("redis is back: {hosts}"),
-            None => tracing::info!("redis answers: {hosts}"),
+        if before.why.is_some() {
+            tracing::info!("redis is back: {hosts}");
+        } else {
+            tracing::info!("redis answers: {hosts}");
         }
         self.link.store(Some(Arc::new(link)));
         self.made.send_modify(|made| *made += 1);

@@ -61,6 +61,11 @@ fn note(tape: &Tape, wire: usize, note: impl FnOnce(&mut Taped, Instant)) {
 // === impl TapedConnection ===
 
 impl<N> TapedConnection<N> {
+    /// A connection of which nothing is noted.
+    pub fn untaped(connection: N) -> Self {
+        Self { connection, tape: Tape::default(), wire: 0, asked: false }
+    }
+
     fn note(&self, what: impl FnOnce(&mut Taped, Instant)) {
         note(&self.tape, self.wire, what);
     }

@@ -1,9 +1,10 @@
 //! Makes upstreams from their settings.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderValue;
 
+use super::balance;
 use super::hold::{Hedge, Hold};
 use super::peers::Peers;
 use super::{Endpoint, HttpVersion, Timeouts, Trust, Upstream, Upstreams};
@@ -25,6 +26,7 @@ fn upstream(name: &str, settings: &UpstreamSettings) -> Upstream {
         name: name.to_owned(),
         server: settings.dialect.and_then(|dialect| Server::named(dialect.as_str())),
         refuses_losses: settings.losses == OnLoss::Refuse,
+        continue_by: settings.continue_by,
         endpoints: addresses.iter().map(|address| endpoint(settings, address).into()).collect(),
         timeouts: Timeouts {
             head: settings.timeouts.head,
@@ -33,6 +35,11 @@ fn upstream(name: &str, settings: &UpstreamSettings) -> Upstream {
             total: settings.timeouts.total,
             cut_streams: settings.timeouts.cut_streams,
         },
+        balance: settings.balance.clone(),
+        breaker: settings.breaker.clone(),
+        retries: settings.retries.clone(),
+        probe: settings.probe.clone(),
+        pool: OnceLock::new(),
         queue: settings.queue.as_ref().map(Into::into),
         affinity: settings.affinity.as_ref().map(Into::into),
         hold: Hold { until: settings.hold.until, time: settings.hold.time, bytes: settings.hold.bytes },
@@ -49,6 +56,8 @@ fn endpoint(upstream: &UpstreamSettings, endpoint: &EndpointSettings) -> Endpoin
         port: url.port,
         prefix: url.prefix.clone(),
         weight: endpoint.weight,
+        cost: endpoint.cost,
+        seed: balance::key_of(endpoint.label().as_bytes()),
         headers: headers(&upstream.headers).chain(headers(&endpoint.headers)).collect(),
         host_header: host_header(url),
         preserve_host: upstream.preserve_host,
@@ -66,6 +75,7 @@ fn endpoint(upstream: &UpstreamSettings, endpoint: &EndpointSettings) -> Endpoin
         write_timeout: upstream.timeouts.idle,
         connect_timeout: upstream.timeouts.connect,
         peers: Peers::default(),
+        vitals: OnceLock::new(),
     }
 }
 
@@ -88,18 +98,10 @@ fn headers(headers: &Headers) -> impl Iterator<Item = (String, HeaderValue)> {
 
 /// An upstream of one endpoint, for a policy's `http.fetch`; the URL's path is not part of it.
 pub fn single(url: &Url) -> (Arc<Upstream>, Arc<Endpoint>) {
-    let settings = UpstreamSettings::at(Url { prefix: String::new(), ..url.clone() });
+    let bare = Url { prefix: String::new(), ..url.clone() };
+    let settings = UpstreamSettings::at(bare.clone());
     let mut upstream = upstream(&url.authority(), &settings);
-    let only = Arc::new(endpoint(&settings, &bare(url)));
+    let only = Arc::new(endpoint(&settings, &EndpointSettings::at(bare)));
     upstream.endpoints = vec![Arc::clone(&only)];
     (Arc::new(upstream), only)
-}
-
-fn bare(url: &Url) -> EndpointSettings {
-    EndpointSettings {
-        url: Url { prefix: String::new(), ..url.clone() },
-        name: None,
-        weight: 1,
-        headers: Headers::default(),
-    }
 }

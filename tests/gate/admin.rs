@@ -37,7 +37,7 @@ fn status_tells_what_serves_and_what_failed() {
         (&1.into(), &"p".into(), &"p.lua".into())
     );
     assert_eq!((&policy["hooks"][0], &policy["params"][0]), (&"on_request".into(), &"limit".into()));
-    assert_eq!(status["upstreams"][0]["endpoints"][0], upstream.address.to_string());
+    assert_eq!(status["upstreams"][0]["endpoints"][0]["name"], upstream.address.to_string());
     let error = &status["hook_errors"][0];
     assert_eq!((&error["file"], &error["line"]), (&"p.lua".into(), &2.into()));
     assert!(error["message"].as_str().unwrap().contains("oh3"));

@@ -207,14 +207,16 @@ fn hooks_on_responses_run_again_on_a_stored_one() {
         "[upstreams.up]\nurl = \"{}\"\n[[policies]]\nfile = \"stamp.lua\"\n[[policies]]\nfile = \"cache.lua\"\nparams.ttl = 300\n",
         upstream.url()
     );
-    let cache = std::fs::read_to_string(crate::support::bundle::root().join("policies/cache.lua")).unwrap();
-    let library =
-        std::fs::read_to_string(crate::support::bundle::root().join("policies/lib/body.lua")).unwrap_or_default();
+    let shipped = |file: &str| {
+        std::fs::read_to_string(crate::support::bundle::root().join("policies").join(file)).unwrap_or_default()
+    };
     let gate = Bundled::serve(&[
         ("tidegate.toml", &settings),
         ("stamp.lua", stamp),
-        ("cache.lua", &cache),
-        ("lib/body.lua", &library),
+        ("cache.lua", &shipped("cache.lua")),
+        ("lib/body.lua", &shipped("lib/body.lua")),
+        ("lib/unasked.lua", &shipped("lib/unasked.lua")),
+        ("lib/normal.lua", &shipped("lib/normal.lua")),
     ]);
     let mut talk = gate.talk();
     for round in 1..=3 {
@@ -237,4 +239,95 @@ fn the_key_is_made_before_an_attempt_edits_the_request() {
         talk.post(CHAT, &[], "{}");
     }
     assert_eq!(upstream.count(), 1);
+}
+
+/// A gate whose calls are all equal, in any dialect and form.
+fn any(upstream: &Service) -> Bundled {
+    let lua =
+        "return policy { api = 1, cache = function(req) return { key = { q = 1 }, ttl = 60, dialects = \"any\" } end }";
+    let settings = format!("[upstreams.up]\nurl = \"{}\"\ndialect = \"openai\"\n", upstream.url());
+    Bundled::serve(&[("tidegate.toml", &format!("{settings}[[policies]]\nfile = \"p.lua\"\n")), ("p.lua", lua)])
+}
+
+/// The same question, streamed and whole, with where its text stands.
+const ASKED: [(&str, &str); 6] = [
+    (CHAT, r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}"#),
+    (CHAT, r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#),
+    ("/v1/messages", r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}"#),
+    ("/v1/messages", r#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}"#),
+    ("/v1/responses", r#"{"model":"m","input":"x"}"#),
+    ("/api/chat", r#"{"model":"m","stream":false,"messages":[{"role":"user","content":"x"}]}"#),
+];
+
+#[test]
+fn one_answer_serves_every_dialect_streamed_and_whole() {
+    let usage = r#""usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}"#;
+    let whole = chat("at six").replace(r#","choices""#, &format!(r#",{usage},"choices""#));
+    let last = format!("data: {{\"id\":\"c1\",\"choices\":[],{usage}}}\n\ndata: [DONE]");
+    let stream = chat_stream(&["at ", "six"]).replace("data: [DONE]", &last);
+    for first in [0, 1] {
+        let (whole, stream) = (whole.clone(), stream.clone());
+        let upstream = Service::start(move |heard, out| match heard.json()["stream"].as_bool() {
+            Some(true) => say(out, chunked("text/event-stream", stream.as_bytes().chunks(29))),
+            _ => say(out, json(&whole)),
+        });
+        let gate = any(&upstream);
+        let mut talk = gate.talk();
+        let mut ask = |index: usize| talk.post(ASKED[index].0, &[], ASKED[index].1);
+        let original = ask(first);
+        assert_eq!(verdict(&original), "miss");
+        assert_eq!(ask(first).text(), original.text(), "in its own form it is the same, byte for byte");
+        for index in 0..ASKED.len() {
+            let (one, two) = (ask(index), ask(index));
+            let text = one.text();
+            assert_eq!((one.status, verdict(&one)), (200, "hit"), "{index}: {text}");
+            assert!(one.header("x-cache").unwrap().ends_with("stored-as=openai.chat"), "{}", one.head);
+            assert!(text.contains("six"), "{index}: {text}");
+            if index == first {
+                continue;
+            }
+            assert!(!text.contains("\"c1\""), "its id is new: {text}");
+            assert!(index == 5 || text != two.text(), "and another for each: {text}");
+        }
+        assert_eq!(ask(2).json()["usage"]["cache_read_input_tokens"], 7);
+        assert_eq!(ask(4).json()["usage"]["input_tokens_details"]["cached_tokens"], 7);
+        if first == 0 {
+            assert_eq!(ask(1).json()["usage"]["prompt_tokens_details"]["cached_tokens"], 7);
+        }
+        assert_eq!(upstream.count(), 1);
+    }
+}
+
+#[test]
+fn a_translated_answer_is_the_same_again_for_who_asks_as_the_first_did() {
+    let upstream = Service::saying(json(&chat("at six")));
+    let gate = any(&upstream);
+    let mut talk = gate.talk();
+    for (index, verdicts) in [(2, ("miss", "hit")), (4, ("hit", "hit"))] {
+        let mut ask = || talk.post(ASKED[index].0, &[], ASKED[index].1);
+        let (one, two) = (ask(), ask());
+        assert_eq!((verdict(&one), verdict(&two)), verdicts);
+        assert_eq!(one.text() == two.text(), index == 2, "{} {}", one.text(), two.text());
+    }
+    assert_eq!(upstream.count(), 1);
+}
+
+#[test]
+fn an_answer_of_another_upstream_than_was_asked_first_does_not_stand_for_its() {
+    let upstream = Service::start(|heard, out| match heard.number {
+        1 => say(out, answer(500, &[], "no")),
+        _ => say(out, json(&chat("up"))),
+    });
+    let spare = Service::saying(json(&chat("spare")));
+    let lua = r#"return policy { api = 1,
+      route = function(req) return { { upstream = "up" }, { upstream = "spare" } } end,
+      failover = function(attempt) return { retry = true } end,
+      cache = function(req) return { key = { q = 1 }, ttl = 60 } end }"#;
+    let settings = format!("[upstreams.spare]\nurl = \"{}\"\n", spare.url());
+    let gate = Bundled::policy(&upstream.url(), &settings, lua);
+    let mut talk = gate.talk();
+    let mut ask = || talk.post(CHAT, &[], "{}").text();
+    assert_eq!(ask(), chat("spare"));
+    assert_eq!((ask(), ask()), (chat("up"), chat("up")));
+    assert_eq!((upstream.count(), spare.count()), (2, 1));
 }

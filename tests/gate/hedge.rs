@@ -48,7 +48,8 @@ fn attempts(gate: &Bundled) -> Vec<(String, Option<u16>, Option<&'static str>)> 
 }
 
 /// Plays everything that the gate kept again, and fails where it comes to something else.
-fn plays_as_it_was(gate: &Bundled) {
+pub(crate) fn plays_as_it_was(gate: &Bundled) {
+    assert!(until(|| !gate.gate.tapes.latest().is_empty()));
     let taken = gate.gate.tapes.latest();
     let player = Player::as_served(Arc::clone(&taken[0].bundle), Arc::new(|_: &mut Settings| Ok(())));
     for taken in taken {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::hedge::plays_as_it_was;
 use crate::support::bundle::Bundled;
 use crate::support::service::{Service, answer, chat_stream, chunked, json, nobody, say, stall};
 use crate::support::talk::Said;
@@ -59,6 +60,7 @@ fn a_client_of_anthropic_hears_pings_until_its_answer_comes() {
     assert_eq!(upstream.heard()[0].header("accept-encoding"), Some("identity"), "an open stream is not compressed");
     let said = talk.post(MESSAGES, &[], ASK);
     assert_eq!(without(&said, PING).0, STREAM, "the connection goes on");
+    plays_as_it_was(&gate);
 }
 
 #[test]
@@ -71,6 +73,7 @@ fn pings_go_on_over_attempts_and_back_off_and_the_answer_begins_once() {
     assert_eq!(text, STREAM);
     assert!(pings >= 3, "{pings}");
     assert_eq!(text.matches("event: message_start").count(), 1);
+    plays_as_it_was(&gate);
 }
 
 #[test]
@@ -83,6 +86,7 @@ fn what_fails_late_is_told_in_the_stream_which_then_ends() {
     assert!(pings > 0 && text.starts_with("event: error\ndata: {\"type\":\"error\""), "{text}");
     assert!(text.contains("overloaded_error") && text.contains("Full"), "{text}");
     assert!(until(|| gate.metrics().contains("upstream_error")), "{}", gate.metrics());
+    plays_as_it_was(&gate);
 }
 
 #[test]

@@ -123,7 +123,8 @@ fn a_place_is_held_until_the_answer_has_come_to_its_end() {
     let (go, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let upstream = Service::start(move |_, stream| {
-        say(stream, open("text/event-stream")) && say(stream, chunk("data: 1\n\n"));
+        say(stream, open("text/event-stream"));
+        say(stream, chunk("data: 1\n\n"));
         wait.lock().recv().is_ok() && say(stream, END)
     });
     let gate = gate(&upstream.url(), "at_once = 1", "");
@@ -249,6 +250,37 @@ fn an_endpoint_without_room_leaves_the_request_to_another() {
         assert_eq!(gate.talk().post(CHAT, &[], "{}").text(), "idle");
     }
     assert_eq!(busy.count(), 1);
+}
+
+#[test]
+fn an_endpoint_that_is_free_is_chosen_before_one_that_is_not() {
+    let (busy, go) = worker();
+    let idle = Service::saying(answer(200, &[], "idle"));
+    let settings = format!(
+        "[upstreams.up]\nendpoints = [{{ url = \"{}\" }}, {{ url = \"{}\" }}]\nqueue = {{ at_once = 1 }}\n\
+         [[policies]]\nfile = \"route.lua\"\n",
+        busy.url(),
+        idle.url()
+    );
+    let gate = Bundled::serve(&[("tidegate.toml", &settings), ("route.lua", ROUTE)]);
+    let mut held = Vec::new();
+    while busy.count() == 0 {
+        let mut talk = gate.talk();
+        talk.ask(CHAT, &[], "{}");
+        assert!(until(|| talk_is_served(&gate, &busy)));
+        held.push(talk);
+    }
+    for number in 0..20 {
+        let said = gate.talk().post(CHAT, &[("X-Request-Id", &format!("free-{number}"))], "{}");
+        assert_eq!(said.text(), "idle");
+    }
+    assert_eq!(explained(&gate, "free-7")["differences"], json!([]));
+    go.send(()).unwrap();
+}
+
+/// Whether what was asked last is done, or held by the busy one.
+fn talk_is_served(gate: &Bundled, busy: &Service) -> bool {
+    busy.count() > 0 || gate.metrics().contains("tidegate_open_exchanges 0")
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod asked;
 mod breaks;
 mod clients;
+mod continued;
 mod errors;
 mod failover;
 mod hooks;

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Entry, Origin, cut};
+use super::{Entry, Provenance, cut};
 
 /// What stands for an [`Entry`] where it is written down.
 #[derive(Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub(super) struct Flat {
     grace: Duration,
     age_before: Duration,
     tags: Vec<String>,
-    origin: Option<Origin>,
+    provenance: Option<Provenance>,
 }
 
 /// Bytes that are written as bytes, where the format has them, and not as a list of numbers.
@@ -53,7 +53,7 @@ impl From<Entry> for Flat {
             grace: entry.grace,
             age_before: entry.age_before,
             tags: entry.tags,
-            origin: entry.origin,
+            provenance: entry.provenance,
         }
     }
 }
@@ -78,7 +78,7 @@ impl TryFrom<Flat> for Entry {
             grace: flat.grace,
             age_before: flat.age_before,
             tags: flat.tags,
-            origin: flat.origin,
+            provenance: flat.provenance,
         })
     }
 }

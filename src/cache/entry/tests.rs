@@ -12,7 +12,7 @@ fn entry() -> Entry {
         grace: Duration::ZERO,
         age_before: Duration::ZERO,
         tags: vec!["chat".to_owned()],
-        origin: Some(Origin {
+        provenance: Some(Provenance {
             dialect: Dialect::Anthropic,
             wire: Some(Wire::Sse),
             upstream: "sea".to_owned(),

@@ -9,12 +9,14 @@ const FORM: Form<'static> = Form {
     path: "/v1/embeddings",
     dialect: Some("openai.embeddings"),
     stream: Some(false),
+    upstream: "up",
     model: None,
 };
 
 fn rule(parts: &[(&str, &str)], scope: Scope) -> CacheRule {
     CacheRule {
         key: parts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        texts: false,
         ttl: Duration::from_mins(1),
         scope,
         read: true,
@@ -37,6 +39,7 @@ fn requests_that_differ_in_one_thing_never_share_a_key() {
         key(&plain, Some("ann"), "p1", Form { stream: Some(true), ..FORM }),
         key(&plain, Some("ann"), "p1", Form { dialect: None, ..FORM }),
         key(&plain, Some("ann"), "p1", Form { model: Some("m"), ..FORM }),
+        key(&plain, Some("ann"), "p1", Form { upstream: "other", ..FORM }),
         key(&rule(&[("model", "\"n\"")], Scope::User), Some("ann"), "p1", FORM),
         key(&rule(&[("mode", "l\"m\"")], Scope::User), Some("ann"), "p1", FORM),
         key(&rule(&[("model", "\"m\"")], Scope::Shared), Some("ann"), "p1", FORM),

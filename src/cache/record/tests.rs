@@ -9,7 +9,7 @@ fn recording(wire: Option<Wire>) -> Recording {
         grace: Duration::ZERO,
         ttl: Duration::from_mins(1),
         tags: vec!["chat".to_owned()],
-        origin: None,
+        provenance: None,
     }
 }
 

@@ -59,7 +59,7 @@ async fn age_and_time_left_go_on_in_another_gate() {
 #[test]
 fn what_is_written_stands_in_this_order() {
     let parts = vec![("part".to_owned(), "1".to_owned())];
-    let key = serde_json::json!({"parts": parts, "scope": "shared", "hash": [7; 32]});
+    let key = serde_json::json!({"parts": parts, "scope": "shared", "hash": vec![7; 32]});
     let key: Key = serde_json::from_value(key).unwrap();
     let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(1_700_000_000));
     let mut entry = entry(clock, 3, 60);

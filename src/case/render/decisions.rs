@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::play::PlayedCall;
 use super::{Page, time};
+use crate::cache::key::{FINGERPRINT, UPSTREAM};
 use crate::dialect::event::Usage;
 use crate::exchange::CacheVerdict;
 use crate::exchange::decision::{Place, PlannedAttempt, Scope};
@@ -11,8 +12,9 @@ use crate::exchange::decision::{Place, PlannedAttempt, Scope};
 /// Longer parts of a cache key are cut.
 const LONGEST_PART: usize = 160;
 
-/// The part of a cache key that changes whenever a policy does: a snapshot says what a change does, not that it was made.
-const FINGERPRINT: &str = "gate.policies";
+/// Parts of a cache key that are not shown: what changes whenever a policy does, since a snapshot says what a change does
+/// and not that it was made; and the upstream, which stands in the plan.
+const HIDDEN: [&str; 2] = [FINGERPRINT, UPSTREAM];
 
 /// The part of a cache key that holds the request's path and query.
 const PATH: &str = "gate.path";
@@ -141,6 +143,9 @@ fn planned(attempt: &PlannedAttempt) -> String {
     if let Some(timeout) = attempt.timeout {
         let _ = write!(text, " within {}", time(timeout));
     }
+    if attempt.continue_cut.is_some() {
+        text.push_str(" (may go on elsewhere)");
+    }
     if let Some(hedge) = attempt.hedge {
         let _ = write!(text, ", and another beside it after {}", time(hedge.after));
     }
@@ -150,12 +155,25 @@ fn planned(attempt: &PlannedAttempt) -> String {
     text
 }
 
+/// A part in one line: what is no character in a text is escaped.
+fn shown_part(value: &str) -> String {
+    value.chars().fold(String::with_capacity(value.len()), |mut shown, c| {
+        if c.is_control() {
+            shown.extend(c.escape_default())
+        } else {
+            shown.push(c)
+        }
+        shown
+    })
+}
+
 fn cache(page: &mut Page<'_>, call: &PlayedCall) {
     let (Some(rule), Some(key)) = (&call.cache.rule, &call.cache.key) else {
         return;
     };
     let verdict = match &call.cache.verdict {
         CacheVerdict::Miss(why) => format!("miss, {why}"),
+        CacheVerdict::Partial { kept, of } => format!("partial, {kept}/{of}"),
         verdict => verdict.as_str().to_owned(),
     };
     let scope = match rule.scope {
@@ -164,7 +182,8 @@ fn cache(page: &mut Page<'_>, call: &PlayedCall) {
     };
     let how = if rule.http.is_some() { "as HTTP says".to_owned() } else { time(rule.ttl) };
     page.line(&format!("cache: {verdict}; {how} for {scope}"));
-    for (name, value) in key.parts().iter().filter(|(name, _)| name != FINGERPRINT) {
+    for (name, value) in key.parts().iter().filter(|(name, _)| !HIDDEN.contains(&name.as_str())) {
+        let value = &shown_part(value);
         let end = value.floor_char_boundary(LONGEST_PART);
         let shown = value.get(..end).unwrap_or_default();
         let shown =

@@ -123,6 +123,11 @@ impl Layout {
         }
     }
 
+    /// Whether a block is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Takes an event: the steps that can be written now.
     pub(super) fn take(&mut self, event: Event, losses: &mut Losses) -> Vec<Step> {
         if self.done {

@@ -10,6 +10,7 @@ use crate::dialect::codec::{Stamp, Writer};
 use crate::dialect::error;
 use crate::dialect::event::Event;
 use crate::dialect::loss::Losses;
+use crate::dialect::transcript::Marks;
 use crate::stream::{self, Wire};
 
 /// A stream's writer.
@@ -92,6 +93,21 @@ impl Writer for AnthropicWriter {
     fn write(&mut self, event: Event, losses: &mut Losses) -> Vec<stream::Event> {
         let steps = self.layout.take(event, losses);
         steps.into_iter().map(|step| self.render(step)).collect()
+    }
+
+    /// A block that is open on the wire and holds nothing is ended: no event began it here.
+    fn align(&mut self, marks: &Marks) -> Vec<stream::Event> {
+        let Marks::Blocks { next, open } = marks else { return Vec::new() };
+        match open {
+            Some((index, _)) => {
+                self.index = *index;
+                if self.layout.is_open() { Vec::new() } else { vec![self.render(Step::Close)] }
+            }
+            None => {
+                self.index = *next;
+                Vec::new()
+            }
+        }
     }
 }
 

@@ -13,6 +13,20 @@ use crate::dialect::codec::Malformed;
 // === impl Vector ===
 
 impl Vector {
+    /// The vector of a JSON text: an array of numbers, or a string of base64.
+    pub fn of_json(text: &str) -> Result<Self, Malformed> {
+        let value: &RawValue = serde_json::from_str(text).map_err(|error| Malformed::at("", error.to_string()))?;
+        Self::read(value, "")
+    }
+
+    /// It as JSON text, as it came.
+    pub fn json(&self) -> Result<String, Malformed> {
+        match self {
+            Self::Floats(text) => Ok(text.get().to_owned()),
+            Self::Base64(base64) => serde_json::to_string(base64).map_err(|error| Malformed::at("", error.to_string())),
+        }
+    }
+
     /// The vector that a JSON value is: an array, or a string of base64.
     pub(super) fn read(value: &RawValue, path: &str) -> Result<Self, Malformed> {
         match value.get().as_bytes().first() {

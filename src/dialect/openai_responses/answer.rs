@@ -15,7 +15,7 @@ pub(super) mod items;
 
 /// The type of the raw event with those fields of an item that the model has no place for (`phase` of messages,
 /// `namespace` of calls). It comes before the first event of the item's first block.
-pub(super) const ITEM_FIELDS: &str = "response.output_item.fields";
+pub(in crate::dialect) const ITEM_FIELDS: &str = "response.output_item.fields";
 
 /// Reads a whole answer, by the same steps as a stream.
 pub(super) fn read(body: Value, ids: &mut Ids) -> Result<Vec<Event>, Malformed> {

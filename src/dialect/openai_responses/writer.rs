@@ -10,6 +10,7 @@ use crate::dialect::codec::{Stamp, Writer};
 use crate::dialect::event::{Event, EventKind, Start, Stop, Usage};
 use crate::dialect::failure::{Failure, FailureKind};
 use crate::dialect::loss::Losses;
+use crate::dialect::transcript::Marks;
 use crate::stream;
 use items::Items;
 use out::{Body, Out};
@@ -158,6 +159,15 @@ impl StreamWriter {
 impl Writer for StreamWriter {
     fn write(&mut self, event: Event, losses: &mut Losses) -> Vec<stream::Event> {
         self.event(event, losses);
+        self.out.take()
+    }
+
+    fn align(&mut self, marks: &Marks) -> Vec<stream::Event> {
+        if let Marks::Items { sequence, items, .. } = marks {
+            self.out.go_on_from(*sequence);
+            self.items.fill(items, &mut self.out);
+            self.stamp.ids = self.stamp.ids.clone().with_given(Vec::new());
+        }
         self.out.take()
     }
 }

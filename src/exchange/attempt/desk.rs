@@ -1,6 +1,7 @@
 //! Where attempts leave what only the exchange can see to: they run beside each other, and none of them has hold of it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -23,6 +24,8 @@ const MOST_WAITING: usize = 16;
 pub(in crate::exchange) struct Desk {
     words: Mutex<VecDeque<Word>>,
     bell: Notify,
+    /// Whether an upstream gave a sign of an answer.
+    sign: AtomicBool,
 }
 
 /// Something that an attempt left.
@@ -58,6 +61,16 @@ impl Desk {
             drop(words);
             self.bell.notify_one();
         }
+    }
+
+    /// Notes that an upstream gave a sign of an answer, though it may be held yet.
+    pub(super) fn give_sign(&self) {
+        self.sign.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one did.
+    pub(super) fn has_sign(&self) -> bool {
+        self.sign.load(Ordering::Relaxed)
     }
 
     /// Asks the policies about an event.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::going_on;
 use super::translate::{self, Hearing};
 use super::{Committed, REFUSAL_BYTES, REFUSAL_TIME};
 use crate::dialect::Dialect;
@@ -28,6 +29,7 @@ pub(super) async fn hear<C: Client, N: Connection>(
         Hearing::Chat(mut interpreter) if status.is_success() && wire.is_some() && interpreter.streams() => {
             let decoder = decoder(x, &response)?;
             translate::reword(&mut response.head, interpreter.content_type(), None)?;
+            going_on::join(x, &mut interpreter);
             interpreter.begin(wire.unwrap_or(Wire::Sse), decoder);
             let told = Told { losses: interpreter.told.losses.clone(), ..Told::default() };
             x.translated = Some(translate::translated(x, told));

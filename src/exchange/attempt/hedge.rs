@@ -82,7 +82,7 @@ impl<'a, D: Dial> Race<'a, D> {
     }
 
     /// Begins an attempt that was made ready at `started`.
-    pub(super) fn begin(&mut self, made: Try, started: Instant, prepared: Prepared) {
+    pub(super) fn begin(&mut self, made: Try, started: Instant, prepared: Box<Prepared>) {
         let flight = Box::pin(fly(&self.gate.dial, prepared, self.desk));
         self.runners.push(Runner { number: self.begun, made, started, flight, arrived: None });
         self.begun += 1;
@@ -137,7 +137,7 @@ impl<'a, D: Dial> Race<'a, D> {
             tokio::select! {
                 biased;
                 number = first(runners, wanted) => Turn::Arrived(number),
-                () = until(due), if due.is_some() => Turn::Begin,
+                () = silence(due, desk, told.is_some()), if due.is_some() => Turn::Begin,
             }
         };
         let turn = opening::attend(client, x, desk, pin!(step)).await?;
@@ -197,7 +197,7 @@ impl<'a, D: Dial> Race<'a, D> {
             Err(error) => Err(error),
         };
         record(x, &made, started, waited, &result, !self.runners.is_empty());
-        let ended = ended(&mut made, result);
+        let ended = ended(x, &mut made, result);
         if self.runners.is_empty() {
             return Some((made, ended));
         }
@@ -263,9 +263,13 @@ fn drive<D: Dial>(runners: &mut [Runner<'_, D>], cx: &mut Context<'_>) {
     }
 }
 
-async fn until(due: Option<Instant>) {
+/// Ends when there was no sign of an answer for so long, or when it is known that there was none.
+async fn silence(due: Option<Instant>, desk: &Desk, known: bool) {
     if let Some(due) = due {
         tokio::time::sleep_until(due).await; // paced: so long there must be no sign of an answer
+    }
+    if desk.has_sign() && !known {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -226,6 +226,7 @@ impl Stream<'_> {
         self.events += 1;
         if sight.content || sight.terminal {
             self.spoken.get_or_insert_with(Instant::now);
+            self.desk.give_sign();
         }
         let enough = match self.holding.rule.until {
             Until::Event => sight.content || sight.terminal,

@@ -51,7 +51,7 @@ pub(super) struct Prepared {
 /// What an attempt is before anything of it was sent.
 pub(super) enum Ready<N: Connection> {
     /// One to be made.
-    Ask(Prepared),
+    Ask(Box<Prepared>),
     /// The gate answers in the upstream's place.
     Here(Committed<N>),
 }
@@ -88,7 +88,7 @@ pub(super) async fn prepare<C: Client, D: Dial, N: Connection>(
     let (head, upload, hearing) = copy(gate, client, x, next, upload, number).await?;
     let patience = Patience::new(x.deadline, &next.planned, &next.upstream);
     let holding = Holding::of(x, next, way, number, again);
-    Ok(Ready::Ask(Prepared {
+    Ok(Ready::Ask(Box::new(Prepared {
         upstream: Arc::clone(&next.upstream),
         endpoint: Arc::clone(&next.endpoint),
         head,
@@ -98,7 +98,7 @@ pub(super) async fn prepare<C: Client, D: Dial, N: Connection>(
         holding,
         tape: x.tape.clone(),
         idempotent: x.method.is_idempotent(),
-    }))
+    })))
 }
 
 /// An answer that the gate gives itself in an upstream's place.
@@ -136,6 +136,10 @@ async fn copy<C: Client, D: Dial>(
     };
     let mut request = Request { head, body };
     let hearing = translate::ask(x, &gate.keep, &gate.clock, planned, upstream, endpoint, &mut request)?;
+    if planned.continue_cut.is_some() && request.head.headers.contains_key("accept-encoding") {
+        // What nobody can read nobody can go on with.
+        let _ = request.head.insert_header("Accept-Encoding", "identity");
+    }
     if let Some(server) = upstream.server {
         headers::hide_key(&mut request.head, server, endpoint).map_err(|error| {
             Error::gate("the request target cannot be sent without its key").with_detail(error.to_string())

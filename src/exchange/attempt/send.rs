@@ -10,7 +10,7 @@ use super::patience::Patience;
 use super::prepare::Prepared;
 use super::translate::{self, Hearing};
 use super::upload::{Passing, Upload};
-use super::{Committed, hear, receive};
+use super::{Committed, hear, hold, receive};
 use crate::error::{Error, Kind};
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Client, Connection, Dial};
@@ -50,7 +50,7 @@ pub(super) async fn attempt<C: Client, D: Dial>(
     dial: &D,
     client: &mut C,
     x: &mut Exchange,
-    prepared: Prepared,
+    prepared: Box<Prepared>,
 ) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
     let landed = if matches!(prepared.upload, Upload::Streaming(_)) {
         Box::pin(pass_on(dial, client, x, prepared)).await?
@@ -78,7 +78,7 @@ pub(super) async fn land<C: Client, N: Connection>(
 /// made beside it, and leaves what it wants of them on the desk.
 pub(super) async fn fly<D: Dial>(
     dial: &D,
-    mut prepared: Prepared,
+    mut prepared: Box<Prepared>,
     desk: &Desk,
 ) -> Result<Landed<TapedConnection<D::Connection>>, Error> {
     let mut fresh = false;
@@ -109,7 +109,7 @@ async fn pass_on<C: Client, D: Dial>(
     dial: &D,
     client: &mut C,
     x: &mut Exchange,
-    mut prepared: Prepared,
+    mut prepared: Box<Prepared>,
 ) -> Result<Landed<TapedConnection<D::Connection>>, Error> {
     let desk = Desk::default();
     let mut fresh = false;
@@ -166,11 +166,15 @@ fn closed_while_idle<N: Connection>(error: &Error, connection: &N, prepared: &Pr
 async fn answered<N: Connection>(
     head: ResponseHead,
     connection: N,
-    mut prepared: Prepared,
+    prepared: Box<Prepared>,
     desk: &Desk,
 ) -> Result<Landed<N>, Error> {
+    let mut prepared = *prepared;
     let patience = &prepared.patience;
-    let streams = super::hold::streams(&head, prepared.holding.as_ref());
+    let streams = hold::streams(&head, prepared.holding.as_ref());
+    if !streams && head.status.is_success() {
+        desk.give_sign();
+    }
     let source = Source::live(connection, patience.idle(), patience.rest(streams));
     let mut response = Committed::new(head, source, prepared.upstream, prepared.endpoint);
     if let Some(holding) = prepared.holding.take().filter(|_| !prepared.upload.overtaken()) {

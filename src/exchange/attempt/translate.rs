@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::Value;
 
-use super::headers;
+use super::{going_on, headers};
 use crate::clock::Clock;
 use crate::dialect::catalog;
 use crate::dialect::chat::Chat;
@@ -54,6 +54,9 @@ pub(super) fn spoken(hearing: Option<&Hearing>) -> Spoken<'_> {
 
 /// How the exchange's operation reaches an upstream. Without a dialect on both sides it passes untouched.
 pub(super) fn way(x: &Exchange, upstream: &Upstream) -> Way {
+    if let Some(way) = going_on::way(x, upstream) {
+        return way;
+    }
     let (Some(server), Some(operation)) = (upstream.server, x.dialect) else {
         return Way::Untouched;
     };
@@ -97,6 +100,9 @@ pub(super) fn ask(
     endpoint: &Endpoint,
     request: &mut Request,
 ) -> Result<Option<Hearing>, Error> {
+    if x.goes_on() {
+        return going_on::ask(x, keep, clock, planned, upstream, endpoint, request);
+    }
     let (Some(server), Some(client)) = (upstream.server, x.dialect) else { return Ok(None) };
     let way = way(x, upstream);
     if way == Way::Untouched {
@@ -144,7 +150,7 @@ pub(super) fn ask(
 }
 
 /// What goes out: the plan's model, and the thoughts that this upstream's maker had sealed.
-fn prepare_chat(x: &Exchange, keep: &Keep, to: Dialect, planned: &PlannedAttempt, chat: &mut Chat) {
+pub(super) fn prepare_chat(x: &Exchange, keep: &Keep, to: Dialect, planned: &PlannedAttempt, chat: &mut Chat) {
     if let Some(model) = &planned.model {
         chat.model.clone_from(model);
     }
@@ -174,7 +180,7 @@ fn stateless(client: Dialect, body: &[u8]) -> Result<(), Error> {
 }
 
 /// Refuses what the settings of the upstream do not let pass.
-fn refuse_losses(upstream: &Upstream, told: &Told) -> Result<(), Error> {
+pub(super) fn refuse_losses(upstream: &Upstream, told: &Told) -> Result<(), Error> {
     if !upstream.refuses_losses || told.losses.is_empty() {
         return Ok(());
     }
@@ -183,7 +189,7 @@ fn refuse_losses(upstream: &Upstream, told: &Told) -> Result<(), Error> {
 }
 
 /// Gives a request its new target and body.
-fn send_to(
+pub(super) fn send_to(
     request: &mut Request,
     server: &Server,
     endpoint: &Endpoint,
@@ -237,7 +243,7 @@ fn parsed(body: &[u8]) -> Result<Value, Error> {
     serde_json::from_slice(body).map_err(|error| malformed(&Malformed::at("body", format!("not JSON: {error}"))))
 }
 
-fn malformed(error: &Malformed) -> Error {
+pub(super) fn malformed(error: &Malformed) -> Error {
     Error::client(Kind::BadRequest, 400, error.to_string()).with_code("malformed")
 }
 

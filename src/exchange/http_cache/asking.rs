@@ -99,7 +99,7 @@ impl Asking {
         let mut rule = self.rule.clone();
         rule.key.push(("host".to_owned(), Value::from(self.host.as_deref()).to_string()));
         let fingerprint = format!("{} {}", x.generation.hash, self.intended());
-        let form = Form { method: "GET", path, dialect: None, stream: None, model: None };
+        let form = Form { method: "GET", path, dialect: None, stream: None, upstream: "", model: None };
         let user = decide::holder(x.identity.user.as_deref(), &self.head);
         Key::new(&rule, user.as_deref(), &fingerprint, &form)
     }

@@ -20,7 +20,7 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
     result: Result<(), Error>,
     bodied: bool,
 ) -> Result<End, Error> {
-    if let Some(interpreter) = source.take_interpreter() {
+    if let Some(interpreter) = source.take_interpreter().filter(|interpreter| !interpreter.is_verbatim()) {
         x.translated = Some(attempt::heard(x, *interpreter));
     }
     let mut failure = x.translated.as_ref().and_then(|translated| translated.told.failure.as_ref()).map(failed);
@@ -35,12 +35,13 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
     failure = failure.or_else(|| x.sent.error.take());
     told::note(x, source);
     let cut = |error: &Error| if error.code() == NO_END { Refusal::NoEnd } else { Refusal::Error };
-    storing::settle(gate, x, failure.as_ref().map(cut));
+    storing::settle(gate, x, failure.as_ref().filter(|_| result.is_ok()).map(cut));
     let clean = result.is_ok() && (source.done() || !bodied);
     if let Some(kept) = source.take_kept() {
         http_cache::settle(gate, x, *kept, clean);
     }
     source.release(clean).await;
+    judge(x, &result, failure.as_ref());
     x.held = Held::default();
     match result {
         Ok(()) if failure.is_some() => {
@@ -58,6 +59,15 @@ pub(super) async fn settle<C: Client, D: Dial, N: Connection>(
             client.break_off().await;
             Ok(End::Broken)
         }
+    }
+}
+
+/// Tells the endpoint's judge how its answer ended.
+fn judge(x: &mut Exchange, result: &Result<(), Error>, failure: Option<&Error>) {
+    let tokens = x.usage().map(|usage| usage.output);
+    match (result, failure) {
+        (Err(error), _) | (Ok(()), Some(error)) => x.held.failed(error),
+        (Ok(()), None) => x.held.served(tokens),
     }
 }
 

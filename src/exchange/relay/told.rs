@@ -9,7 +9,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::{End, Error, Source, send, stream_wire};
-use crate::cache::{Entry, Following, Listener, Origin, Outcome, Role};
+use crate::cache::{Entry, Following, Listener, Outcome, Provenance, Role};
 use crate::dialect::habits::Habits;
 use crate::dialect::interpreter::{Interpreter, Told};
 use crate::dialect::{Dialect, error};
@@ -66,7 +66,7 @@ async fn stored<C: Client, D: Dial>(
     entry: Arc<Entry>,
 ) -> Result<Option<End>, Error> {
     let age = x.tape.ask(|| "age".to_owned(), || entry.age(&gate.clock));
-    let as_dialect = entry.origin.as_ref().map(|origin| format!("; stored-as={}", origin.dialect.as_str()));
+    let as_dialect = entry.provenance.as_ref().map(|provenance| format!("; stored-as={}", provenance.dialect.as_str()));
     let stale = x.cache.verdict == CacheVerdict::Stale;
     let word = if stale { "stale" } else { "hit" };
     x.cache.details = Some(format!("{word}; age={}{}", age.as_secs(), as_dialect.unwrap_or_default()));
@@ -74,7 +74,7 @@ async fn stored<C: Client, D: Dial>(
     let bad = |error: HeadError| Error::gate("a stored response cannot be sent").with_detail(error.to_string());
     head.insert_header("Age", age.as_secs()).map_err(bad)?;
     let pace = x.cache.rule.as_ref().map(|rule| rule.sharing.pace).unwrap_or_default();
-    let source = Source::<D::Connection>::told_by(Teller::stored(Arc::clone(&entry), pace));
+    let source = Source::told_by(Teller::stored(Arc::clone(&entry), pace));
     if let Some((head, source)) = voiced(gate, client, x, &entry, head, source).await? {
         return send(gate, client, x, head, source, ServedBy::Cache { age, stale }).await.map(Some);
     }
@@ -143,7 +143,7 @@ async fn joined<C: Client, D: Dial>(
 ) -> Result<End, Error> {
     x.cache.details = Some(format!("join; followers={followers}"));
     let head = head_of(&entry)?;
-    let source = Source::<D::Connection>::told_by(teller);
+    let source = Source::told_by(teller);
     let Some((head, source)) = voiced(gate, client, x, &entry, head, source).await? else {
         return Err(Error::upstream(Kind::Garbage, "the answer of the call that was joined is not of its dialect"));
     };
@@ -179,12 +179,12 @@ async fn voiced<C: Client, D: Dial, N: Connection>(
     mut head: ResponseHead,
     mut source: Source<N>,
 ) -> Result<Option<(ResponseHead, Source<N>)>, Error> {
-    let (Some(dialect), Some(origin)) = (x.dialect, &entry.origin) else { return Ok(Some((head, source))) };
-    if origin.dialect == dialect && (origin.wire == x.cache.wire || entry.status != 200) {
+    let (Some(dialect), Some(provenance)) = (x.dialect, &entry.provenance) else { return Ok(Some((head, source))) };
+    if provenance.dialect == dialect && (provenance.wire == x.cache.wire || entry.status != 200) {
         return Ok(Some((head, source)));
     }
-    let Some(mut interpreter) = interpreter(gate, x, dialect, origin) else { return Ok(None) };
-    if let (200, true, Some(wire)) = (entry.status, interpreter.streams(), origin.wire) {
+    let Some(mut interpreter) = interpreter(gate, x, dialect, provenance) else { return Ok(None) };
+    if let (200, true, Some(wire)) = (entry.status, interpreter.streams(), provenance.wire) {
         attempt::reword(&mut head, interpreter.content_type(), None)?;
         interpreter.begin(wire, None);
         let told = Told { losses: interpreter.told.losses.clone(), ..Told::default() };
@@ -196,7 +196,7 @@ async fn voiced<C: Client, D: Dial, N: Connection>(
     note(x, &mut source);
     let body = body?;
     let (status, content_type, body) = if entry.status == 200 {
-        match interpreter.whole(&body, origin.wire) {
+        match interpreter.whole(&body, provenance.wire) {
             Ok(body) => (200, interpreter.content_type(), body),
             Err(failure) if x.cache.verdict == CacheVerdict::Joined => {
                 let (status, body) = error::write(dialect, &failure, &x.id);
@@ -230,13 +230,18 @@ async fn gathered<C: Client, N: Connection>(
 
 /// What puts a stored answer into the client's words. To who asks as the first client did it tells the same, ids and
 /// times included; to others it is told anew.
-fn interpreter<D: Dial>(gate: &Gate<D>, x: &Exchange, dialect: Dialect, origin: &Origin) -> Option<Interpreter> {
+fn interpreter<D: Dial>(
+    gate: &Gate<D>,
+    x: &Exchange,
+    dialect: Dialect,
+    provenance: &Provenance,
+) -> Option<Interpreter> {
     let body = x.request.lock().body.bytes()?;
     let chat = Interpreter::read(dialect, &x.target, &body).ok()?.without_turns();
     let between =
-        |id: &str, created| Interpreter::new(dialect, origin.dialect, &x.target, Habits::OPENAI, chat, id, created);
-    let Listener { dialect: first, wire, id, created } = &origin.first;
-    if origin.dialect != dialect && (*first, *wire) == (dialect, x.cache.wire) {
+        |id: &str, created| Interpreter::new(dialect, provenance.dialect, &x.target, Habits::OPENAI, chat, id, created);
+    let Listener { dialect: first, wire, id, created } = &provenance.first;
+    if provenance.dialect != dialect && (*first, *wire) == (dialect, x.cache.wire) {
         return between(id, *created);
     }
     let now = x.tape.wall(&gate.clock).duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

@@ -12,11 +12,13 @@ use crate::stream::Wire;
 
 /// Sends a piece of the body; those who listen hear it first.
 pub(super) async fn write<C: Client>(client: &mut C, x: &mut Exchange, piece: Bytes) -> Result<(), Error> {
-    x.sent.bytes += piece.len() as u64;
+    if !client.has_left() {
+        x.sent.bytes += piece.len() as u64;
+    }
     if let Some(meter) = &mut x.meter {
         meter.read(&piece);
     }
-    if let Some(scribe) = x.scribe.as_mut()
+    if let Some(scribe) = x.bond.scribe.as_mut()
         && scribe.hear(&piece)
     {
         Box::pin(scribe.note()).await;
@@ -43,7 +45,7 @@ pub(super) async fn write_on<C: Client, N: Connection>(
 
 /// What is to be known before the client hears that the answer is over.
 pub(super) async fn ended(x: &mut Exchange) {
-    if let Some(mut scribe) = x.scribe.take()
+    if let Some(mut scribe) = x.bond.scribe.take()
         && scribe.end()
     {
         Box::pin(scribe.note()).await;

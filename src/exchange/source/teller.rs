@@ -54,7 +54,7 @@ pub struct Joined {
 impl Teller {
     /// A stored answer, told at a pace; one that does not stream is told at once.
     pub fn stored(entry: Arc<Entry>, pace: Pace) -> Self {
-        let wire = entry.origin.as_ref().and_then(|origin| origin.wire);
+        let wire = entry.provenance.as_ref().and_then(|provenance| provenance.wire);
         match (pace, wire) {
             (Pace::Recorded, Some(_)) => {
                 let (pieces, times) = (entry.chunks.clone(), entry.times.clone());
@@ -154,5 +154,76 @@ impl Joined {
         if let Some(overheard) = &mut self.overheard {
             overheard.end.get_or_insert(how);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::cache::{Listener, Provenance};
+    use crate::dialect::Dialect;
+
+    /// A stream of three events that came in two pieces, the second after five seconds.
+    fn entry(wire: Option<Wire>) -> Arc<Entry> {
+        let chunks = ["data: 1\n\ndata:", " 2\n\ndata: [DONE]\n\n"].map(|text| Bytes::from_static(text.as_bytes()));
+        let first = Listener { dialect: Dialect::OpenAiChat, wire, id: "a".to_owned(), created: 0 };
+        let (upstream, dialect) = ("up".to_owned(), Dialect::OpenAiChat);
+        Arc::new(Entry {
+            status: 200,
+            headers: Vec::new(),
+            size: chunks.iter().map(Bytes::len).sum(),
+            chunks: chunks.to_vec(),
+            times: vec![Duration::ZERO, Duration::from_secs(5)],
+            stored_at: SystemTime::UNIX_EPOCH,
+            ttl: Duration::from_secs(1),
+            grace: Duration::ZERO,
+            age_before: Duration::ZERO,
+            tags: Vec::new(),
+            provenance: Some(Provenance { dialect, wire, upstream, model: None, first, tokens: None }),
+        })
+    }
+
+    /// When each piece comes, in milliseconds, and all of them together.
+    async fn told(mut teller: Teller) -> (Vec<u128>, Vec<u8>) {
+        let (begun, mut times, mut all) = (Instant::now(), Vec::new(), Vec::new());
+        while let Some(piece) = teller.next().await.unwrap() {
+            times.push(begun.elapsed().as_millis());
+            all.extend_from_slice(&piece);
+        }
+        assert!(teller.done());
+        (times, all)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stored_stream_is_told_at_the_pace_that_is_asked_for() {
+        let body = entry(None).body();
+        let sse = || entry(Some(Wire::Sse));
+        assert_eq!(told(Teller::stored(sse(), Pace::Instant)).await, (vec![0, 0], body.to_vec()));
+        assert_eq!(told(Teller::stored(sse(), Pace::Recorded)).await, (vec![0, 5000], body.to_vec()));
+        assert_eq!(told(Teller::stored(sse(), Pace::Rate(4.0))).await, (vec![0, 250, 500], body.to_vec()));
+        assert_eq!(
+            told(Teller::stored(entry(None), Pace::Rate(0.1))).await,
+            (vec![0, 0], body.to_vec()),
+            "it is whole"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_heard_of_another_s_answer_is_told_as_it_was_heard() {
+        let mut overheard = Overheard::new(entry(Some(Wire::Sse)), Duration::ZERO, 2);
+        let mut unended = Teller::replayed(&overheard);
+        for _ in 0..2 {
+            assert!(unended.next().await.unwrap().is_some());
+        }
+        let more = tokio::time::timeout(Duration::from_secs(60), unended.next()).await;
+        assert!(more.is_err() && !unended.done(), "nobody heard how it went on");
+        overheard.end = Some(Err(Error::gate("no")));
+        let mut failed = Teller::replayed(&overheard);
+        for _ in 0..2 {
+            assert!(failed.next().await.is_ok());
+        }
+        assert!(failed.next().await.is_err());
     }
 }

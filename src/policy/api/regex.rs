@@ -34,7 +34,8 @@ impl Patterns {
     }
 }
 
-fn compiled(lua: &Lua, pattern: &str) -> mlua::Result<Regex> {
+/// A pattern that is compiled once.
+pub(super) fn compiled(lua: &Lua, pattern: &str) -> mlua::Result<Regex> {
     Host::of(lua)?.patterns.lock().get(pattern)
 }
 

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Uri};
-use mlua::{AnyUserData, Lua, LuaString, MetaMethod, UserData, UserDataFields, UserDataMethods, UserDataRef, Value};
+use mlua::{
+    AnyUserData, Lua, LuaString, MetaMethod, Table, UserData, UserDataFields, UserDataMethods, UserDataRef, Value,
+};
 
 use super::headers::{Headers, Of};
 use super::message::BodyOf;
-use super::unknown_field;
 use super::view::Source;
+use super::{parts, unknown_field};
 use crate::dialect::Dialect;
 use crate::message::{Request, RequestHead, Shared};
 use crate::policy::host::Host;
@@ -26,7 +28,7 @@ pub(in crate::policy) struct Req {
 }
 
 /// The fields and methods.
-pub(in crate::policy) const FIELDS: [&str; 14] = [
+pub(in crate::policy) const FIELDS: [&str; 16] = [
     "method",
     "path",
     "query",
@@ -39,6 +41,8 @@ pub(in crate::policy) const FIELDS: [&str; 14] = [
     "headers",
     "text",
     "json",
+    "parts",
+    "wishes",
     "set_text",
     "set_json",
 ];
@@ -111,9 +115,29 @@ pub(super) fn register(lua: &Lua) -> mlua::Result<()> {
             body.json(&lua, source)
         }
     })?;
+    let parts = lua.create_async_function(|lua, (this, options): (UserDataRef<Req>, Option<Table>)| {
+        let allowed = Host::of(&lua).and_then(|host| host.may_wait(&lua, "req:parts()"));
+        let (body, dialect) = (this.body.clone(), this.run.facts.dialect);
+        async move {
+            allowed?;
+            body.wait().await?;
+            parts::of(&lua, dialect, &body.message.lock(), options.as_ref())
+        }
+    })?;
+    let wishes = lua.create_async_function(|lua, this: UserDataRef<Req>| {
+        let allowed = Host::of(&lua).and_then(|host| host.may_wait(&lua, "req:wishes()"));
+        let body = this.body.clone();
+        async move {
+            allowed?;
+            body.wait().await?;
+            parts::wishes(&lua, &mut body.message.lock())
+        }
+    })?;
     lua.register_userdata_type::<Req>(|registry| {
         registry.add_field("text", text);
         registry.add_field("json", json);
+        registry.add_field("parts", parts);
+        registry.add_field("wishes", wishes);
         Req::register(registry);
     })
 }

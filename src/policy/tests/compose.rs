@@ -22,6 +22,7 @@ pub(super) fn outcome() -> Outcome {
         took: Duration::from_millis(5),
         remaining: None,
         untried: 1,
+        said: None,
     }
 }
 

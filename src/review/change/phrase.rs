@@ -9,6 +9,12 @@ const LONGEST: usize = 36;
 /// How much of what is the same stands before the difference then.
 const BEFORE: usize = 12;
 
+/// For whom the cache keeps an answer that is for all.
+const EVERYBODY: &str = "everybody";
+
+/// The phrase for a cache that serves everybody what one user was told.
+const SHARED: &str = "answers are now shared between users";
+
 /// What changed, and the value that may differ from case to case.
 type Phrase = (String, Option<String>);
 
@@ -50,6 +56,7 @@ pub(super) fn changed(old: &Line<'_>, new: &Line<'_>) -> Vec<Phrase> {
 pub(super) fn added(line: &Line<'_>) -> Phrase {
     let noun = noun(line);
     let what = match line.part {
+        Part::Word("cache") if scope(value(line)).1 == EVERYBODY => SHARED.to_owned(),
         Part::Opening => match line.section {
             Section::Call => "a call more".to_owned(),
             Section::Upstream(name) => format!("upstream {name} is asked"),
@@ -100,7 +107,9 @@ pub(super) fn example(old: &str, new: &str) -> String {
 /// Where a phrase stands among others: what was decided first, what follows from it last.
 pub(super) fn weight(what: &str) -> usize {
     let starts = |words: &[&str]| words.iter().any(|start| what.starts_with(start));
-    if starts(&["header content-length ", "header x-request-id ", "tokens used ", "time ", "an answer never"]) {
+    if what == SHARED {
+        0
+    } else if starts(&["header content-length ", "header x-request-id ", "tokens used ", "time ", "an answer never"]) {
         3
     } else if starts(&["hook ", "order of hooks ", "cache key ", "outcome ", "end:"]) && !what.ends_with(" fails") {
         2
@@ -202,13 +211,35 @@ fn words(word: &str, old: &Line<'_>, new: &Line<'_>) -> Vec<Phrase> {
             if verdict != now {
                 phrases.push((format!("cache: {}", between(verdict, now)), None));
             }
-            if rest != rest_now {
-                phrases.push(("time or scope of the cache changed".to_owned(), Some(example(rest, rest_now))));
-            }
+            phrases.extend(time_and_scope(rest, rest_now));
             phrases
         }
         _ => vec![(format!("{thing} changed"), Some(example(was, is)))],
     }
+}
+
+/// The phrases for a cache that keeps answers for another time, or for others. That everybody may be served what one user
+/// was told is said first, and in so many words.
+fn time_and_scope(was: &str, is: &str) -> Vec<Phrase> {
+    let ((time, whom), (time_now, whom_now)) = (scope(was), scope(is));
+    let mut phrases = Vec::new();
+    if time != time_now {
+        phrases.push(("time of the cache changed".to_owned(), Some(example(time, time_now))));
+    }
+    match (whom == EVERYBODY, whom_now == EVERYBODY) {
+        (false, true) => phrases.push((SHARED.to_owned(), Some(example(whom, whom_now)))),
+        (true, false) => phrases.push(("answers are no longer shared between users".to_owned(), None)),
+        _ if whom != whom_now => {
+            phrases.push(("for whom answers are kept changed".to_owned(), Some(example(whom, whom_now))))
+        }
+        _ => {}
+    }
+    phrases
+}
+
+/// How long the cache keeps an answer, and for whom.
+fn scope(text: &str) -> (&str, &str) {
+    text.split_once(" for ").unwrap_or((text, ""))
 }
 
 /// What the cache did, and how long for whom.

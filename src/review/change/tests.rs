@@ -51,6 +51,25 @@ fn a_header_is_named_with_the_message_it_is_in() {
 }
 
 #[test]
+fn answers_that_are_shared_from_now_on_are_told_first_and_in_so_many_words() {
+    let shared = told(&[("300s for user:ada", "60s for everybody"), ("plan: openai", "plan: reserve")]);
+    assert_eq!(
+        shared,
+        [
+            "answers are now shared between users (user:ada \u{2192} everybody)",
+            "plan: openai \u{2192} reserve",
+            "time of the cache changed (300s \u{2192} 60s)",
+        ]
+    );
+    let other = told(&[("300s for user:ada", "300s for user:ben")]);
+    assert_eq!(other, ["for whom answers are kept changed (user:ada \u{2192} user:ben)"]);
+    let uncached = OLD.replace("cache: stored; 300s for user:ada\n", "");
+    let new = uncached.replace("plan: openai\n", "plan: openai\ncache: stored; 300s for everybody\n");
+    let begun = changes(&uncached, &new);
+    assert_eq!(begun.first().map(|change| change.what.as_str()), Some("answers are now shared between users"));
+}
+
+#[test]
 fn json_is_told_by_path_and_what_follows_comes_last() {
     let told = told(&[("{\"model\":\"gpt-4o\",\"n\":1}", "{\"model\":\"o3\",\"t\":2}"), ("Length: 24", "Length: 20")]);
     let of = "the body of what upstream openai is sent";

@@ -213,3 +213,23 @@ allow = [\"https://h/\", 5]
     let expected = ["1", "2", "4", "5", "8", "9", "9", "10", "11", "12", "16", "18", "20", "22", "24"];
     assert_eq!(lines, expected, "{faults:#?}");
 }
+
+#[test]
+fn what_endpoints_are_chosen_by_and_left_alone_for_has_bounds() {
+    let up = |line: &str| format!("[upstreams.up]\nurl = \"http://a\"\n{line}\n");
+    one_fault(
+        &up("balance.by = \"fastest\""),
+        "3:14",
+        &["upstreams.up.balance.by: `fastest` is not known", "`latency`"],
+    );
+    one_fault(&up("balance.key = \"header:a b\""), "3:15", &["`a b` is not a header name"]);
+    one_fault(&up("balance.key = \"colour\""), "3:15", &["`prompt`", "`header:NAME`"]);
+    one_fault(&up("balance.headroom = 101"), "1:1", &["balance.headroom: is more than 100 percent"]);
+    one_fault(&up("breaker.percent = 101"), "1:1", &["breaker.percent"]);
+    one_fault(&up("breaker.open = \"6m\""), "1:1", &["breaker.open: is longer than `longest`"]);
+    one_fault(&up("breaker.probes = 0"), "3:18", &["at least 1"]);
+    one_fault(&up("probe.path = \"models\""), "1:1", &["probe.path: must start with `/`"]);
+    one_fault(&up("probe.every = \"1s\""), "3:1", &["`path` is missing"]);
+    let many: Vec<String> = (0..257).map(|n| format!("{{ url = \"http://h{n}\" }}")).collect();
+    one_fault(&format!("[upstreams.up]\nendpoints = [{}]\n", many.join(", ")), "1:1", &["more than 256"]);
+}

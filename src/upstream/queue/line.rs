@@ -110,7 +110,7 @@ impl<T> Line<T> {
     /// Gives a place back that was taken for a while.
     pub fn leave(&mut self, taken: Duration) {
         self.running = self.running.saturating_sub(1);
-        self.usual = Some(self.usual.map_or(taken, |usual| usual - usual / 8 + taken / 8));
+        self.usual = Some(self.usual.map_or(taken, |usual| usual.saturating_sub(usual / 8) + taken / 8));
     }
 
     /// The one whose turn it is, who has a place from now on; nobody when none is free. Whoever's time is over has no turn

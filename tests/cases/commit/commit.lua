@@ -6,7 +6,9 @@ return policy {
 
   route = function(req)
     local plan: any = { upstream = req.headers:get("x-to") }
-    if req.headers:has("x-plan") then
+    if req.headers:get("x-plan") == "text" then
+      plan.hold = { ["until"] = "text", time = 10 }
+    elseif req.headers:has("x-plan") then
       plan.timeouts = { first = 1.5, total = 5 }
       plan.hold = { ["until"] = "event" }
       plan.hedge = { after = 0.25, most = 1 }

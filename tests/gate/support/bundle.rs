@@ -20,6 +20,7 @@ use tidegate::replay::shadow::{self, Shadow};
 use tidegate::review::acceptance::{self, Acceptance};
 use tidegate::settings::Settings;
 use tidegate::upstream::dial::Dialer;
+use tidegate::upstream::probe;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
@@ -108,6 +109,7 @@ impl Bundled {
         let (address, admin) = runtime.block_on(listen(&gate, &server, answers));
         let inside = runtime.enter();
         background::start(&gate);
+        probe::start(&gate);
         tokio::spawn(shadow::follow(shadow, Arc::clone(&gate), Arc::clone(&reloader), Arc::clone(&archive)));
         tokio::spawn(offended::follow(Arc::clone(&gate), archive));
         tokio::spawn(reload::follow(reloader, Watcher::start(folder, settle)));

@@ -46,7 +46,11 @@ pub(crate) struct Heard {
 impl Service {
     /// Starts an upstream.
     pub(crate) fn start(act: impl Act) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), act)
+    }
+
+    /// Starts an upstream on a listener that is there already.
+    pub(crate) fn on(listener: TcpListener, act: impl Act) -> Self {
         let address = listener.local_addr().unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(AtomicUsize::new(0));

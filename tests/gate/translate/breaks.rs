@@ -17,7 +17,7 @@ use crate::support::talk::Said;
 
 /// How a stream goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Break {
+pub(super) enum Break {
     /// The connection ends within an event.
     Cut,
     /// It ends between two events.
@@ -34,7 +34,7 @@ enum Break {
     Garbage,
 }
 
-const BREAKS: [Break; 7] =
+pub(super) const BREAKS: [Break; 7] =
     [Break::Cut, Break::CutBetween, Break::Short, Break::Stall, Break::Event, Break::EventThenReset, Break::Garbage];
 
 /// The upstream's own event of a failure.
@@ -69,7 +69,7 @@ fn beginning(up: Up) -> String {
     stream[..length].to_owned()
 }
 
-fn start(up: Up, how: Break) -> Service {
+pub(super) fn start(up: Up, how: Break) -> Service {
     Service::start(move |_, out| {
         let text = beginning(up);
         say(out, open(if up == Up::Ollama { "application/x-ndjson" } else { "text/event-stream" }));
@@ -89,7 +89,7 @@ fn start(up: Up, how: Break) -> Service {
 }
 
 /// How often a client is told of a failure, and whether that is the last it hears.
-fn told(client: Client, said: &Said) -> (usize, bool) {
+pub(super) fn told(client: Client, said: &Said) -> (usize, bool) {
     let body = said.text();
     let items: Vec<Value> = match client {
         Client::Ollama | Client::Generate => body.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),

@@ -88,7 +88,8 @@ fn a_stored_answer_is_served_again_in_the_client_s_dialect() {
                 let (first, second) = (ask(), ask());
                 let what = format!("{client:?} before {up:?}, {stream}: {}", second.head);
                 assert_eq!(first.text(), second.text(), "{what}");
-                assert_eq!((first.header("x-cache"), second.header("x-cache")), (Some("miss"), Some("hit")), "{what}");
+                let marks = [&first, &second].map(|said| said.header("x-cache").unwrap_or_default());
+                assert!(marks[0] == "miss" && marks[1].starts_with("hit; "), "{what}");
                 let heard = if stream { client.hear_stream(&second) } else { client.hear(&second) };
                 assert_eq!(heard.text, Scene::named("text").all(), "{what}");
                 assert_eq!(upstream.count() - before, 1, "{what}");

@@ -273,6 +273,22 @@ impl Items {
         self.slots.push(Slot::Done(item));
     }
 
+    /// Begins the items that the client knows by id and type and that hold nothing yet, so that places are counted alike.
+    pub(super) fn fill(&mut self, known: &[(String, String)], out: &mut Out) {
+        for (id, kind) in known.iter().skip(self.slots.len()) {
+            let index = self.slots.len();
+            let item = match kind.as_str() {
+                "message" => {
+                    json!({"id": id, "type": kind, "status": "incomplete", "content": [], "role": "assistant"})
+                }
+                _ => json!({"id": id, "type": "reasoning", "summary": []}),
+            };
+            let body = Body { output_index: Some(index), item: Some(&item), ..Body::default() };
+            out.emit("response.output_item.done", body);
+            self.slots.push(Slot::Done(item));
+        }
+    }
+
     /// Ends what is open and gives the output. `cut` says that the answer was, and with it what came last.
     pub(super) fn finish(&mut self, cut: bool, out: &mut Out) -> Vec<Value> {
         let status = if cut { "incomplete" } else { "completed" };

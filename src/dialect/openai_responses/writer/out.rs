@@ -90,6 +90,11 @@ impl Out {
         Self { events: None, sequence: 0 }
     }
 
+    /// Gives the next event this number.
+    pub(super) fn go_on_from(&mut self, sequence: u64) {
+        self.sequence = sequence;
+    }
+
     /// Writes an event.
     pub(super) fn emit(&mut self, name: &str, body: Body<'_>) {
         let Some(events) = &mut self.events else { return };

@@ -1,0 +1,48 @@
+//! The parts of a call for embeddings: what is embedded in one part, everything that makes the vector what it is beside.
+
+use serde_json::{Map, Value, json};
+
+use super::{INPUT, Making};
+use crate::dialect::Dialect;
+use crate::dialect::embedding::{Content, Embed, Input};
+
+/// Makes the parts of a call.
+pub(super) fn parts(embed: Embed, making: &mut Making<'_>) {
+    around(&embed, making);
+    making.maybe("user", embed.user);
+    let mut told: Vec<Value> = embed.inputs.iter().map(told).collect();
+    let told = if embed.many { Value::Array(told) } else { told.pop().unwrap_or_default() };
+    match told {
+        Value::String(text) => drop(making.text(INPUT.to_owned(), &text)),
+        other => making.put(INPUT, other),
+    }
+}
+
+/// What is the same for all inputs of a call.
+fn around(embed: &Embed, making: &mut Making<'_>) {
+    making.put("model", embed.model.as_str());
+    making.maybe("dimensions", embed.dimensions.clone());
+    if embed.base64 {
+        making.put("encoding_format", "base64");
+    }
+    // Where nothing is said, OpenAI refuses what is too long and the others cut it.
+    making.put("truncate", embed.truncate.unwrap_or(embed.origin != Dialect::OpenAiEmbeddings));
+    for (name, value) in embed.extra.clone() {
+        making.field(&name, value);
+    }
+}
+
+/// One input: a text as it is, everything else by its kind.
+pub(super) fn told(input: &Input) -> Value {
+    let content = match &input.content {
+        Content::Text(text) if input.extra.is_empty() => return Value::from(text.as_str()),
+        Content::Text(text) => json!({"text": text}),
+        Content::Tokens(tokens) => json!({"tokens": tokens}),
+        Content::Parts(parts) => json!({"parts": parts}),
+    };
+    let mut told = content;
+    if let Some(fields) = told.as_object_mut().filter(|_| !input.extra.is_empty()) {
+        fields.insert("extra".to_owned(), Value::Object(Map::clone(&input.extra)));
+    }
+    told
+}
