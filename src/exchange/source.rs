@@ -270,7 +270,7 @@ impl<N: Connection> Source<N> {
                 }
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Says that the request's body goes on while the response is read.
