@@ -95,7 +95,8 @@ pub async fn run<C: Client, D: Dial>(
     }
     let body = whole(client, x, &mut committed).await?;
     let as_meant = is_meant(x, &committed);
-    let Committed { mut head, upstream, endpoint, .. } = committed;
+    let Committed { mut head, upstream, endpoint, held, .. } = committed;
+    x.held = held;
     heads::strip_response(&mut head);
     let body = batch.answer(gate, x, &missing, &mut head, body, as_meant)?;
     let served_by = ServedBy::Upstream { upstream: upstream.name.clone(), endpoint: endpoint.name.clone() };

@@ -57,6 +57,7 @@ pub(super) async fn or_better<C: Client, D: Dial>(
     let translated = x.translated.take();
     if let Some(end) = spare(gate, client, x).await? {
         answer.source.release(false).await;
+        answer.held.failed(&failure);
         return Ok(end);
     }
     x.translated = translated;

@@ -1,5 +1,7 @@
 //! What gates that share a Redis tell each other, and hear.
 
+mod health;
+
 use std::sync::Arc;
 
 use super::Gate;
@@ -12,5 +14,7 @@ pub fn start(gate: &Arc<Gate<Dialer>>) {
     let listening = Arc::clone(redis);
     tokio::spawn(async move { following.cache.follow_purges(&listening).await });
     tokio::spawn(async move { writing.cache.write_common().await });
+    tokio::spawn(health::tell(Arc::clone(gate)));
+    tokio::spawn(health::hear(Arc::clone(gate), Arc::clone(redis)));
     tokio::spawn(Arc::clone(redis).keep());
 }

@@ -9,7 +9,6 @@ use crate::dialect::transcript::Transcript;
 use crate::error::{Error, Fault, Kind};
 use crate::exchange::Exchange;
 use crate::exchange::attempt::going_on;
-use crate::exchange::attempt::held::Held;
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Client, Connection, Dial};
 use crate::gate::Gate;
@@ -74,7 +73,7 @@ pub(super) async fn go_on<C: Client, D: Dial>(
         return Err((last, error));
     }
     source.release(false).await;
-    x.held = Held::default();
+    std::mem::take(&mut x.held).failed(&error);
     match going_on::go_on(gate, client, x).await {
         Ok(mut response) if !x.awaits_an_answer() => {
             std::mem::swap(source, &mut response.source);
