@@ -44,7 +44,15 @@ fn ten_thousand_random_exchanges_are_explained_as_they_were() {
     let wrong = tidegate::case::on_all_processors(&taken, |taken| {
         let played = players[0].replay(taken, Watch::Nothing).unwrap();
         let differences = truth::differences(&taken.facts, &played);
-        (!differences.is_empty()).then(|| format!("{}: {}", taken.facts.id, differences.join("\n  ")))
+        (!differences.is_empty()).then(|| {
+            format!(
+                "{}, cache {:?}, {}: {}",
+                taken.facts.id,
+                taken.facts.cache,
+                taken.facts.reason.as_str(),
+                differences.join("\n  ")
+            )
+        })
     });
     let wrong: Vec<String> = wrong.into_iter().flatten().collect();
     assert!(

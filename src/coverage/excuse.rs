@@ -25,7 +25,7 @@ const TABLE: &[Excuse] = {
         (&[Failover], &[S::Whole, S::Stream], For::Everyone, "the first attempt succeeds"),
         (&[Commit], &[S::Whole], For::Everyone, "the answer does not stream"),
         (&[OnAttempt, Commit, Failover], &[S::Hit], For::Everyone, "a stored answer needs no attempt"),
-        (&[OnAttempt, Commit, Failover], &[S::Join], For::Everyone, "the call that is joined makes the attempts"),
+        (&[OnAttempt, Commit, Failover], &[S::Join], For::Everyone, "the joined call makes them"),
         (&[Failover], &[S::Abort], For::Everyone, "nobody is left for whom another attempt could be made"),
         (&[OnStreamEnd], &[S::Whole], For::Everyone, "the answer does not stream"),
         (&[OnEvent], &[S::Whole, S::Hit], For::Other, "a whole answer of no dialect has no pieces that the gate knows"),

@@ -70,7 +70,7 @@ async fn stored<C: Client, D: Dial>(
     let stale = x.cache.verdict == CacheVerdict::Stale;
     let word = if stale { "stale" } else { "hit" };
     x.cache.details = Some(format!("{word}; age={}{}", age.as_secs(), as_dialect.unwrap_or_default()));
-    let mut head = head_of(&entry)?;
+    let mut head = head_of(&entry, Some(entry.size))?;
     let bad = |error: HeadError| Error::gate("a stored response cannot be sent").with_detail(error.to_string());
     head.insert_header("Age", age.as_secs()).map_err(bad)?;
     let pace = x.cache.rule.as_ref().map(|rule| rule.sharing.pace).unwrap_or_default();
@@ -142,7 +142,7 @@ async fn joined<C: Client, D: Dial>(
     followers: usize,
 ) -> Result<End, Error> {
     x.cache.details = Some(format!("join; followers={followers}"));
-    let head = head_of(&entry)?;
+    let head = head_of(&entry, None)?;
     let source = Source::told_by(teller);
     let Some((head, source)) = voiced(gate, client, x, &entry, head, source).await? else {
         return Err(Error::upstream(Kind::Garbage, "the answer of the call that was joined is not of its dialect"));
@@ -157,15 +157,15 @@ pub(super) fn note<N: Connection>(x: &Exchange, source: &mut Source<N>) {
     }
 }
 
-/// The head of an answer as it was stored.
-fn head_of(entry: &Entry) -> Result<ResponseHead, Error> {
+/// The head of an answer as it was stored, with its length where that is known.
+fn head_of(entry: &Entry, length: Option<usize>) -> Result<ResponseHead, Error> {
     let bad = |error: HeadError| Error::gate("a stored response cannot be sent").with_detail(error.to_string());
     let mut head = ResponseHead::build(entry.status, Some(entry.headers.len() + 2)).map_err(bad)?;
     for (name, value) in &entry.headers {
         head.append_header(name.clone(), value.as_ref()).map_err(bad)?;
     }
-    if stream_wire(&head).is_none() && !entry.chunks.is_empty() {
-        heads::frame_response(&mut head, Framing::Length(entry.size as u64));
+    if let Some(length) = length.filter(|_| stream_wire(&head).is_none()) {
+        heads::frame_response(&mut head, Framing::Length(length as u64));
     }
     Ok(head)
 }

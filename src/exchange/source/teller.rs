@@ -217,7 +217,7 @@ mod tests {
         for _ in 0..2 {
             assert!(unended.next().await.unwrap().is_some());
         }
-        let more = tokio::time::timeout(Duration::from_secs(60), unended.next()).await;
+        let more = tokio::time::timeout(Duration::from_mins(1), unended.next()).await;
         assert!(more.is_err() && !unended.done(), "nobody heard how it went on");
         overheard.end = Some(Err(Error::gate("no")));
         let mut failed = Teller::replayed(&overheard);

@@ -44,11 +44,6 @@ impl Talk {
         Self { stream, kept: Vec::new() }
     }
 
-    /// Takes much at once from here on, where the connection was made to take little.
-    pub(crate) fn widen(&self) {
-        socket2::SockRef::from(&self.stream).set_recv_buffer_size(8 << 20).unwrap();
-    }
-
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();

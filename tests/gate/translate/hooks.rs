@@ -78,7 +78,7 @@ fn a_stored_answer_is_served_again_in_the_client_s_dialect() {
     for up in UPS {
         let upstream = up.start();
         let gate = cached(up, &upstream);
-        let mut talk = gate.talk();
+        let (mut talk, mut missed) = (gate.talk(), false);
         for client in CLIENTS.into_iter().filter(|client| !native(*client, up)) {
             // An array of chunks is not stored.
             let streams: &[bool] = if client == Client::GeminiArray { &[] } else { &[false, true] };
@@ -87,14 +87,18 @@ fn a_stored_answer_is_served_again_in_the_client_s_dialect() {
                 let mut ask = || talk.post(client.path(stream), &[("X-Scene", "text")], &client.body(stream));
                 let (first, second) = (ask(), ask());
                 let what = format!("{client:?} before {up:?}, {stream}: {}", second.head);
-                assert_eq!(first.text(), second.text(), "{what}");
                 let marks = [&first, &second].map(|said| said.header("x-cache").unwrap_or_default());
-                assert!(marks[0] == "miss" && marks[1].starts_with("hit; "), "{what}");
+                // One who asks the same in another form or dialect may have been here before.
+                assert!(marks[0] != "miss" || first.text() == second.text(), "{what}");
+                assert!(marks[1].starts_with("hit; "), "{what}");
+                let asked = usize::from(marks[0] == "miss");
+                missed |= asked == 1;
                 let heard = if stream { client.hear_stream(&second) } else { client.hear(&second) };
                 assert_eq!(heard.text, Scene::named("text").all(), "{what}");
-                assert_eq!(upstream.count() - before, 1, "{what}");
+                assert_eq!(upstream.count() - before, asked, "{what}");
             }
         }
+        assert!(missed, "{up:?}");
     }
 }
 
