@@ -75,6 +75,6 @@ mod tests {
         }
         assert_eq!(models.0.len(), MOST);
         assert!(models.get("open").is_some_and(|breaker| !breaker.is_closed()) && models.get("9999").is_some());
-        assert_eq!(models.take_open(), ["open".into()]);
+        assert_eq!(models.take_open(), [Box::<str>::from("open")]);
     }
 }
