@@ -82,7 +82,7 @@ impl Key {
 
     fn of(mut parts: Vec<(String, String)>, scope: String) -> Self {
         parts.sort_unstable();
-        let hash = hash(&scope, parts.iter());
+        let hash = hash(&scope, &parts.iter());
         Self { parts, scope, hash }
     }
 
@@ -126,7 +126,7 @@ impl Key {
     /// What was asked, whichever policies ask: a hash over everything but their fingerprint.
     pub fn question(&self) -> String {
         let asked = self.parts.iter().filter(|(name, _)| name != FINGERPRINT && name != UPSTREAM);
-        blake3::Hash::from_bytes(hash(&self.scope, asked)).to_hex().to_string()
+        blake3::Hash::from_bytes(hash(&self.scope, &asked)).to_hex().to_string()
     }
 
     /// About how many bytes it takes in memory.
@@ -193,7 +193,7 @@ fn separate(index: usize, text: &mut String) {
 
 /// Hashes every text with its length before it, so that no two lists of texts run together into the same bytes. They are
 /// put together first: many bytes at once are hashed several times faster than few.
-fn hash<'p>(scope: &str, parts: impl Iterator<Item = &'p (String, String)> + Clone) -> [u8; 32] {
+fn hash<'p>(scope: &str, parts: &(impl Iterator<Item = &'p (String, String)> + Clone)) -> [u8; 32] {
     let texts =
         || std::iter::once(scope).chain(parts.clone().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
     let mut bytes = Vec::with_capacity(texts().map(|text| text.len() + size_of::<u64>()).sum());

@@ -70,7 +70,7 @@ pub fn of(dialect: Option<Dialect>, target: &str, body: &[u8], choice: &Choice) 
         return None;
     }
     let read = dialect.and_then(|dialect| known(dialect, target, value, choice));
-    read.or_else(|| fields(serde_json::from_slice(body).ok()?, choice))
+    read.or_else(|| Some(fields(serde_json::from_slice(body).ok()?, choice)))
 }
 
 /// The parts of an operation that the gate can read.
@@ -100,12 +100,12 @@ fn known(dialect: Dialect, target: &str, body: Value, choice: &Choice) -> Option
 }
 
 /// The fields of a body as they are.
-fn fields(body: Map<String, Value>, choice: &Choice) -> Option<Parts> {
+fn fields(body: Map<String, Value>, choice: &Choice) -> Parts {
     let mut making = Making { choice, named: Vec::new(), own: false };
     for (name, value) in body {
         making.field(&name, value);
     }
-    Some(Parts { named: making.named, neutral: false })
+    Parts { named: making.named, neutral: false }
 }
 
 /// The text of a value in a key: strings as they are between quotes, everything else as JSON with sorted names. A number

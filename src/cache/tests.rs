@@ -9,7 +9,12 @@ use crate::exchange::decision::CacheRule;
 pub(super) fn key(part: &str, user: Option<&str>) -> Key {
     let parts = vec![("model".to_owned(), "\"m\"".to_owned()), ("part".to_owned(), part.to_owned())];
     let rule = CacheRule { key: parts, ..CacheRule::default() };
-    Key::new(&rule, user, "p", &Form { method: "POST", path: "/", dialect: None, stream: None, upstream: "up", model: None })
+    Key::new(
+        &rule,
+        user,
+        "p",
+        &Form { method: "POST", path: "/", dialect: None, stream: None, upstream: "up", model: None },
+    )
 }
 
 /// An answer of so many bytes.

@@ -24,6 +24,7 @@ const SETTINGS: &str = "set clock 2026-03-01T12:00:00Z, set seed 1, set id 7f3a,
 
 /// The words of an opening line that both sides have, and those of one.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are words that stand in a line or do not")]
 struct Words {
     shape: Shape,
     after: Duration,

@@ -319,7 +319,7 @@ impl Interpreter {
                     (start.id, start.created) = (None, None);
                     start.extra.shift_remove("createTime");
                 }
-                EventKind::Usage(usage) => self.from_cache(usage),
+                EventKind::Usage(usage) => self.count_as_cached(usage),
                 _ => {}
             }
         }
@@ -328,7 +328,7 @@ impl Interpreter {
 
     /// Counts everything that was read as read from a cache, in dialects that count that; what else was counted was
     /// counted for another exchange.
-    fn from_cache(&self, usage: &mut Usage) {
+    fn count_as_cached(&self, usage: &mut Usage) {
         let counts = !matches!(self.client.dialect, Dialect::OllamaChat | Dialect::OllamaGenerate);
         usage.cache_read = counts.then_some(usage.input);
         usage.cache_write = None;

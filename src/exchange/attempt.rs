@@ -2,6 +2,8 @@
 
 mod asked;
 
+mod best;
+
 pub(super) mod desk;
 
 pub mod going_on;
@@ -31,7 +33,6 @@ mod upload;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::decision::{Failover, Outcome, Place, Plan};
@@ -46,6 +47,7 @@ use crate::message::{Body, ResponseHead};
 use crate::policy::Hook;
 use crate::tape::connection::TapedConnection;
 use crate::upstream::{Endpoint, Upstream, retry_after};
+use best::{better, keep};
 use desk::Desk;
 use hedge::Race;
 use held::Held;
@@ -190,7 +192,7 @@ async fn once<C: Client, D: Dial>(
             // Boxed: a stream that goes on for long would carry room for it to its end.
             None => Box::pin(send::attempt(&gate.dial, client, x, prepared)).await,
         },
-        Ok(Ready::Here(response)) => Ok(response),
+        Ok(Ready::Here(response)) => Ok(*response),
         Err(error) => Err(error),
     };
     record(x, &next, started, waited, &result, false);
@@ -332,35 +334,6 @@ fn skip() -> Failover {
 /// Whether an error is the attempt's, so that another attempt could do better.
 fn retryable(error: &Error) -> bool {
     !matches!(error.kind(), Kind::ClientGone | Kind::TooLarge | Kind::BadRequest | Kind::Rejected | Kind::Internal)
-}
-
-/// Reads a refusal's body, within limits, so that its connection is free while others are tried.
-async fn keep<N: Connection>(mut response: Committed<N>) -> Committed<N> {
-    let read = tokio::time::timeout(REFUSAL_TIME, response.source.read_all(REFUSAL_BYTES, None)).await;
-    let clean = matches!(read, Ok(Ok(_)));
-    response.source.release(clean).await;
-    response.held.place = None;
-    let body = match read {
-        Ok(Ok(body)) => body,
-        _ => Bytes::new(),
-    };
-    response.source = Source::Whole(Some(body));
-    response
-}
-
-/// The answer worth more to the client when all attempts are used up: a refusal that says something about the
-/// request before one about the upstream's state, the newer before the older.
-fn better<N: Connection>(old: Option<Committed<N>>, new: Committed<N>) -> Committed<N> {
-    let worth = |response: &Committed<N>| match response.head.status.as_u16() {
-        408 => 1,
-        429 => 2,
-        400..=499 => 3,
-        _ => 0,
-    };
-    match old {
-        Some(old) if worth(&old) > worth(&new) => old,
-        _ => new,
-    }
 }
 
 /// Waits before the next attempt, unless the client leaves.

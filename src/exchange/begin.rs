@@ -47,12 +47,8 @@ pub struct Replay {
 pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
     let Arrival { peer, mut head, body, host, worker, replay } = arrival;
     let generation = gate.live.load_full();
-    let (replayed_id, tape) = match replay {
-        Some(replay) => (replay.id, replay.tape),
-        // What was refused before it was read is no request that anybody could play again.
-        None if generation.bundle.is_none() || matches!(body, Body::Failed(_)) => (None, Tape::default()),
-        None => (None, gate.tapes.tape(&generation.settings.record, gate.clock.elapsed(), gate.canary.is_running())),
-    };
+    let refused = matches!(body, Body::Failed(_));
+    let (replayed_id, tape) = replay.map_or_else(|| (None, tape(gate, &generation, refused)), |it| (it.id, it.tape));
     tape.arrived(|| Arrived {
         at: gate.clock.wall(),
         elapsed: gate.clock.elapsed(),
@@ -118,6 +114,15 @@ pub fn begin<D: Dial>(gate: &Gate<D>, arrival: Arrival) -> Exchange {
         upgrade,
         tape,
     }
+}
+
+/// The tape of an exchange that nobody plays again.
+fn tape<D: Dial>(gate: &Gate<D>, generation: &Generation, refused: bool) -> Tape {
+    // What was refused before it was read is no request that anybody could play again.
+    if generation.bundle.is_none() || refused {
+        return Tape::default();
+    }
+    gate.tapes.tape(&generation.settings.record, gate.clock.elapsed(), gate.canary.is_running())
 }
 
 /// Puts an exchange of which nothing but the identity was decided onto another generation, as if it had begun there.

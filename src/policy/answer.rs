@@ -1,6 +1,12 @@
 //! Reads what hooks return. A key nobody knows is an error: a policy that says `stauts` must not be taken to have said nothing.
 
+mod cache;
+
 mod http;
+
+mod route;
+
+mod sharing;
 
 use std::time::Duration;
 
@@ -14,15 +20,7 @@ use super::api::{kind, number};
 use super::failure::Failure;
 use super::place::Spot;
 use crate::cache::parts::Parts;
-use crate::dialect::continuation::CutTool;
-use crate::exchange::decision::{
-    Answer, CacheRule, Commit, Failover, Identity, Place, Plan, PlannedAttempt, PlannedHold, PlannedTimeouts, Route,
-    Scope, Stale,
-};
-use crate::settings::Priority;
-use crate::upstream::hold::{Hedge, Until};
-
-mod sharing;
+use crate::exchange::decision::{Answer, Commit, Failover, Identity, Place};
 
 /// A hook's answer on its way to plain data.
 pub(super) struct Reading<'a> {
@@ -145,105 +143,6 @@ impl Reading<'_> {
         Some(answer)
     }
 
-    /// What `route` returned.
-    pub(super) fn route(&self, value: &Value) -> Result<Option<Route>, Failure> {
-        if let Some(answer) = self.respond(value) {
-            return Ok(Some(Route::Answer(answer)));
-        }
-        let table = match value {
-            Value::Nil => return Ok(None),
-            Value::Table(table) => table,
-            other => {
-                return Err(self.wrong(other, "nil, an attempt { upstream = … }, a list of them, or respond { … }"));
-            }
-        };
-        let attempts = if table.raw_len() == 0 {
-            vec![self.attempt(table)?]
-        } else {
-            let items = table.sequence_values::<Table>();
-            items
-                .map(|item| {
-                    let item = item.map_err(|_| self.misuse("returned a list with something else than attempts"));
-                    self.attempt(&item?)
-                })
-                .collect::<Result<_, _>>()?
-        };
-        Ok(Some(Route::Plan(Plan { attempts, decided_by: self.place(), pinned: false })))
-    }
-
-    fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
-        const KEYS: [&str; 10] = [
-            "upstream",
-            "endpoint",
-            "model",
-            "timeout",
-            "priority",
-            "timeouts",
-            "hold",
-            "hedge",
-            "key",
-            "continue_cut",
-        ];
-        let fields = self.fields(table, "an attempt", &KEYS)?;
-        let Some(upstream) = fields.text("upstream")? else {
-            return Err(self.misuse("returned an attempt without `upstream`"));
-        };
-        let priority = fields.text("priority")?.map(|word| word.parse::<Priority>());
-        let priority = priority
-            .transpose()
-            .map_err(|why| self.misuse(format_args!("returned an attempt whose `priority` {why}")))?;
-        Ok(PlannedAttempt {
-            upstream,
-            endpoint: fields.text("endpoint")?,
-            model: fields.text("model")?,
-            timeout: fields.seconds("timeout")?,
-            key: fields.text("key")?,
-            priority,
-            timeouts: fields.table("timeouts")?.map(|table| self.timeouts(table)).transpose()?.map(Box::new),
-            hold: fields.table("hold")?.map(|table| self.hold(table)).transpose()?.map(Box::new),
-            hedge: fields.table("hedge")?.map(|table| self.hedge(table)).transpose()?,
-            continue_cut: match fields.text("continue_cut")?.as_deref() {
-                None => None,
-                Some("complete") => Some(CutTool::Complete),
-                Some("close") => Some(CutTool::Close),
-                Some(_) => {
-                    let why = "returned an attempt whose `continue_cut` is neither \"complete\" nor \"close\"";
-                    return Err(self.misuse(why));
-                }
-            },
-        })
-    }
-
-    fn timeouts(&self, table: &Table) -> Result<PlannedTimeouts, Failure> {
-        let fields = self.fields(table, "`timeouts`", &["connect", "head", "first", "idle", "total"])?;
-        Ok(PlannedTimeouts {
-            connect: fields.seconds("connect")?,
-            head: fields.seconds("head")?,
-            first: fields.seconds("first")?,
-            idle: fields.seconds("idle")?,
-            total: fields.seconds("total")?,
-        })
-    }
-
-    fn hold(&self, table: &Table) -> Result<PlannedHold, Failure> {
-        let fields = self.fields(table, "`hold`", &["until", "time", "bytes"])?;
-        let until = fields.text("until")?.map(|word| word.parse::<Until>()).transpose();
-        Ok(PlannedHold {
-            until: until.map_err(|error| self.misuse(format_args!("returned `hold` with `until`: {error}")))?,
-            time: fields.seconds("time")?,
-            bytes: fields.count("bytes")?,
-        })
-    }
-
-    fn hedge(&self, table: &Table) -> Result<Hedge, Failure> {
-        let fields = self.fields(table, "`hedge`", &["after", "most"])?;
-        let Some(after) = fields.seconds("after")? else {
-            return Err(self.misuse("returned `hedge` without `after`"));
-        };
-        let most = fields.count("most")?.unwrap_or(1);
-        Ok(Hedge { after, most: u32::try_from(most).unwrap_or(u32::MAX) })
-    }
-
     /// What `commit` returned.
     pub(super) fn commit(&self, value: &Value) -> Result<Option<Commit>, Failure> {
         const WORDS: [(&str, Commit); 3] = [("go", Commit::Go), ("wait", Commit::Wait), ("fail", Commit::Fail)];
@@ -256,59 +155,6 @@ impl Reading<'_> {
         known.ok_or_else(|| {
             let near = nearest(&word, WORDS.map(|(known, _)| known));
             self.misuse(format_args!("returned \"{word}\"{near}"))
-        })
-    }
-
-    /// What `cache` returned.
-    pub(super) fn cache(&self, value: &Value) -> Result<Option<CacheRule>, Failure> {
-        let table = match value {
-            Value::Nil => return Ok(None),
-            Value::Table(table) => table,
-            other => return Err(self.wrong(other, "nil, { key = { … }, ttl = … } or { http = true }")),
-        };
-        let fields = self.fields(table, "a cache rule", http::KEYS)?;
-        let http = self.http(&fields)?;
-        let ttl = match fields.seconds("ttl")? {
-            None if http.is_none() => return Err(self.misuse("returned a cache rule without `ttl`")),
-            ttl => ttl.unwrap_or_default(),
-        };
-        let scope = match fields.text("scope")?.as_deref() {
-            // What HTTP lets a shared cache keep is for everybody.
-            None if http.is_some() => Scope::Shared,
-            None | Some("user") => Scope::User,
-            Some("shared") => Scope::Shared,
-            Some(_) => {
-                return Err(self.misuse("returned a cache rule whose `scope` is neither \"user\" nor \"shared\""));
-            }
-        };
-        let keyless = http.is_some() && fields.value("key").is_nil();
-        let (key, neutral) = if keyless { (Vec::new(), false) } else { fields.parts("key")? };
-        Ok(Some(CacheRule {
-            key,
-            texts: fields.get::<Option<bool>>("texts")?.unwrap_or_default(),
-            ttl,
-            scope,
-            read: fields.get::<Option<bool>>("read")?.unwrap_or(true),
-            write: fields.get::<Option<bool>>("write")?.unwrap_or(true),
-            http,
-            sharing: fields.sharing(neutral)?,
-            tags: fields.texts("tags")?,
-            stale: self.stale(fields.value("stale"))?,
-            decided_by: self.place(),
-        }))
-    }
-
-    /// How long a stored response may serve after its time.
-    fn stale(&self, value: &Value) -> Result<Stale, Failure> {
-        let table = match value {
-            Value::Nil => return Ok(Stale::default()),
-            Value::Table(table) => table,
-            other => return Err(self.wrong(other, "a cache rule with `stale = { while_revalidate =, if_error = }`")),
-        };
-        let fields = self.fields(table, "`stale`", &["while_revalidate", "if_error"])?;
-        Ok(Stale {
-            while_revalidate: fields.seconds("while_revalidate")?.unwrap_or_default(),
-            if_error: fields.seconds("if_error")?.unwrap_or_default(),
         })
     }
 

@@ -10,7 +10,12 @@ use crate::exchange::decision::CacheRule;
 
 fn key(part: &str) -> Key {
     let rule = CacheRule { key: vec![("part".to_owned(), part.to_owned())], ..CacheRule::default() };
-    Key::new(&rule, None, "p", &Form { method: "POST", path: "/", dialect: None, stream: None, upstream: "up", model: None })
+    Key::new(
+        &rule,
+        None,
+        "p",
+        &Form { method: "POST", path: "/", dialect: None, stream: None, upstream: "up", model: None },
+    )
 }
 
 fn leads(flights: &Flights) -> Leading {

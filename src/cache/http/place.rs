@@ -185,7 +185,7 @@ mod tests {
             http: Some(RULE),
             ..CacheRule::default()
         };
-        let form = Form { method: "GET", path, dialect: None, stream: None, upstream: "up", model: None };
+        let form = Form { method: "GET", path, dialect: None, stream: None, upstream: "", model: None };
         Key::new(&rule, None, "policies", &form)
     }
 

@@ -86,10 +86,8 @@ fn walk(value: &Value, path: &str, found: &mut Map<String, Value>) {
             for (name, field) in fields {
                 match name.as_str() {
                     name if WHOLE.contains(&name) => {}
-                    name if KNOWN.binary_search(&name).is_err() => {
-                        if !field.is_null() {
-                            found.insert(format!("{path}.{name}"), field.clone());
-                        }
+                    name if KNOWN.binary_search(&name).is_err() && !field.is_null() => {
+                        found.insert(format!("{path}.{name}"), field.clone());
                     }
                     name if field.is_object() || field.is_array() => walk(field, &format!("{path}.{name}"), found),
                     _ => {}

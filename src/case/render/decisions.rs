@@ -159,9 +159,9 @@ fn planned(attempt: &PlannedAttempt) -> String {
 fn shown_part(value: &str) -> String {
     value.chars().fold(String::with_capacity(value.len()), |mut shown, c| {
         if c.is_control() {
-            shown.extend(c.escape_default())
+            shown.extend(c.escape_default());
         } else {
-            shown.push(c)
+            shown.push(c);
         }
         shown
     })

@@ -84,7 +84,9 @@ impl From {
             None => (request, Some(0)),
         };
         match call {
-            Some(call) if file.ends_with(".http") => self.written(Path::new(file), call),
+            Some(call) if Path::new(file).extension().is_some_and(|kind| kind == "http") => {
+                self.written(Path::new(file), call)
+            }
             _ => self.past(request),
         }
     }

@@ -98,16 +98,9 @@ impl Writer for AnthropicWriter {
     /// A block that is open on the wire and holds nothing is ended: no event began it here.
     fn align(&mut self, marks: &Marks) -> Vec<stream::Event> {
         let Marks::Blocks { next, open } = marks else { return Vec::new() };
-        match open {
-            Some((index, _)) => {
-                self.index = *index;
-                if self.layout.is_open() { Vec::new() } else { vec![self.render(Step::Close)] }
-            }
-            None => {
-                self.index = *next;
-                Vec::new()
-            }
-        }
+        self.index = open.as_ref().map_or(*next, |(index, _)| *index);
+        let left_open = open.is_some() && !self.layout.is_open();
+        if left_open { vec![self.render(Step::Close)] } else { Vec::new() }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::dialect::transcript::{Transcript, summed};
 
 /// Stands between the reader of the upstream that goes on and the writer that the client hears.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts of one answer, not a state")]
 pub struct Seam {
     /// Whether the client was told that the answer begins.
     started: bool,

@@ -17,10 +17,11 @@ impl Server {
             // Claude up to 4.5; later models answer 400 (Anthropic, What's new in Claude 4.6, Prefill removal).
             (_, Dialect::Anthropic) if goes_on(model) => Handing::LastTurn,
             // Ollama's maintainers in its issue 6778; models with a parser of their own (gpt-oss) may not.
-            ("ollama", Dialect::OllamaChat | Dialect::OpenAiChat) => Handing::LastTurn,
             // llama.cpp's pull requests 13174 and 13608 (`--no-prefill-assistant` turns it off).
             // LM Studio's documents do not promise it: its engine's templates do it.
-            ("llama.cpp" | "lmstudio", Dialect::OpenAiChat) => Handing::LastTurn,
+            ("ollama", Dialect::OllamaChat) | ("ollama" | "llama.cpp" | "lmstudio", Dialect::OpenAiChat) => {
+                Handing::LastTurn
+            }
             // Mistral, Chat completion, Prefix. The answer holds the prefix.
             ("mistral", Dialect::OpenAiChat) => Handing::Prefix,
             // DeepSeek, Chat Prefix Completion (Beta): under the path /beta only.

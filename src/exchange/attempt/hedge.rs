@@ -9,11 +9,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::best::{better, keep};
 use super::desk::Desk;
 use super::prepare::{Prepared, Ready, prepare};
 use super::progress::{Progress, Try};
 use super::send::{Landed, fly, land};
-use super::{Best, Committed, Ended, MOST_ATTEMPTS, better, ended, keep, number, record, turn_at_once};
+use super::{Best, Committed, Ended, MOST_ATTEMPTS, ended, number, record, turn_at_once};
 use crate::error::{Error, Kind};
 use crate::exchange::wire::{Client, Dial};
 use crate::exchange::{Exchange, opening};

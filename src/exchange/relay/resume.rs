@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::stream_wire;
 use crate::cache::Refusal;
 use crate::dialect::interpreter::Interpreter;
+use crate::dialect::transcript::Transcript;
 use crate::error::{Error, Fault, Kind};
 use crate::exchange::Exchange;
 use crate::exchange::attempt::going_on;
@@ -37,7 +38,7 @@ pub(super) fn watch<N: Connection>(x: &Exchange, head: &ResponseHead, source: &m
 pub(super) fn weigh<N: Connection>(x: &mut Exchange, source: &mut Source<N>) {
     let Some(going_on) = x.going_on.as_mut() else { return };
     let Some(Some(interpreter)) = source.interpreter() else { return };
-    let Some(size) = interpreter.transcript().map(|transcript| transcript.size()) else { return };
+    let Some(size) = interpreter.transcript().map(Transcript::size) else { return };
     if x.intake.share.grow(going_on.grown(size)).is_err() {
         interpreter.drop_transcript();
     }

@@ -230,7 +230,7 @@ fn time_and_scope(was: &str, is: &str) -> Vec<Phrase> {
         (false, true) => phrases.push((SHARED.to_owned(), Some(example(whom, whom_now)))),
         (true, false) => phrases.push(("answers are no longer shared between users".to_owned(), None)),
         _ if whom != whom_now => {
-            phrases.push(("for whom answers are kept changed".to_owned(), Some(example(whom, whom_now))))
+            phrases.push(("for whom answers are kept changed".to_owned(), Some(example(whom, whom_now))));
         }
         _ => {}
     }
