@@ -110,11 +110,13 @@ pub(super) fn weight(what: &str) -> usize {
     if what == SHARED {
         0
     } else if starts(&["header content-length ", "header x-request-id ", "tokens used ", "time ", "an answer never"]) {
-        3
+        4
     } else if starts(&["hook ", "order of hooks ", "cache key ", "outcome ", "end:"]) && !what.ends_with(" fails") {
-        2
+        3
+    } else if starts(&["status ", "plan: ", "upstream ", "identity ", "hook "]) {
+        1
     } else {
-        usize::from(!starts(&["status ", "plan: ", "upstream ", "identity ", "hook "]))
+        2
     }
 }
 

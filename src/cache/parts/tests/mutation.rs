@@ -189,8 +189,10 @@ fn every_field_of_recorded_requests_changes_the_key_or_is_listed() {
             continue;
         }
         let (_, forgotten) = forgotten(dialect, path, &request["body_json"]);
-        // Gemini's path names the model; a second one in the body is passed over.
-        for path in forgotten.into_iter().filter(|path| dialect != Dialect::Gemini || !path.starts_with("/model:")) {
+        // Gemini's path names the model, a second one in the body is passed over; of a content its parts are embedded.
+        let gemini = matches!(dialect, Dialect::Gemini | Dialect::GeminiEmbed);
+        let passed_over = |path: &String| gemini && (path.starts_with("/model:") || path.starts_with("/content:"));
+        for path in forgotten.into_iter().filter(|path| !passed_over(path)) {
             let shape: Vec<&str> = path.split(':').next().unwrap_or_default().split('/').collect();
             let shape: Vec<&str> =
                 shape.into_iter().map(|step| if step.parse::<usize>().is_ok() { "#" } else { step }).collect();
