@@ -153,7 +153,7 @@ async fn once<C: Client, D: Dial>(
             // Boxed: a stream that goes on for long would carry room for it to its end.
             None => Box::pin(send::attempt(&gate.dial, client, x, prepared)).await,
         },
-        Ok(Ready::Here(response)) => Ok(response),
+        Ok(Ready::Here(response)) => Ok(*response),
         Err(error) => Err(error),
     };
     record(x, &next, started, waited, &result, false);

@@ -53,7 +53,7 @@ pub(super) enum Ready<N: Connection> {
     /// One to be made.
     Ask(Box<Prepared>),
     /// The gate answers in the upstream's place.
-    Here(Committed<N>),
+    Here(Box<Committed<N>>),
 }
 
 // === impl Prepared ===
@@ -83,7 +83,7 @@ pub(super) async fn prepare<C: Client, D: Dial, N: Connection>(
         return Err(receive::too_large(x.generation.settings.limits.body));
     }
     if let Some(body) = translate::here(x, way)? {
-        return made_here(&next.upstream, &next.endpoint, body).map(Ready::Here);
+        return made_here(&next.upstream, &next.endpoint, body).map(|response| Ready::Here(Box::new(response)));
     }
     let (head, upload, hearing) = copy(gate, client, x, next, upload, number).await?;
     let patience = Patience::new(x.deadline, &next.planned, &next.upstream);
