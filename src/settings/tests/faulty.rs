@@ -21,7 +21,7 @@ fn an_unknown_key_is_told_with_the_nearest_known_one() {
 
 #[test]
 fn an_unknown_key_without_a_near_one_is_told_with_all() {
-    one_fault("[cache]\nzzz = 1\n", "2:1", &["known: `memory`, `entry`"]);
+    one_fault("[cache]\nzzz = 1\n", "2:1", &["known: `memory`, `http`, `entry`, `disk`, `dir`"]);
 }
 
 #[test]
