@@ -77,7 +77,7 @@ fn chat(dialect: Dialect, size: usize) -> Vec<u8> {
     while bytes < size {
         let text = TURN.repeat(1 + turns.len() % 5);
         bytes += text.len() + 50;
-        let role = if turns.len() % 2 == 0 { "user" } else { "assistant" };
+        let role = if turns.len().is_multiple_of(2) { "user" } else { "assistant" };
         let content = match dialect {
             Dialect::Anthropic => json!([{"type": "text", "text": text}]),
             _ => json!(text),
