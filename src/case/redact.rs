@@ -161,6 +161,9 @@ impl Redaction {
     }
 }
 
+/// How reads begin that tell what the gate chose among its endpoints.
+const CHOICES: [&str; 6] = ["endpoint ", "open endpoint ", "again ", "repetition ", "crowded ", "queue "];
+
 /// Names of users in paths of a case: they are taken out of other texts too.
 fn names(scan: &Scan<'_>, case: &Case) -> BTreeSet<String> {
     let bodies = case.calls.iter().map(|call| &call.body).chain(case.answers.iter().map(|answer| &answer.body));
@@ -213,6 +216,10 @@ fn redact_body(scan: &Scan<'_>, headers: &HeaderMap, pieces: &[Piece]) -> (Vec<P
 
 /// A read: what was asked for keeps the words that came from nobody's data, so that it is asked for again.
 fn redact_read(scan: &Scan<'_>, read: &mut Read) {
+    // Names of the settings, not words of the client, though a client may have used the same.
+    if CHOICES.iter().any(|choice| read.what.starts_with(choice)) {
+        return;
+    }
     read.what = scan.text(&read.what, Depth::Seen);
     redact_value(scan, &mut read.value);
 }

@@ -331,7 +331,8 @@ async fn pump<C: Client, D: Dial>(
         }
     }
     if let Some(mut events) = events {
-        x.sent.error = events.unfinished(x.dialect);
+        // What a policy or the cache tells ends as it likes.
+        x.sent.error = events.unfinished(x.dialect).filter(|_| !x.attempts.is_empty());
         for piece in events.end(x) {
             write(client, x, piece).await?;
         }

@@ -359,10 +359,10 @@ fn stored_answers_are_stored_as_they_came_and_shown_again() {
       cache = function(req) return { key = { target = req.target }, ttl = 60 } end,
       on_event = function(ev) if ev.text then ev.text = string.gsub(ev.text, "secret", tostring(store:incr("n", 1))) end end }"#;
     let gate = Bundled::policy(&upstream.url(), "", lua);
-    for target in ["?whole", "?s"] {
+    for (target, body) in [("?whole", "{}"), ("?s", r#"{"stream":true}"#)] {
         let path = format!("{}{target}", CHAT.path);
         let mut talk = gate.talk();
-        let [first, second] = [0, 1].map(|_| talk.post(&path, &[], "{}").text());
+        let [first, second] = [0, 1].map(|_| talk.post(&path, &[], body).text());
         assert!(first != second && !second.contains("secret") && second.contains("cove"), "{second}");
         assert_eq!(first.len(), second.len(), "{second}");
     }

@@ -155,6 +155,11 @@ fn planned(attempt: &PlannedAttempt) -> String {
     text
 }
 
+/// Whether a part says nothing to a reader: what every key has, and what of the gate's own parts is empty.
+fn is_hidden(name: &str, value: &str) -> bool {
+    HIDDEN.contains(&name) || (name.starts_with("gate.") && matches!(value, "null" | "\"\""))
+}
+
 /// A part in one line: what is no character in a text is escaped.
 fn shown_part(value: &str) -> String {
     value.chars().fold(String::with_capacity(value.len()), |mut shown, c| {
@@ -182,7 +187,7 @@ fn cache(page: &mut Page<'_>, call: &PlayedCall) {
     };
     let how = if rule.http.is_some() { "as HTTP says".to_owned() } else { time(rule.ttl) };
     page.line(&format!("cache: {verdict}; {how} for {scope}"));
-    for (name, value) in key.parts().iter().filter(|(name, _)| !HIDDEN.contains(&name.as_str())) {
+    for (name, value) in key.parts().iter().filter(|(name, value)| !is_hidden(name, value)) {
         let value = &shown_part(value);
         let end = value.floor_char_boundary(LONGEST_PART);
         let shown = value.get(..end).unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::support::until;
 fn gate(a: (&Service, Up), b: (&Service, Up)) -> Bundled {
     let upstream = |name: &str, (service, up): (&Service, Up)| {
         format!(
-            "[upstreams.{name}]\nurl = \"{}\"\ndialect = \"{}\"\ntimeouts.idle = \"500ms\"\n",
+            "[upstreams.{name}]\nurl = \"{}\"\ndialect = \"{}\"\ntimeouts.idle = \"500ms\"\nbreaker.on = false\n",
             service.url(),
             up.setting()
         )
