@@ -25,7 +25,7 @@ use super::decision::Answer;
 use super::heads::{self, Framing};
 use super::source::Source;
 use super::wire::{Client, Connection, Dial};
-use super::{CacheVerdict, End, Exchange, fail, http_cache, opening, receive, storing};
+use super::{CacheVerdict, End, Exchange, fail, opening, receive, storing};
 use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
@@ -155,7 +155,7 @@ async fn send<C: Client, D: Dial>(
         x.bond.scribe = Box::pin(scribe::listen(gate, x, made_by, &head, wire)).await;
     }
     settle::remember(gate, x);
-    http_cache::finish(gate, x, &mut source);
+    settle::heard(gate, x, &mut source);
     let sent = opening::begin(client, x, head, end).await;
     let result = match sent {
         Err(error) => Err(error),
@@ -320,7 +320,7 @@ async fn pump<C: Client, D: Dial>(
             translated.told.answer = answer;
             settle::remember(gate, x);
         }
-        http_cache::finish(gate, x, source);
+        settle::heard(gate, x, source);
         let Some(passing) = &mut events else {
             write_on(client, x, source, piece).await?;
             continue;
@@ -337,7 +337,7 @@ async fn pump<C: Client, D: Dial>(
             write(client, x, piece).await?;
         }
     }
-    http_cache::finish(gate, x, source);
+    settle::heard(gate, x, source);
     let trailers = source.trailers().await.unwrap_or_default();
     ended(x).await;
     client.end_body(trailers).await

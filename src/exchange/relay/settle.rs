@@ -71,6 +71,15 @@ fn judge(x: &mut Exchange, result: &Result<(), Error>, failure: Option<&Error>) 
     }
 }
 
+/// What is due when all of an answer may be there, before the client has it: it may ask again at once, and finds it kept
+/// and the endpoint free.
+pub(super) fn heard<D: Dial, N: Connection>(gate: &Gate<D>, x: &mut Exchange, source: &mut Source<N>) {
+    http_cache::finish(gate, x, source);
+    if x.held.place.is_some() && source.done() {
+        x.held.place = None;
+    }
+}
+
 /// The error of a stream that told of a failure and then ended well.
 fn failed(failure: &Failure) -> Error {
     let kind = failure.kind.as_str();
