@@ -224,7 +224,7 @@ mod tests {
     }
 
     fn busy(pairs: &[(&'static str, &'static str)], tokens: u64) -> Option<u64> {
-        learned(pairs).busy_until(NOW, tokens, 5).map(|until| (until - NOW).as_secs())
+        learned(pairs).busy_until(NOW, tokens, 5).map(|until| until.checked_sub(NOW).unwrap().as_secs())
     }
 
     #[test]
@@ -283,7 +283,7 @@ mod tests {
         let mut learned = learned(&left);
         learned.spend(1600);
         assert!(learned.busy_until(NOW, 100, 5).is_some(), "what is under way counts");
-        assert!(learned.busy_until(NOW + Duration::from_secs(60), 100, 5).is_none(), "until the reset");
+        assert!(learned.busy_until(NOW + Duration::from_mins(1), 100, 5).is_none(), "until the reset");
     }
 
     #[test]

@@ -27,9 +27,9 @@ const SOON: Duration = Duration::from_millis(100);
 const TRIES: usize = 8;
 
 /// Goes on after every failure, and waits before it does when it is told how long.
-const FAILOVER: &str = r#"return policy { api = 1,
+const FAILOVER: &str = r"return policy { api = 1,
   failover = function(attempt) return { retry = true, after = if attempt.status == 429 then 20 else 0 } end,
-}"#;
+}";
 
 /// A client that has asked; called, it leaves, and tells when.
 type Guest = Box<dyn FnOnce() -> Instant>;

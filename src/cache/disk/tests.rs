@@ -118,7 +118,7 @@ async fn a_purge_removes_the_files_too() {
     assert_eq!(disk.purge(&Pick::User("ben".to_owned()), clock.wall()), 0);
     assert_eq!(disk.purge(&Pick::Key(key("a", Some("ann")).hash_hex()), clock.wall()), 1);
     assert!(disk.get(&key("a", Some("ann"))).await.is_none() && disk.get(&key("b", Some("ann"))).await.is_some());
-    assert_eq!(disk.purge(&Pick::Model("m".to_owned()), clock.wall() - Duration::from_secs(60)), 0, "made since");
+    assert_eq!(disk.purge(&Pick::Model("m".to_owned()), clock.wall() - Duration::from_mins(1)), 0, "made since");
     assert_eq!(disk.purge(&Pick::Model("m".to_owned()), clock.wall()), 1);
     until("the files are gone", || answers(&folder).is_empty());
 }

@@ -365,7 +365,9 @@ fn a_call_that_is_cut_is_completed_when_it_is_made_again() {
             return;
         }
         let mut transcript = Transcript::default();
-        events.iter().for_each(|event| transcript.note(event));
+        for event in events {
+            transcript.note(event);
+        }
         // Completions and generate as the first upstream made no call: then the second did.
         let calls = transcript.calls();
         assert!(calls.len() <= 1, "{name}: {calls:?}");

@@ -6,7 +6,9 @@ use crate::stream::{self, Wire};
 
 fn noted(kinds: Vec<EventKind>) -> Transcript {
     let mut transcript = Transcript::default();
-    kinds.into_iter().for_each(|kind| transcript.note(&Event::first(kind)));
+    for kind in kinds {
+        transcript.note(&Event::first(kind));
+    }
     transcript
 }
 

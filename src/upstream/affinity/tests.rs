@@ -17,11 +17,11 @@ fn stripped(body: &str) -> String {
 async fn what_was_made_is_known_until_its_time_is_over_and_a_second_note_renews_it() {
     let affinity = Affinity::new(Clock::live());
     let (one, two) = (Mark::response("resp_1"), Mark::sealed("resp_1"));
-    affinity.put(one, &home("a"), Duration::from_secs(60)).await;
+    affinity.put(one, &home("a"), Duration::from_mins(1)).await;
     assert_eq!(affinity.get(&one).await, Some(home("a")));
     assert_eq!(affinity.get(&two).await, None, "an id is no reasoning");
     tokio::time::advance(Duration::from_secs(40)).await;
-    affinity.put(one, &home("b"), Duration::from_secs(60)).await;
+    affinity.put(one, &home("b"), Duration::from_mins(1)).await;
     tokio::time::advance(Duration::from_secs(59)).await;
     assert_eq!(affinity.get(&one).await, Some(home("b")));
     tokio::time::advance(Duration::from_secs(1)).await;
@@ -34,7 +34,7 @@ async fn only_so_many_marks_are_kept() {
     let affinity = Affinity::new(Clock::live());
     let home = home("a");
     for number in 0..MOST + MOST / 4 {
-        affinity.put(Mark::response(&number.to_string()), &home, Duration::from_secs(60)).await;
+        affinity.put(Mark::response(&number.to_string()), &home, Duration::from_mins(1)).await;
     }
     assert!(affinity.len() <= MOST + MOST / 10, "{}", affinity.len());
 }

@@ -137,7 +137,7 @@ fn one_that_has_to_prove_itself_is_asked_next_and_by_two_at_once() {
 fn turns_are_spread_evenly() {
     let upstream = by(By::RoundRobin, &[4, 2, 1]);
     let order: String = (0..14).filter_map(|_| chosen(&upstream, None, &[])).collect();
-    assert_eq!(order, "01020100102010".replace("0102010", "0102010"), "{order}");
+    assert_eq!(order, "01020100102010");
     assert!(!order.contains("000") && !order.contains("11"), "{order}");
 }
 
@@ -224,8 +224,8 @@ fn a_key_stays_where_it_is_goes_to_the_next_when_that_is_open_and_comes_back() {
             assert!(now != "2" && (home == "2" || home == now), "only keys of the open one move");
         }
         assert!(during.iter().zip(&before).filter(|(_, home)| *home == "2").any(|(now, _)| now == "0"));
-        upstream.endpoints[2].vitals().probed(&upstream.breaker, Duration::from_secs(900), true);
-        upstream.endpoints[2].vitals().probed(&upstream.breaker, Duration::from_secs(900), true);
+        upstream.endpoints[2].vitals().probed(&upstream.breaker, Duration::from_mins(15), true);
+        upstream.endpoints[2].vitals().probed(&upstream.breaker, Duration::from_mins(15), true);
         assert_eq!(homes(&[]), before);
     }
 }

@@ -58,8 +58,9 @@ fn gate(a: (&Service, Up), b: (&Service, Up)) -> Bundled {
 
 /// Whether these upstreams answer in the dialect that they are asked in: they know one each.
 fn answers(client: Client, up: Up) -> bool {
-    let other = up == Up::Ollama && client != Client::Ollama;
-    !(native(client, up) && other) && !(client == Client::GeminiArray && up == Up::Gemini)
+    let borrowed = native(client, up) && up == Up::Ollama && client != Client::Ollama;
+    let array = client == Client::GeminiArray && up == Up::Gemini;
+    !borrowed && !array
 }
 
 #[test]
