@@ -144,10 +144,13 @@ impl Queue {
     /// Changes what it allows, unless a newer generation has said so already.
     pub fn limit(self: &Arc<Self>, limits: Limits, generation: u64) {
         let mut state = self.state.lock();
-        if generation < state.generation || state.line.limits() == limits {
+        if generation < state.generation {
             return;
         }
         state.generation = generation;
+        if state.line.limits() == limits {
+            return;
+        }
         state.line.limit(limits);
         drop(state);
         self.go_on();

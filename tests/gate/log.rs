@@ -85,6 +85,20 @@ fn a_line_tells_who_called_what_was_decided_and_how_it_went() {
 }
 
 #[test]
+fn a_line_has_a_word_for_each_request_that_went_out() {
+    let good = Service::start(|heard, stream| heard.number != 2 && say(stream, json(&chat("hi"))));
+    let settings = format!("[log]\nformat = \"json\"\n[upstreams.up]\nendpoints = [{{ name = \"a\", url = \"{}\" }}]\n", good.url());
+    let folder = folder(&settings);
+    let gate = Process::serve(folder.path());
+    let mut talk = gate.talk();
+    for id in ["call-1", "call-2"] {
+        assert_eq!(talk.post(CHAT, &[("X-Request-Id", id)], "{}").status, 200);
+    }
+    assert_eq!((&access(&gate, "call-1")["attempts"], good.count()), (&"up/a=200".into(), 3));
+    assert_eq!(access(&gate, "call-2")["attempts"], "up/a=resent up/a=200");
+}
+
+#[test]
 fn a_line_tells_what_went_wrong() {
     let nowhere = format!("http://{}", nobody());
     let folder = folder(&settings(&nowhere, "http://127.0.0.1:1", "[log]\nformat = \"json\"\n"));
