@@ -258,6 +258,9 @@ fn an_operator_closes_it() {
     let reset = |query: &str| tell(gate.admin, &format!("/-/health/reset{query}"), &json!({}));
     assert_eq!(reset("?upstream=nobody").status, 404);
     assert_eq!(reset("?wrong=1").status, 400);
+    let told = |names: &Value| tell(gate.admin, "/-/health/reset", names).status;
+    assert_eq!((told(&json!({"upstream": "nobody"})), told(&json!({"wrong": 1}))), (404, 400));
+    assert_eq!(gate.endpoint(0)["state"], "open");
     assert_eq!(reset("?upstream=up").json()["reset"], 1);
     assert_eq!(gate.endpoint(0)["state"], "closed");
     assert_eq!((gate.ask(), only.count()), (500, 6));
