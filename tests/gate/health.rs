@@ -76,12 +76,14 @@ fn one_of_two_that_fails_is_asked_five_times_and_no_client_notices() {
     }
 }
 
-/// Sends the first half of a request, waits for so long, and sends the rest.
-fn slowly(gate: &Bundled, pause: u64) -> Talk {
-    let (mut talk, half) = (gate.talk(), "x".repeat(10_000));
-    talk.send(format!("POST {CHAT} HTTP/1.1\r\nHost: g\r\nContent-Length: 20000\r\n\r\n{half}"));
-    thread::sleep(Duration::from_millis(pause)); // paced: a client on a slow line
-    talk.send(half);
+/// Half of a request's body.
+const HALF: [u8; 10_000] = [b'x'; 10_000];
+
+/// Sends the first half of a request.
+fn begin(gate: &Bundled) -> Talk {
+    let mut talk = gate.talk();
+    talk.send(format!("POST {CHAT} HTTP/1.1\r\nHost: g\r\nContent-Length: 20000\r\n\r\n"));
+    talk.send(HALF);
     talk
 }
 
@@ -91,7 +93,10 @@ fn a_client_that_is_slow_to_ask_says_nothing_about_the_endpoint() {
         let good = good();
         let rules = "breaker.slow = \"1s\"\nbreaker.consecutive = 1\n";
         let gate = Bundled::shipped(&format!("[upstreams.up]\nurl = \"{}\"\n{rules}{policies}", good.url()));
-        assert_eq!(slowly(&gate, 1300).read().status, 200);
+        let mut talk = begin(&gate);
+        thread::sleep(Duration::from_millis(1300)); // paced: a client on a slow line
+        talk.send(HALF);
+        assert_eq!(talk.read().status, 200);
         assert!(until(|| gate.endpoint(0)["total"] == 1));
         let endpoint = gate.endpoint(0);
         assert!(endpoint["latency_ms"].as_f64().is_some_and(|latency| latency < 1000.0), "{endpoint:#}");
@@ -103,7 +108,7 @@ fn a_client_that_is_slow_to_ask_says_nothing_about_the_endpoint() {
 fn a_client_that_takes_all_the_time_there_is_says_nothing_about_the_endpoint() {
     let large = Service::saying(answer(200, &[], vec![b'x'; 32 << 20]));
     let gate = lonely(&large, "consecutive = 1 }\ntimeouts = { total = \"300ms\"");
-    assert_eq!(slowly(&gate, 600).read().status, 408, "its request was never whole");
+    assert_eq!(begin(&gate).read().status, 408, "its request is never whole");
     let mut talk = gate.talk();
     talk.ask("/large", &[], "{}");
     thread::sleep(Duration::from_millis(600)); // paced: a client that reads too late
