@@ -87,7 +87,10 @@ fn a_line_tells_who_called_what_was_decided_and_how_it_went() {
 #[test]
 fn a_line_has_a_word_for_each_request_that_went_out() {
     let good = Service::start(|heard, stream| heard.number != 2 && say(stream, json(&chat("hi"))));
-    let settings = format!("[log]\nformat = \"json\"\n[upstreams.up]\nendpoints = [{{ name = \"a\", url = \"{}\" }}]\n", good.url());
+    let settings = format!(
+        "[log]\nformat = \"json\"\n[upstreams.up]\nendpoints = [{{ name = \"a\", url = \"{}\" }}]\n",
+        good.url()
+    );
     let folder = folder(&settings);
     let gate = Process::serve(folder.path());
     let mut talk = gate.talk();

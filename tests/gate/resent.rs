@@ -38,14 +38,13 @@ fn each_request_that_reached_an_endpoint_is_counted() {
             assert_eq!(talk.post("/v1/chat/completions", &[], body).status, 200);
         }
         assert_eq!(upstream.count(), 9, "{settings}");
-        let metrics = gate.metrics();
         let endpoint = format!("upstream=\"up\",endpoint=\"{}\"", upstream.address);
-        for line in [
+        let counted = [
             format!("tidegate_attempts_total{{{endpoint},outcome=\"2xx\"}} 6"),
             format!("tidegate_resent_total{{{endpoint}}} 3"),
-        ] {
-            assert!(metrics.contains(&line), "{line} in\n{metrics}");
-        }
+        ];
+        let is_counted = || counted.iter().all(|line| gate.metrics().contains(line));
+        assert!(until(is_counted), "{counted:?} in\n{}", gate.metrics());
         assert!(until(|| talk.get("/seen", &[]).text() == "3 3"), "{}", talk.get("/seen", &[]).text());
     }
 }

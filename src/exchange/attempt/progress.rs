@@ -107,7 +107,8 @@ impl Progress {
             return None;
         }
         let excluded = |endpoint: &Endpoint| {
-            self.was_tried(endpoint, planned) || planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name)
+            self.was_tried(endpoint, planned)
+                || planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name)
         };
         let asked = Asked::of(gate, x, planned, upstream);
         let pick = |excluded: &dyn Fn(&Endpoint) -> bool| {
