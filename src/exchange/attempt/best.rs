@@ -1,7 +1,5 @@
 //! Keeps the best refusal for the client while other endpoints are tried.
 
-use bytes::Bytes;
-
 use super::held::Held;
 use super::{Committed, REFUSAL_BYTES, REFUSAL_TIME};
 use crate::exchange::heads::{self, Framing};
@@ -21,14 +19,11 @@ pub(super) async fn keep<N: Connection>(mut response: Committed<N>) -> Committed
     }
     // Nothing more comes of it: others may have its place, and try an endpoint that has to prove itself.
     response.held = Held::default();
-    let body = match read {
-        Ok(Ok(body)) => body,
-        _ => {
-            lose_body(&mut response.head);
-            Bytes::new()
-        }
-    };
-    response.source = Source::Whole(Some(body));
+    let body = read.ok().and_then(Result::ok);
+    if body.is_none() {
+        lose_body(&mut response.head);
+    }
+    response.source = Source::Whole(Some(body.unwrap_or_default()));
     response
 }
 
