@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::files::Found;
 use super::{Room, Work};
 use crate::cache::memory::Stored;
+use crate::cache::pick;
 use crate::cache::sealed::{self, Label};
 
 /// How often what is of no more use is looked for.
@@ -63,7 +64,7 @@ fn find(room: &Room) {
 /// Writes an answer, and makes room for it.
 fn write(room: &Room, stored: &Stored) {
     let (key, entry) = (&stored.key, &stored.entry);
-    if room.purges.forbid(entry.stored_at, key, entry) {
+    if room.purges.forbid(entry.stored_at, || pick::labels(key, entry)) {
         return;
     }
     let label = Label::of(key, entry);

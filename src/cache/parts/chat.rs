@@ -8,6 +8,7 @@ use crate::dialect::chat::{
     Chat, Format, Message, Part, Reasoning, Role, Sampling, Text, Thinking, ThinkingMode, Tool, ToolCall, ToolChoice,
     ToolResult,
 };
+use crate::json::exact;
 
 /// The mark in a request that says how far an upstream may keep what it read.
 const MARK: &str = "cache_control";
@@ -179,11 +180,14 @@ fn told_result(name: &str, result: ToolResult, marks: bool, making: &mut Making<
 }
 
 fn told_call(call: ToolCall, marks: bool) -> Value {
-    let arguments = serde_json::from_str(&call.arguments).unwrap_or(Value::String(call.arguments));
     let mut told = Map::new();
     told.insert("call".into(), call.name.into());
     told.insert("id".into(), call.id.into());
-    told.insert("arguments".into(), arguments);
+    // Their spacing says nothing; what readers may differ over is compared as it came.
+    match exact::read(call.arguments.as_bytes()) {
+        Some(arguments) => told.insert("arguments".into(), arguments),
+        None => told.insert("written".into(), call.arguments.into()),
+    };
     told.extend(call.seal.map(|seal| ("seal".to_owned(), media::sealed(&seal))));
     told.extend(marked(call.cache, marks));
     told.into()
