@@ -64,7 +64,8 @@ fn find(room: &Room) {
 /// Writes an answer, and makes room for it.
 fn write(room: &Room, stored: &Stored) {
     let (key, entry) = (&stored.key, &stored.entry);
-    if room.purges.forbid(entry.stored_at, || pick::labels(key, entry)) {
+    let purged = || room.purges.forbid(entry.stored_at, || pick::labels(key, entry));
+    if purged() {
         return;
     }
     let label = Label::of(key, entry);
@@ -77,6 +78,10 @@ fn write(room: &Room, stored: &Stored) {
             let gone = index.evict();
             drop(index);
             evicted(room, &gone);
+            // A purge that came in between did not find it, and is not remembered over a restart.
+            if purged() {
+                room.drop_file(key.hash());
+            }
         }
         Err(error) => {
             if room.counts.failed.fetch_add(1, Ordering::Relaxed) == 0 {

@@ -1,5 +1,7 @@
 //! The parts of a chat, in no dialect's words: who said what, with which tools, and how the answer is to be.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use super::{Making, media};
@@ -12,6 +14,9 @@ use crate::json::exact;
 
 /// The mark in a request that says how far an upstream may keep what it read.
 const MARK: &str = "cache_control";
+
+/// Room behind a name for its number and a role.
+const ROOM: usize = 24;
 
 /// Makes the parts of a chat that was asked in `dialect`.
 pub(super) fn parts(chat: Chat, dialect: Dialect, making: &mut Making<'_>) {
@@ -77,7 +82,12 @@ fn messages(said: Vec<Message>, marks: bool, making: &mut Making<'_>) {
         let name = match message.role {
             Role::System if turns == 0 => numbered("system", &mut instructions),
             Role::Developer if turns == 0 => numbered("developer", &mut instructions),
-            role => format!("{}.{}", numbered("messages", &mut turns), role_name(role)),
+            role => {
+                let mut name = numbered("messages", &mut turns);
+                name.push('.');
+                name.push_str(role_name(role));
+                name
+            }
         };
         if let Some(speaker) = message.name {
             making.put(&format!("{name}.name"), speaker);
@@ -92,7 +102,9 @@ fn messages(said: Vec<Message>, marks: bool, making: &mut Making<'_>) {
 }
 
 fn numbered(name: &str, next: &mut usize) -> String {
-    let numbered = format!("{name}[{next}]");
+    let mut numbered = String::with_capacity(name.len() + ROOM);
+    numbered.push_str(name);
+    let _ = write!(numbered, "[{next}]");
     *next += 1;
     numbered
 }
