@@ -122,6 +122,16 @@ impl Error {
         Self::new(Fault::Upstream, kind, status, message)
     }
 
+    /// An endpoint that could not be connected to in time: it was sent nothing, so that any request may go elsewhere.
+    pub fn unreached() -> Self {
+        Self::new(Fault::Upstream, Kind::Connect, 504, "the upstream could not be connected to in time")
+    }
+
+    /// Whether it is one of [`Error::unreached`].
+    pub fn is_unreached(&self) -> bool {
+        self.0.kind == Kind::Connect && self.0.status == 504
+    }
+
     /// A mistake of the gate.
     pub fn gate(message: impl Into<String>) -> Self {
         Self::new(Fault::Gate, Kind::Internal, 500, message)

@@ -130,12 +130,12 @@ impl Dial for ScriptedDial {
 
 /// What a live dialer says of a connection that was not made.
 fn unmade(fault: Mishap, endpoint: &Endpoint) -> Error {
-    let (kind, message, detail) = match fault {
-        Mishap::Tls => (Kind::Tls, "TLS with the upstream failed", "handshake failed"),
-        Mishap::Unreachable => (Kind::Timeout, "the upstream could not be connected to in time", "no answer"),
-        _ => (Kind::Connect, "the upstream could not be connected to", "connection refused"),
+    let (error, detail) = match fault {
+        Mishap::Tls => (Error::upstream(Kind::Tls, "TLS with the upstream failed"), "handshake failed"),
+        Mishap::Unreachable => (Error::unreached(), "no answer"),
+        _ => (Error::upstream(Kind::Connect, "the upstream could not be connected to"), "connection refused"),
     };
-    Error::upstream(kind, message).with_detail(format!("{}: {detail}", endpoint.name))
+    error.with_detail(format!("{}: {detail}", endpoint.name))
 }
 
 // === impl Script ===

@@ -43,7 +43,7 @@ pub async fn connect<D: Dial>(
         }
         Err(error) => {
             taped.slow = taped.since(now);
-            taped.ended = Ended::Failed(error.kind());
+            taped.ended = if error.is_unreached() { Ended::Connecting } else { Ended::Failed(error.kind()) };
         }
     });
     connected.map(|connection| TapedConnection { connection, tape: tape.clone(), wire, asked: false })

@@ -94,7 +94,7 @@ pub struct Taped {
 /// How a connection's answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// It was still being connected.
+    /// It was still being connected, or could not be in time.
     Connecting,
     /// Nobody waited for more.
     Open,

@@ -161,7 +161,7 @@ fn mishap(taped: &Taped, gone: bool) -> Option<Mishap> {
     match taped.ended {
         Ended::Done => None,
         Ended::Open if !gone && !taped.heads.is_empty() => None,
-        Ended::Connecting | Ended::Failed(Kind::Timeout) => Some(Mishap::Unreachable),
+        Ended::Connecting => Some(Mishap::Unreachable),
         Ended::Open | Ended::Waiting => Some(Mishap::Stall),
         Ended::Failed(Kind::Tls) => Some(Mishap::Tls),
         Ended::Failed(Kind::Connect) => Some(Mishap::Refuse),

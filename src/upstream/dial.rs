@@ -348,15 +348,16 @@ impl Connection for PingoraConnection {
 
 /// An error while connecting, in our words.
 fn translate(error: &pingora_core::Error, endpoint: &Endpoint) -> Error {
+    let detail = format!("{}: {error}", endpoint.name);
     let (kind, message) = match error.etype() {
-        ErrorType::ConnectTimedout => (Kind::Timeout, "the upstream could not be connected to in time"),
+        ErrorType::ConnectTimedout => return Error::unreached().with_detail(detail),
         ErrorType::TLSHandshakeFailure
         | ErrorType::TLSHandshakeTimedout
         | ErrorType::InvalidCert
         | ErrorType::HandshakeError => (Kind::Tls, "TLS with the upstream failed"),
         _ => (Kind::Connect, "the upstream could not be connected to"),
     };
-    Error::upstream(kind, message).with_detail(format!("{}: {error}", endpoint.name))
+    Error::upstream(kind, message).with_detail(detail)
 }
 
 /// An error on an open connection, in our words.

@@ -58,9 +58,8 @@ impl Patience {
     /// Waits for a connection.
     pub(super) async fn connect<F: Future>(&self, step: F) -> Result<F::Output, Error> {
         let until = self.connect.map_or(self.until, |connect| self.until.min(Instant::now() + connect));
-        let message = "the upstream could not be connected to in time";
         tokio::time::timeout_at(until, step).await.map_err(|_| match self.connect {
-            Some(_) if until < self.until => Error::upstream(Kind::Timeout, message),
+            Some(_) if until < self.until => Error::unreached(),
             _ => late(),
         })
     }
