@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::parts::{INPUT, text_of};
+use super::parts::{INPUT, quoted};
 use crate::exchange::decision::{CacheRule, Scope};
 
 /// What starts the names of the parts that the gate adds, so that no part of a policy can stand for one of them.
@@ -66,17 +66,17 @@ impl Key {
         form: &Form<'_>,
     ) -> Self {
         parts.retain(|(name, _)| !name.starts_with(GATE));
-        let mut own = |name: &str, value: Value| parts.push((format!("{GATE}{name}"), text_of(&value)));
-        own("dialect", form.dialect.map_or(Value::Null, Value::from));
-        own("method", form.method.into());
-        own("path", form.path.into());
-        own("policies", policies.into());
-        own("upstream", form.upstream.into());
+        let mut own = |name: &str, text: String| parts.push(([GATE, name].concat(), text));
+        own("dialect", form.dialect.map_or_else(|| "null".to_owned(), quoted));
+        own("method", quoted(form.method));
+        own("path", quoted(form.path));
+        own("policies", quoted(policies));
+        own("upstream", quoted(form.upstream));
         if let Some(stream) = form.stream {
-            own("stream", stream.into());
+            own("stream", stream.to_string());
         }
         if let Some(model) = form.model {
-            own("model", model.into());
+            own("model", quoted(model));
             // What the client calls it says nothing more.
             parts.retain(|(name, _)| !(rule.sharing.any_dialect && name == MODEL));
         }

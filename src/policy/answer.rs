@@ -84,7 +84,8 @@ impl Reading<'_> {
         let mut values = Vec::with_capacity(known.len());
         let mut stranger = None;
         let walked = table.for_each(|key: Value, value: Value| {
-            let name = key.as_string().and_then(|key| known.iter().find(|name| *key == ***name));
+            let text = key.as_string().map(mlua::LuaString::as_bytes);
+            let name = text.and_then(|text| known.iter().find(|name| name.as_bytes() == &*text));
             match name {
                 Some(name) => values.push((*name, value)),
                 None => stranger = Some(key),
