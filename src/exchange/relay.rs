@@ -6,14 +6,14 @@ mod resume;
 
 mod settle;
 
+mod shape;
+
 pub mod told;
 
 mod whole;
 
 mod write;
 
-use std::future::Future;
-use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,7 +29,6 @@ use super::{CacheVerdict, End, Exchange, fail, opening, receive, storing};
 use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
-use crate::gate::memory::Share;
 use crate::message::{Body, HeadError, Owned, Response, ResponseHead, ServedBy, Shared};
 use crate::policy::Hook;
 use crate::stream::Wire;
@@ -121,9 +120,10 @@ async fn send<C: Client, D: Dial>(
         head,
         body: if bodied { Body::Unread } else { Body::Empty },
         streaming: wire.is_some(),
+        committed: x.opening.is_open(),
         served_by,
     });
-    let mut shaped = on_response(client, x, &response, &mut source).await;
+    let mut shaped = shape::on_response(client, x, &response, &mut source).await;
     if shaped.is_ok() && wire.is_none() {
         shaped = whole::on_event(client, x, &response, &mut source).await;
     }
@@ -166,52 +166,6 @@ async fn send<C: Client, D: Dial>(
         },
     };
     settle::settle(gate, client, x, &mut source, result, bodied).await
-}
-
-/// Runs `on_response`, reading the body when it asks for it.
-async fn on_response<C: Client, N: Connection>(
-    client: &mut C,
-    x: &mut Exchange,
-    response: &Shared<Response>,
-    source: &mut Source<N>,
-) -> Result<(), Error> {
-    if !x.generation.policies.has(Hook::OnResponse) {
-        return Ok(());
-    }
-    let cap = x.generation.settings.limits.response_body;
-    let hook = x.run.on_response(response);
-    with_response_body(client, response, source, cap, &mut x.intake.share, hook).await?
-}
-
-/// Runs a hook to its end, reading the response body into memory when it asks for it.
-async fn with_response_body<C: Client, N: Connection, F: Future>(
-    client: &mut C,
-    response: &Shared<Response>,
-    source: &mut Source<N>,
-    cap: usize,
-    share: &mut Share,
-    hook: F,
-) -> Result<F::Output, Error> {
-    let mut hook = pin!(hook);
-    loop {
-        let watch = client.body_done();
-        tokio::select! {
-            biased;
-            output = &mut hook => return Ok(output),
-            () = response.wanted() => {
-                while source.uploading() {
-                    let piece = client.read_body().await?;
-                    source.upload(piece).await;
-                }
-                let bytes = tokio::select! {
-                    bytes = source.read_all(cap, Some(share)) => bytes?,
-                    () = client.gone(), if watch => return Err(receive::gone()),
-                };
-                response.fill(Body::Whole(bytes));
-            }
-            () = client.gone(), if watch => return Err(receive::gone()),
-        }
-    }
 }
 
 /// The head to send, with its framing, and the body if it is in memory. A response that was `shown` to policies stays
@@ -303,7 +257,8 @@ async fn pump<C: Client, D: Dial>(
             Ok(None) => break,
             Err(error) => {
                 // Boxed: what few streams need is not carried by all.
-                let going_on = Box::pin(resume::go_on(gate, client, x, source, error));
+                let within = events.as_ref().is_none_or(Events::within);
+                let going_on = Box::pin(resume::go_on(gate, client, x, source, error, within));
                 let Err((last, error)) = going_on.await else { continue };
                 match &mut events {
                     Some(passing) => {

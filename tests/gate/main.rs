@@ -22,6 +22,7 @@ mod cache;
 mod canary;
 mod commit;
 mod decisions;
+mod dns;
 mod explained;
 mod failover;
 mod forward;
