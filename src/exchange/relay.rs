@@ -134,6 +134,9 @@ async fn send<C: Client, D: Dial>(
     }
     // A hook may have changed the status to one that has no body.
     let bodied = bodied && heads::has_body(&x.method, response.lock().head.status);
+    if let Some(length) = told::length(x, &source).filter(|_| wire.is_none() && bodied) {
+        heads::frame_response(&mut response.lock().head, Framing::Length(length));
+    }
     let events = wire.filter(|_| bodied).map(|wire| Events::new(wire, x));
     let shown = x.generation.policies.has(Hook::OnResponse);
     let (mut head, mut whole) = framed(&response, events.as_ref(), bodied, shown);
@@ -141,7 +144,7 @@ async fn send<C: Client, D: Dial>(
         x.generation.forwarding.mark_cache(&mut head, x.cache.details.as_deref().unwrap_or("miss"));
     }
     if x.opening.is_open() && !opening::fits(&head, bodied) {
-        match Box::pin(opening::fit(client, x, &mut head, &mut source, whole)).await {
+        match Box::pin(opening::fit(client, x, &mut head, &mut source, whole, wire)).await {
             Ok(bytes) => whole = Some(bytes),
             Err(error) => {
                 source.release(false).await;

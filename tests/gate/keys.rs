@@ -84,7 +84,7 @@ fn each_field_of_a_case_says_what_it_does_to_the_key() {
     let text = String::from_utf8(told.stdout).unwrap();
     for line in [
         "header x-boat        changes nothing",
-        "model                changes model",
+        "model                changes gate.model",
         "seed                 otherwise nothing is kept",
         "messages[0].content  changes messages[0].user",
         "mood.sea             changes nothing",

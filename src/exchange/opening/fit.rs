@@ -21,14 +21,20 @@ pub(in crate::exchange) fn fits(head: &ResponseHead, bodied: bool) -> bool {
     bodied && plain && head.status == StatusCode::OK && kind.and_then(Wire::of) == Some(Wire::Sse)
 }
 
-/// Makes an answer fit: one that is whole is said event by event. A refusal becomes an error, to be told as an event.
+/// Makes an answer fit: one that is whole is said event by event. A refusal becomes an error, to be told as an event, and
+/// so does a stream of which a policy made one.
 pub(in crate::exchange) async fn fit<C: Client, N: Connection>(
     client: &mut C,
     x: &mut Exchange,
     head: &mut ResponseHead,
     source: &mut Source<N>,
     whole: Option<Bytes>,
+    wire: Option<Wire>,
 ) -> Result<Bytes, Error> {
+    if wire.is_some() {
+        let message = "the answer was refused";
+        return Err(Error::new(Fault::Gate, Kind::Rejected, head.status.as_u16(), message));
+    }
     let body = if let Some(body) = whole {
         body
     } else {

@@ -42,8 +42,7 @@ pub async fn tell<C: Client, D: Dial>(
             let teller = Teller::replayed(&overheard);
             // Only what was overheard is there, and only the head of it tells about the answer.
             let followers = overheard.followers;
-            let length = x.tape.told(length_key);
-            joined(gate, client, x, overheard.entry, teller, (length, followers)).await.map(Some)
+            joined(gate, client, x, overheard.entry, teller, followers).await.map(Some)
         }
         Found::Recalled(Recalled::Refused(error)) => {
             x.cache.verdict = CacheVerdict::Joined;
@@ -99,12 +98,8 @@ async fn follow<C: Client, D: Dial>(
                 x.cache.verdict = CacheVerdict::Joined;
                 let (entry, followers) = (fill.head(), following.count());
                 let noted = x.tape.records().then(|| Overheard::new(Arc::clone(&entry), begun.elapsed(), followers));
-                let length = fill.length();
-                if let Some(length) = length {
-                    x.tape.note(length_key, &length);
-                }
                 let teller = Teller::joined(following, fill, noted);
-                return joined(gate, client, x, entry, teller, (length, followers)).await.map(Some);
+                return joined(gate, client, x, entry, teller, followers).await.map(Some);
             }
             Err(Outcome::Failed(error)) => return Err(refused(x, error)),
             Err(Outcome::Apart) => return Ok(None),
@@ -137,22 +132,17 @@ fn refused(x: &mut Exchange, error: Error) -> Error {
     error
 }
 
-fn length_key() -> String {
-    "joined length".to_owned()
-}
-
-/// Sends an answer that another exchange is given, to one of so many who joined. Its length is said where all of it is
-/// there.
+/// Sends an answer that another exchange is given.
 async fn joined<C: Client, D: Dial>(
     gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
     entry: Arc<Entry>,
     teller: Teller,
-    (length, followers): (Option<usize>, usize),
+    followers: usize,
 ) -> Result<End, Error> {
     x.cache.details = Some(format!("join; followers={followers}"));
-    let head = head_of(&entry, length)?;
+    let head = head_of(&entry, None)?;
     let source = Source::told_by(teller);
     let Some((head, source)) = voiced(gate, client, x, &entry, head, source).await? else {
         return Err(Error::upstream(Kind::Garbage, "the answer of the call that was joined is not of its dialect"));
@@ -165,6 +155,19 @@ pub(super) fn note<N: Connection>(x: &Exchange, source: &mut Source<N>) {
     if let (Some(overheard), Some(key)) = (source.take_overheard(), &x.cache.key) {
         x.tape.heard(|| key.question(), || Recalled::Joined(overheard));
     }
+}
+
+/// How long a joined answer is, where all of it is there before its head is sent.
+pub(super) fn length<N: Connection>(x: &Exchange, source: &Source<N>) -> Option<u64> {
+    if x.cache.verdict != CacheVerdict::Joined {
+        return None;
+    }
+    let key = || "joined length".to_owned();
+    let length = source.joined_length().map(|length| length as u64);
+    if let Some(length) = length {
+        x.tape.note(key, &length);
+    }
+    length.or_else(|| x.tape.told(key))
 }
 
 /// The head of an answer as it was stored, with its length where that is known.
