@@ -47,11 +47,13 @@ fn ten_thousand_random_exchanges_are_explained_as_they_were() {
         let differences = truth::differences(&taken.facts, &played);
         (!differences.is_empty()).then(|| {
             format!(
-                "{}, cache {:?}, {}: {}",
+                "{} {}, cache {:?}, {}: {}\n  {}",
                 taken.facts.id,
+                taken.facts.target,
                 taken.facts.cache,
                 taken.facts.reason.as_str(),
-                differences.join("\n  ")
+                differences.join("\n  "),
+                story(taken)
             )
         })
     });
@@ -61,7 +63,7 @@ fn ten_thousand_random_exchanges_are_explained_as_they_were() {
         "{} of {} differ, such as\n{}",
         wrong.len(),
         taken.len(),
-        wrong[..wrong.len().min(5)].join("\n")
+        wrong[..wrong.len().min(20)].join("\n")
     );
     println!("played again after {:.1?}", begun.elapsed());
     let spread = spread(&taken);
@@ -91,6 +93,19 @@ fn spread(taken: &[Arc<Taken>]) -> Vec<String> {
         *counts.entry(key).or_default() += 1;
     }
     counts.iter().map(|(key, count)| format!("{count:>6} {key}")).collect()
+}
+
+/// What an exchange that does not come to the same went through.
+fn story(taken: &Taken) -> String {
+    let attempts = taken.facts.attempts.iter().map(|attempt| {
+        let beside = if attempt.beside { " beside" } else { "" };
+        let goes_on = if attempt.goes_on.is_some() { " goes on" } else { "" };
+        let error = attempt.error.as_ref().map_or("", |error| error.kind().as_str());
+        format!("{}={:?}{error}{beside}{goes_on} {:?}", attempt.endpoint, attempt.status, attempt.queued)
+    });
+    let reads = taken.case.setup.reads.iter().filter(|read| read.what.starts_with("signs"));
+    let signs = reads.map(|read| format!("{} {}", read.what, read.value));
+    attempts.chain(signs).collect::<Vec<_>>().join("; ")
 }
 
 /// How many of what needs two upstreams, or a line before one.

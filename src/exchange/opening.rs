@@ -41,6 +41,8 @@ pub struct Opening {
     sent: u32,
     /// How many of them are on the tape.
     noted: u32,
+    /// What was told with those that told something, by their number.
+    told: Vec<(u32, String)>,
     /// How often the answer stopped.
     stops: u32,
     /// When the next one is due.
@@ -147,7 +149,7 @@ fn due(x: &mut Exchange) -> Option<Instant> {
 }
 
 /// How this client is kept waiting: it must have asked for a stream, in a dialect in which a sign of life is known.
-fn manner(x: &Exchange, every: Duration) -> Manner {
+fn manner(x: &mut Exchange, every: Duration) -> Manner {
     if x.plan.as_ref().is_some_and(|plan| plan.attempts.iter().any(|attempt| attempt.silent)) {
         return Manner::Silent;
     }
@@ -176,8 +178,11 @@ fn sign_of(x: &Exchange, dialect: Dialect) -> Option<Sign> {
 }
 
 /// How many signs of life there are to be until the answer goes on, if this exchange is one that was recorded.
-fn recorded(x: &Exchange) -> Option<u32> {
+fn recorded(x: &mut Exchange) -> Option<u32> {
     let told = x.tape.told(|| tape_key(&x.opening));
+    if told.is_some() {
+        x.opening.told = x.tape.told(|| about_key(&x.opening)).unwrap_or_default();
+    }
     told.or_else(|| x.tape.is_bound().then_some(0)).map(|more: u32| x.opening.sent + more)
 }
 
@@ -204,7 +209,7 @@ async fn sign<C: Client>(client: &mut C, x: &mut Exchange) -> Result<(), Error> 
     let bytes = match sign {
         Sign::Ping => Bytes::from_static(PING),
         // Without an empty line: some clients take one for the end of an event (openai-python up to 2.37).
-        Sign::Comment => match &x.opening.about {
+        Sign::Comment => match x.opening.telling() {
             Some(about) => Bytes::from(format!(": {}\n", about.replace(['\r', '\n'], " "))),
             None => Bytes::from_static(b": waiting\n"),
         },
@@ -228,7 +233,7 @@ async fn open<C: Client>(client: &mut C, x: &mut Exchange) -> Result<(), Error> 
     x.opening.stage = Stage::Open;
     x.sent.status = Some(StatusCode::OK.as_u16());
     x.sent.head_after = Some(x.elapsed());
-    client.send_head(relay::marked(x, head), false).await
+    client.send_head(relay::marked_early(x, head), false).await
 }
 
 /// Reads a request whose client may hear signs of life: it says whether a stream is asked for.
@@ -324,8 +329,17 @@ pub(super) fn note(x: &mut Exchange) {
     let new = x.opening.sent - x.opening.noted;
     if new > 0 {
         x.tape.note(|| tape_key(&x.opening), &new);
+        if !x.opening.told.is_empty() {
+            x.tape.note(|| about_key(&x.opening), &x.opening.told);
+            x.opening.told.clear();
+        }
         x.opening.noted = x.opening.sent;
     }
+}
+
+/// What was told with them.
+fn about_key(opening: &Opening) -> String {
+    format!("{} told", tape_key(opening))
 }
 
 fn tape_key(opening: &Opening) -> String {
@@ -338,6 +352,17 @@ fn tape_key(opening: &Opening) -> String {
 // === impl Opening ===
 
 impl Opening {
+    /// What the next sign of life tells: now, or when this was recorded.
+    fn telling(&mut self) -> Option<String> {
+        let number = self.sent;
+        if let Some(Manner::Signs { recorded: Some(_), .. }) = self.manner {
+            return self.told.iter().find(|(of, _)| *of == number).map(|(_, about)| about.clone());
+        }
+        let about = self.about.clone()?;
+        self.told.push((number, about.clone()));
+        Some(about)
+    }
+
     /// Whether the client's stream was opened and nobody has taken it over yet.
     pub fn is_open(&self) -> bool {
         self.stage == Stage::Open

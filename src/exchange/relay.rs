@@ -200,14 +200,20 @@ fn framed(
 }
 
 /// Adds the gate's traces to a head about to be sent.
-pub(super) fn marked(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
-    x.generation.forwarding.mark_response(&mut head, &x.id, &x.generation.label);
+pub(super) fn marked(x: &Exchange, head: ResponseHead) -> ResponseHead {
+    let mut head = marked_early(x, head);
     if let Some(translated) = &x.translated {
         x.generation.forwarding.mark_losses(&mut head, &translated.told.losses);
     }
     if let Some(waited) = x.attempts.last().and_then(|last| last.queued.as_ref()) {
         x.generation.forwarding.mark_queue(&mut head, waited);
     }
+    head
+}
+
+/// The same for one that is sent before there is an answer: nothing of the attempts so far is about it.
+pub(super) fn marked_early(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
+    x.generation.forwarding.mark_response(&mut head, &x.id, &x.generation.label);
     if x.intake.expects_continue {
         // The client may or may not send its body now: only a new connection is unambiguous.
         let _ = head.insert_header("Connection", "close");

@@ -79,7 +79,7 @@ fn a_name_server_may_be_written_without_its_port() {
     let shown: Vec<_> = settings.dns.servers.iter().map(|server| server.0.to_string()).collect();
     assert_eq!(shown, ["10.0.0.2:53", "127.0.0.1:5353", "[fd00::2]:54", "[fd00::1]:53"]);
     let found = faults("[dns]\nservers = [\"dns.google\"]\n");
-    assert!(found.contains("`dns.google` is neither an IP address nor one with a port"), "{found}");
+    assert!(found[0].contains("`dns.google` is neither an IP address nor one with a port"), "{found:?}");
 }
 
 #[test]
