@@ -110,7 +110,8 @@ fn story(taken: &Taken) -> String {
 
 /// How many of what needs two upstreams, or a line before one.
 fn rare(taken: &[Arc<Taken>]) -> [(&'static str, usize); 4] {
-    let count = |is: fn(&AttemptRecord) -> bool| taken.iter().filter(|taken| taken.facts.attempts.iter().any(is)).count();
+    let count =
+        |is: fn(&AttemptRecord) -> bool| taken.iter().filter(|taken| taken.facts.attempts.iter().any(is)).count();
     let noted = |what: &str| {
         let is = |taken: &&Arc<Taken>| taken.case.setup.reads.iter().any(|read| read.what.starts_with(what));
         taken.iter().filter(is).count()

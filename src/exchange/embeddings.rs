@@ -51,7 +51,8 @@ pub async fn batch<D: Dial>(gate: &Gate<D>, x: &mut Exchange) -> Option<Batch> {
         let body = serde_json::from_slice(&request.body.bytes()?).ok()?;
         Embed::read(dialect, request.head.uri.path_and_query()?.as_str(), body).ok()?
     };
-    let texts = if said.len() == asked.inputs.len() { said } else { asked.inputs.iter().map(parts::of_input).collect() };
+    let texts =
+        if said.len() == asked.inputs.len() { said } else { asked.inputs.iter().map(parts::of_input).collect() };
     let mut seen = std::collections::HashMap::with_capacity(texts.len());
     let first: Vec<usize> = texts.iter().enumerate().map(|(at, text)| *seen.entry(text).or_insert(at)).collect();
     let look = async |at: usize| {

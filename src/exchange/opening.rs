@@ -18,7 +18,7 @@ use super::attempt::desk::{self, Desk};
 use super::heads::{self, Framing};
 use super::relay::{self, events::Events};
 use super::wire::Client;
-use super::{End, Exchange, receive};
+use super::{AttemptRecord, End, Exchange, receive};
 use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::json::{self, Item};
@@ -27,6 +27,9 @@ use crate::stream::Wire;
 
 /// A sign of life for Anthropic's clients: their streams may hold any number of it ("Streaming messages").
 const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
+
+/// The name of signs of life on tapes.
+const SIGNS: &str = "signs of life";
 
 /// How far a client's stream was opened before there was an answer.
 #[derive(Debug, Default)]
@@ -41,8 +44,8 @@ pub struct Opening {
     sent: u32,
     /// How many of them are on the tape.
     noted: u32,
-    /// What was told with those that told something, by their number.
-    told: Vec<(u32, String)>,
+    /// What was told with those that told something, by their number; none where a tape does not say.
+    told: Option<Vec<(u32, String)>>,
     /// How often the answer stopped.
     stops: u32,
     /// When the next one is due.
@@ -181,7 +184,7 @@ fn sign_of(x: &Exchange, dialect: Dialect) -> Option<Sign> {
 fn recorded(x: &mut Exchange) -> Option<u32> {
     let told = x.tape.told(|| tape_key(&x.opening));
     if told.is_some() {
-        x.opening.told = x.tape.told(|| about_key(&x.opening)).unwrap_or_default();
+        x.opening.told = x.tape.told(|| about_key(&x.opening));
     }
     told.or_else(|| x.tape.is_bound().then_some(0)).map(|more: u32| x.opening.sent + more)
 }
@@ -329,9 +332,11 @@ pub(super) fn note(x: &mut Exchange) {
     let new = x.opening.sent - x.opening.noted;
     if new > 0 {
         x.tape.note(|| tape_key(&x.opening), &new);
-        if !x.opening.told.is_empty() {
-            x.tape.note(|| about_key(&x.opening), &x.opening.told);
-            x.opening.told.clear();
+        // Where nothing was waited for in particular, nothing could be told.
+        let stood = |attempt: &AttemptRecord| attempt.queued.is_some_and(|queued| queued.position > 0);
+        let told = x.opening.told.take().or_else(|| x.attempts.iter().any(stood).then(Vec::new));
+        if let Some(told) = told {
+            x.tape.note(|| about_key(&x.opening), &told);
         }
         x.opening.noted = x.opening.sent;
     }
@@ -344,9 +349,14 @@ fn about_key(opening: &Opening) -> String {
 
 fn tape_key(opening: &Opening) -> String {
     match opening.stops {
-        0 => "signs of life".to_owned(),
-        stops => format!("signs of life {stops}"),
+        0 => SIGNS.to_owned(),
+        stops => format!("{SIGNS} {stops}"),
     }
+}
+
+/// Whether it is of signs of life that a tape tells by this name.
+pub fn is_sign(what: &str) -> bool {
+    what.starts_with(SIGNS)
 }
 
 // === impl Opening ===
@@ -355,11 +365,11 @@ impl Opening {
     /// What the next sign of life tells: now, or when this was recorded.
     fn telling(&mut self) -> Option<String> {
         let number = self.sent;
-        if let Some(Manner::Signs { recorded: Some(_), .. }) = self.manner {
-            return self.told.iter().find(|(of, _)| *of == number).map(|(_, about)| about.clone());
+        if let (Some(Manner::Signs { recorded: Some(_), .. }), Some(told)) = (self.manner, &self.told) {
+            return told.iter().find(|(of, _)| *of == number).map(|(_, about)| about.clone());
         }
         let about = self.about.clone()?;
-        self.told.push((number, about.clone()));
+        self.told.get_or_insert_default().push((number, about.clone()));
         Some(about)
     }
 

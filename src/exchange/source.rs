@@ -347,7 +347,9 @@ impl<N: Connection> Source<N> {
     /// How long an answer that another exchange is given is, once all of it is there.
     pub fn joined_length(&self) -> Option<usize> {
         match self {
-            Self::Told { teller: Teller::Joined(joined), voice: Voice { interpreter: None, .. } } => joined.fill.length(),
+            Self::Told { teller: Teller::Joined(joined), voice: Voice { interpreter: None, .. } } => {
+                joined.fill.length()
+            }
             _ => None,
         }
     }

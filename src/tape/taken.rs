@@ -11,10 +11,14 @@ use crate::case::{Answer, Call, Case, Mishap, Setup};
 use crate::dialect::Dialect;
 use crate::error::Kind;
 use crate::exchange::decision::{Identity, Plan};
-use crate::exchange::{AttemptRecord, CacheVerdict, Exchange, Peer, Reason};
+use crate::exchange::{AttemptRecord, CacheVerdict, Exchange, Peer, Reason, opening};
 use crate::gate::preview::{self, PREVIEW};
 use crate::message::RequestHead;
 use crate::policy::{Decision, Trace};
+
+/// How much longer a client stays that heard signs of life before it left: it has taken all that it took, and timers,
+/// which count whole milliseconds, may bring the answer that was there already a little later.
+const ROUNDING: Duration = Duration::from_millis(3);
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -116,10 +120,11 @@ fn case(facts: &Facts, mut recorded: Recorded) -> Option<(Case, Option<Stored>)>
         head.insert_header("Host", host).ok()?;
     }
     head.set_version(arrived.peer.version);
+    let early = recorded.reads.iter().any(|read| opening::is_sign(&read.what));
     let call = Call {
         line: 0,
         after: Duration::ZERO,
-        leaves: recorded.left,
+        leaves: recorded.left.map(|left| if early { left + ROUNDING } else { left }),
         takes: recorded.left.map(|_| recorded.took),
         beside: false,
         tls: arrived.peer.tls,

@@ -16,11 +16,14 @@ use crate::support::until;
 /// What a name server is asked by a resolver that looks for addresses of the older kind (RFC 1035 §3.2.2).
 const A: u16 = 1;
 
+/// How many seconds addresses may be believed, and the addresses.
+type Known = (u32, Vec<Ipv4Addr>);
+
 /// A name server that tells what a test has it tell.
 struct Names {
     address: SocketAddr,
-    /// Addresses, and how many seconds they may be believed.
-    known: Arc<Mutex<BTreeMap<String, (u32, Vec<Ipv4Addr>)>>>,
+    /// Names that have addresses.
+    known: Arc<Mutex<BTreeMap<String, Known>>>,
     /// Names whose addresses were asked for.
     asked: Arc<Mutex<Vec<String>>>,
 }
@@ -28,8 +31,7 @@ struct Names {
 impl Names {
     fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let names =
-            Self { address: socket.local_addr().unwrap(), known: Arc::default(), asked: Arc::default() };
+        let names = Self { address: socket.local_addr().unwrap(), known: Arc::default(), asked: Arc::default() };
         let (known, asked) = (Arc::clone(&names.known), Arc::clone(&names.asked));
         thread::spawn(move || {
             let mut query = [0; 1500];
@@ -74,7 +76,7 @@ fn question(query: &[u8]) -> (String, u16, usize) {
 }
 
 /// The answer to a query: its question, then what is known. Of names that are not there it says so (RFC 1035 §4.1.1).
-fn told(question: &[u8], kind: u16, found: Option<(u32, Vec<Ipv4Addr>)>) -> Vec<u8> {
+fn told(question: &[u8], kind: u16, found: Option<Known>) -> Vec<u8> {
     let missing = u8::from(found.is_none()) * 3;
     let (ttl, addresses) = found.filter(|_| kind == A).unwrap_or_default();
     let count = u8::try_from(addresses.len()).unwrap();

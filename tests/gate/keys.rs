@@ -71,7 +71,9 @@ fn each_field_of_a_case_says_what_it_does_to_the_key() {
 
     let folder = tempfile::TempDir::new().unwrap();
     let body = r#"{"model":"m","seed":4,"messages":[{"role":"user","content":"tide?"}],"mood":{"sea":"calm"}}"#;
-    let case = format!("# A.\n> client\nPOST {CHAT} HTTP/1.1\nHost: gate.test\ncontent-type: application/json\nx-boat: b1\n\n{body}\n\n< upstream up\nHTTP/1.1 200 OK\ncontent-type: application/json\n\n{{}}\n");
+    let case = format!(
+        "# A.\n> client\nPOST {CHAT} HTTP/1.1\nHost: gate.test\ncontent-type: application/json\nx-boat: b1\n\n{body}\n\n< upstream up\nHTTP/1.1 200 OK\ncontent-type: application/json\n\n{{}}\n"
+    );
     let lua = r#"return policy { api = 1, cache = function(req)
         if req:json().seed == 5 then return nil end
         return { key = req:parts { ignore = { "mood" } }, ttl = 9 }

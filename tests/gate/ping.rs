@@ -275,10 +275,9 @@ fn shaping(upstream: &Service, ping: &str) -> Bundled {
 #[test]
 fn a_head_that_is_out_stays_and_what_policies_make_of_it_is_logged() {
     let upstream = slow(500, chunked("text/event-stream", [STREAM]));
-    for (ping, status, team, seen) in [
-        ("", 200, None, "true status x-team"),
-        (", ping = false", 203, Some("tide"), "false nothing"),
-    ] {
+    for (ping, status, team, seen) in
+        [("", 200, None, "true status x-team"), (", ping = false", 203, Some("tide"), "false nothing")]
+    {
         let gate = shaping(&upstream, ping);
         let said = gate.talk().post(MESSAGES, &[], ASK);
         assert_eq!((said.status, said.header("x-team"), said.whole), (status, team, true), "{}", said.head);

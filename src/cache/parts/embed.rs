@@ -14,7 +14,7 @@ pub(super) fn parts(embed: Embed, making: &mut Making<'_>) -> Vec<String> {
     let inputs = told.iter().map(text_of).collect();
     let told = if embed.many { Value::Array(told) } else { told.pop().unwrap_or_default() };
     // A text of which nothing is left is no part.
-    if told != Value::from("") || embed.inputs.first().is_some_and(is_empty) {
+    if told != "" || embed.inputs.first().is_some_and(is_empty) {
         making.put(INPUT, told);
     }
     inputs

@@ -154,8 +154,8 @@ impl From {
     }
 
     fn played(&self, name: &str, case: &Case, call: usize, within: Option<&Path>) -> Result<Keyed, Failed> {
-        let player = player(self.bundle.as_deref().or(within))?;
-        let played = player.play(case).map_err(|faults| faulty(&faults))?;
+        let plays = player(self.bundle.as_deref().or(within))?;
+        let played = plays.play(case).map_err(|faults| faulty(&faults))?;
         Keyed::of(name, &played, call).ok_or_else(|| fail(&format!("{name} has no call {}", call + 1)))
     }
 }

@@ -39,7 +39,8 @@ pub(super) async fn on_response<C: Client, N: Connection>(
 /// Puts a head back as it was shown, for its client has one already, and tells what was changed in vain: `status`, and
 /// names of headers. A success is told in the stream that is open, and so is a failure: whether it is one still counts.
 fn put_back(head: &mut ResponseHead, shown: ResponseHead) -> Vec<String> {
-    let values = |head: &ResponseHead, name: &HeaderName| head.headers.get_all(name).iter().cloned().collect::<Vec<_>>();
+    let values =
+        |head: &ResponseHead, name: &HeaderName| head.headers.get_all(name).iter().cloned().collect::<Vec<_>>();
     let mut names: Vec<&HeaderName> = shown.headers.keys().chain(head.headers.keys()).collect();
     names.sort_by_key(|name| name.as_str());
     names.dedup();

@@ -19,8 +19,19 @@ pub(in crate::policy) struct Res {
 }
 
 /// The fields and methods.
-pub(in crate::policy) const FIELDS: [&str; 11] =
-    ["status", "streaming", "committed", "served_by", "stale", "headers", "text", "json", "set_text", "set_json", "upstream"];
+pub(in crate::policy) const FIELDS: [&str; 11] = [
+    "status",
+    "streaming",
+    "committed",
+    "served_by",
+    "stale",
+    "headers",
+    "text",
+    "json",
+    "set_text",
+    "set_json",
+    "upstream",
+];
 
 // === impl Res ===
 
