@@ -365,7 +365,8 @@ impl Opening {
     /// What the next sign of life tells: now, or when this was recorded.
     fn telling(&mut self) -> Option<String> {
         let number = self.sent;
-        if let (Some(Manner::Signs { recorded: Some(_), .. }), Some(told)) = (self.manner, &self.told) {
+        if let Some(Manner::Signs { recorded: Some(_), .. }) = self.manner {
+            let Some(told) = &self.told else { return self.about.clone() };
             return told.iter().find(|(of, _)| *of == number).map(|(_, about)| about.clone());
         }
         let about = self.about.clone()?;
