@@ -16,10 +16,6 @@ use crate::gate::preview::{self, PREVIEW};
 use crate::message::RequestHead;
 use crate::policy::{Decision, Trace};
 
-/// How much longer a client stays that heard signs of life before it left: it has taken all that it took, and timers,
-/// which count whole milliseconds, may bring the answer that was there already a little later.
-const ROUNDING: Duration = Duration::from_millis(3);
-
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Arrived {
@@ -121,10 +117,11 @@ fn case(facts: &Facts, mut recorded: Recorded) -> Option<(Case, Option<Stored>)>
     }
     head.set_version(arrived.peer.version);
     let early = recorded.reads.iter().any(|read| opening::is_sign(&read.what));
+    let stays = if early { rounding(&recorded) } else { Duration::ZERO };
     let call = Call {
         line: 0,
         after: Duration::ZERO,
-        leaves: recorded.left.map(|left| if early { left + ROUNDING } else { left }),
+        leaves: recorded.left.map(|left| left + stays),
         takes: recorded.left.map(|_| recorded.took),
         beside: false,
         tls: arrived.peer.tls,
@@ -142,6 +139,13 @@ fn case(facts: &Facts, mut recorded: Recorded) -> Option<(Case, Option<Stored>)>
     let answers = recorded.wires.into_iter().map(|taped| answer(taped, gone)).collect();
     let case = Case { file: format!("{}.http", facts.id), about: facts.about(), setup, calls: vec![call], answers };
     Some((case, recorded.stored))
+}
+
+/// How much longer a client stays that heard signs of life before it left: it took all that it was to take by then, and
+/// timers, which count whole milliseconds, may bring the answer that was there already a little later.
+fn rounding(recorded: &Recorded) -> Duration {
+    let pieces = recorded.wires.iter().map(|taped| 1 + taped.body.len()).sum::<usize>() + recorded.body.len();
+    Duration::from_millis(1 + pieces as u64)
 }
 
 /// What a connection answered, as a case tells it; `gone`: to a client that left.
