@@ -53,11 +53,12 @@ pub mod wire;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Method, Version};
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
@@ -194,6 +195,8 @@ pub struct AttemptRecord {
     pub goes_on: Option<Said>,
     /// How it waited for its turn, where there is a line before the endpoint.
     pub queued: Option<Waited>,
+    /// Whether its request was sent a second time: the endpoint had closed the kept connection that it was sent on.
+    pub resent: bool,
     /// Whether another attempt was under way beside it, or had answered, when it ended: nothing was decided after it.
     pub beside: bool,
 }
@@ -331,6 +334,12 @@ impl Exchange {
     /// How long it has been going on.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// When it began, by the clock for people.
+    pub fn begun(&self, clock: &Clock) -> SystemTime {
+        let now = clock.wall();
+        now.checked_sub(self.elapsed()).unwrap_or(now)
     }
 
     /// Tokens used, as the client was told.

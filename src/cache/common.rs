@@ -137,7 +137,7 @@ impl Common {
         let Some(mut work) = self.work.lock().take() else { return };
         while let Some(stored) = work.recv().await {
             let made = stored.entry.stored_at;
-            if !self.purges.forbid(made, &stored.key, &stored.entry) {
+            if !self.purges.forbid(made, || pick::labels(&stored.key, &stored.entry)) {
                 let count = match self.write_one(&stored).await {
                     Ok(()) => &self.counts.written,
                     Err(Gone) => &self.counts.dropped,

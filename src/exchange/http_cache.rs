@@ -161,11 +161,11 @@ async fn validated<C: Client, D: Dial, N: Connection>(
     let key = asking.key(x, &asking.target);
     if errand.stored.is_some() {
         let new = Arc::new(new.clone());
-        gate.http.change(&key, |variants| variants.replaced(old, &new));
+        gate.http.change(&key, &asking.rule.tags, times.asked, |variants| variants.replaced(old, &new));
     } else {
         new = new.chosen_for(&asking.head.headers);
         let new = Arc::new(new.clone());
-        gate.http.change(&key, |variants| variants.with(new, &asking.head.headers));
+        gate.http.change(&key, &asking.rule.tags, times.asked, |variants| variants.with(new, &asking.head.headers));
     }
     count(&gate.http.counts().revalidated);
     let status = Some(answer.head.status);
