@@ -346,7 +346,20 @@ async fn wait<C: Client>(client: &mut C, x: &mut Exchange, after: Duration) -> R
     if after.is_zero() || x.remaining().is_some_and(|left| left <= after) {
         return Ok(());
     }
-    opening::meanwhile(client, x, tokio::time::sleep(after)).await // paced: the back-off that failover asked for
+    // Played again, who left in this wait leaves in it, however late the timers are.
+    let key = || "left while waiting".to_owned();
+    let leaves: bool = x.tape.told(key).unwrap_or_default();
+    let waiting = async {
+        if leaves {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(after).await; // paced: the back-off that failover asked for
+    };
+    let waited = opening::meanwhile(client, x, waiting).await;
+    if waited.as_ref().is_err_and(|error| error.kind() == Kind::ClientGone) {
+        x.tape.note(key, &true);
+    }
+    waited
 }
 
 /// What an exchange keeps of a translated stream at its end.

@@ -354,11 +354,6 @@ fn tape_key(opening: &Opening) -> String {
     }
 }
 
-/// Whether it is of signs of life that a tape tells by this name.
-pub fn is_sign(what: &str) -> bool {
-    what.starts_with(SIGNS)
-}
-
 // === impl Opening ===
 
 impl Opening {

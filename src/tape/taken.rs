@@ -11,7 +11,7 @@ use crate::case::{Answer, Call, Case, Mishap, Setup};
 use crate::dialect::Dialect;
 use crate::error::Kind;
 use crate::exchange::decision::{Identity, Plan};
-use crate::exchange::{AttemptRecord, CacheVerdict, Exchange, Peer, Reason, opening};
+use crate::exchange::{AttemptRecord, CacheVerdict, Exchange, Peer, Reason};
 use crate::gate::preview::{self, PREVIEW};
 use crate::message::RequestHead;
 use crate::policy::{Decision, Trace};
@@ -116,8 +116,7 @@ fn case(facts: &Facts, mut recorded: Recorded) -> Option<(Case, Option<Stored>)>
         head.insert_header("Host", host).ok()?;
     }
     head.set_version(arrived.peer.version);
-    let early = recorded.reads.iter().any(|read| opening::is_sign(&read.what));
-    let stays = if early { rounding(&recorded) } else { Duration::ZERO };
+    let stays = rounding(&recorded);
     let call = Call {
         line: 0,
         after: Duration::ZERO,
@@ -141,8 +140,8 @@ fn case(facts: &Facts, mut recorded: Recorded) -> Option<(Case, Option<Stored>)>
     Some((case, recorded.stored))
 }
 
-/// How much longer a client stays that heard signs of life before it left: it took all that it was to take by then, and
-/// timers, which count whole milliseconds, may bring the answer that was there already a little later.
+/// How much longer a client stays that has taken all that it took: timers, which count whole milliseconds, may bring a
+/// little later what was there already when it left.
 fn rounding(recorded: &Recorded) -> Duration {
     let pieces = recorded.wires.iter().map(|taped| 1 + taped.body.len()).sum::<usize>() + recorded.body.len();
     Duration::from_millis(1 + pieces as u64)
