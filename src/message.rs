@@ -56,6 +56,8 @@ pub struct Response {
     pub body: Body,
     /// Whether the body is a stream of events, which hooks see one by one.
     pub streaming: bool,
+    /// Whether the client has a head of it already, so that this one changes nothing.
+    pub committed: bool,
     /// Who made it.
     pub served_by: ServedBy,
 }
@@ -121,7 +123,7 @@ impl Default for Response {
     /// What is left of a response after its exchange.
     fn default() -> Self {
         let head = http::Response::new(()).into_parts().0.into();
-        Self { head, body: Body::Empty, streaming: false, served_by: ServedBy::Policy }
+        Self { head, body: Body::Empty, streaming: false, committed: false, served_by: ServedBy::Policy }
     }
 }
 

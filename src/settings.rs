@@ -6,6 +6,7 @@ mod balance;
 mod breaker;
 mod check;
 mod collection;
+mod dns;
 mod environment;
 mod hold;
 mod limits;
@@ -31,6 +32,7 @@ pub use affinity::{Affinity, Lost};
 pub use balance::{Balance, By, Sticky};
 pub use breaker::{Breaker, Retries, WhenAllOpen};
 pub use collection::Placed;
+pub use dns::{Dns, NameServer};
 pub use hold::{Hedge, Hold, HoldUntil};
 pub use limits::{Cache, Fetch, Limits, Log, LogFormat, LogLevel, Record};
 pub use listen::{Admin, Forwarding, Listen, RequestId, Tls};
@@ -81,6 +83,8 @@ section! {
         admin: Placed<Admin> = Admin::default().into() => reload;
         /// Where requests go.
         upstreams: Upstreams = Upstreams::new() => reload;
+        /// How the names of upstreams become addresses.
+        dns: Dns = Dns::default() => reload;
         /// What runs on each exchange.
         policies: Vec<Placed<Mount>> = Vec::new() => reload;
         /// Secrets for `secret("NAME")` in policies.

@@ -13,6 +13,7 @@ use tidegate::admin::Board;
 use tidegate::bundle;
 use tidegate::case::Player;
 use tidegate::edge::{Listener, Server};
+use tidegate::exchange::AttemptRecord;
 use tidegate::gate::{Gate, live};
 use tidegate::generation::Candidate;
 use tidegate::mock;
@@ -46,11 +47,13 @@ fn ten_thousand_random_exchanges_are_explained_as_they_were() {
         let differences = truth::differences(&taken.facts, &played);
         (!differences.is_empty()).then(|| {
             format!(
-                "{}, cache {:?}, {}: {}",
+                "{} {}, cache {:?}, {}: {}\n  {}",
                 taken.facts.id,
+                taken.facts.target,
                 taken.facts.cache,
                 taken.facts.reason.as_str(),
-                differences.join("\n  ")
+                differences.join("\n  "),
+                story(taken)
             )
         })
     });
@@ -60,12 +63,16 @@ fn ten_thousand_random_exchanges_are_explained_as_they_were() {
         "{} of {} differ, such as\n{}",
         wrong.len(),
         taken.len(),
-        wrong[..wrong.len().min(5)].join("\n")
+        wrong[..wrong.len().min(20)].join("\n")
     );
     println!("played again after {:.1?}", begun.elapsed());
     let spread = spread(&taken);
     println!("{}", spread.join("\n"));
     assert!(spread.len() > 12, "the exchanges are too much alike: {spread:?}");
+    for (what, count) in rare(&taken) {
+        println!("{count:>6} {what}");
+        assert!(count >= 20, "only {count} {what}");
+    }
     let guesses = taken.iter().take(500).filter(|taken| guess(&players[0], taken)).count();
     assert!(guesses < 50, "{guesses} of 500 came to the same although nothing was told of state, time and chance");
 }
@@ -86,6 +93,35 @@ fn spread(taken: &[Arc<Taken>]) -> Vec<String> {
         *counts.entry(key).or_default() += 1;
     }
     counts.iter().map(|(key, count)| format!("{count:>6} {key}")).collect()
+}
+
+/// What an exchange that does not come to the same went through.
+fn story(taken: &Taken) -> String {
+    let attempts = taken.facts.attempts.iter().map(|attempt| {
+        let beside = if attempt.beside { " beside" } else { "" };
+        let goes_on = if attempt.goes_on.is_some() { " goes on" } else { "" };
+        let error = attempt.error.as_ref().map_or("", |error| error.kind().as_str());
+        format!("{}={:?}{error}{beside}{goes_on} {:?}", attempt.endpoint, attempt.status, attempt.queued)
+    });
+    let reads = taken.case.setup.reads.iter().filter(|read| read.what.starts_with("signs"));
+    let signs = reads.map(|read| format!("{} {}", read.what, read.value));
+    attempts.chain(signs).collect::<Vec<_>>().join("; ")
+}
+
+/// How many of what needs two upstreams, or a line before one.
+fn rare(taken: &[Arc<Taken>]) -> [(&'static str, usize); 4] {
+    let count =
+        |is: fn(&AttemptRecord) -> bool| taken.iter().filter(|taken| taken.facts.attempts.iter().any(is)).count();
+    let noted = |what: &str| {
+        let is = |taken: &&Arc<Taken>| taken.case.setup.reads.iter().any(|read| read.what.starts_with(what));
+        taken.iter().filter(is).count()
+    };
+    [
+        ("went on elsewhere", count(|attempt| attempt.goes_on.is_some() && attempt.status == Some(200))),
+        ("were asked of two at once", count(|attempt| attempt.beside)),
+        ("waited in line", count(|attempt| attempt.queued.is_some_and(|queued| queued.position > 0))),
+        ("heard signs of life", noted("signs of life")),
+    ]
 }
 
 type Adjust = tidegate::gate::reload::Adjust;
@@ -181,6 +217,9 @@ fn request(random: &mut fastrand::Rng, upstream: SocketAddr) -> String {
     if random.u32(..20) == 0 {
         headers += "x-ask: models\r\n";
     }
+    if random.bool() {
+        headers += "User-Agent: OpenAI/Python 2.1.0\r\n";
+    }
     if random.u32(..20) == 0 {
         let _ = write!(headers, "x-fetch: http://{upstream}\r\n");
     }
@@ -193,8 +232,10 @@ fn request(random: &mut fastrand::Rng, upstream: SocketAddr) -> String {
         "reset",
         "no-done",
         "pause=3ms",
+        "delay=20ms",
+        "cut=2; pause=2ms",
     ];
-    if random.u32(..6) == 0 {
+    if random.u32(..4) == 0 {
         let _ = write!(headers, "x-mock-fault: {}\r\n", faults[random.usize(..faults.len())]);
     }
     if !body.is_empty() {

@@ -127,6 +127,12 @@ impl Fill {
         }
     }
 
+    /// How long the body is, once all of it is there for who hears it from its beginning.
+    pub fn length(&self) -> Option<usize> {
+        let log = self.log.lock();
+        log.ended.as_ref().filter(|ended| ended.is_ok()).and_then(|_| log.recorder.length())
+    }
+
     /// The largest body in bytes that is held.
     pub fn limit(&self) -> usize {
         self.log.lock().recorder.limit()

@@ -33,6 +33,8 @@ pub struct Parts {
     pub named: Vec<(String, String)>,
     /// Whether they are in no dialect's words, and say everything: then method, path and dialect add nothing.
     pub neutral: bool,
+    /// Of a call for embeddings each input by itself, as a key has it.
+    pub inputs: Vec<String>,
 }
 
 /// What is to become of some parts.
@@ -79,8 +81,8 @@ fn known(dialect: Dialect, target: &str, body: Value, choice: &Choice) -> Option
     let mut making = Making { choice, named: Vec::new(), own: false };
     match dialect {
         Dialect::OpenAiEmbeddings | Dialect::OllamaEmbed | Dialect::OllamaEmbeddings | Dialect::GeminiEmbed => {
-            embed::parts(Embed::read(dialect, target, body).ok()?, &mut making);
-            Some(Parts { named: making.named, neutral: false })
+            let inputs = embed::parts(Embed::read(dialect, target, body).ok()?, &mut making);
+            Some(Parts { named: making.named, neutral: false, inputs })
         }
         _ => {
             let codec = way::codec(dialect, target, Habits::OPENAI)?;
@@ -95,7 +97,7 @@ fn known(dialect: Dialect, target: &str, body: Value, choice: &Choice) -> Option
                 making.put("dialect", Value::from(dialect.as_str()));
             }
             making.place(dialect, target);
-            Some(Parts { named: making.named, neutral: true })
+            Some(Parts { named: making.named, neutral: true, inputs: Vec::new() })
         }
     }
 }
@@ -106,7 +108,7 @@ fn fields(body: Map<String, Value>, choice: &Choice) -> Parts {
     for (name, value) in body {
         making.field(&name, value);
     }
-    Parts { named: making.named, neutral: false }
+    Parts { named: making.named, neutral: false, inputs: Vec::new() }
 }
 
 /// The text of a value in a key: strings as they are between quotes, everything else as JSON with sorted names. A number
@@ -119,9 +121,9 @@ pub fn text_of(value: &Value) -> String {
     }
 }
 
-/// The text of one input of a call for embeddings.
+/// The text of one input of a call for embeddings, as it came.
 pub fn of_input(input: &Input) -> String {
-    text_of(&embed::told(input))
+    text_of(&embed::told(input, None))
 }
 
 /// A string as a part: nothing in it is escaped, since it ends where the part does.

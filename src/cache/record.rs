@@ -249,6 +249,11 @@ impl Recorder {
         Ok(self.pieces.get(at).cloned())
     }
 
+    /// How many bytes came so far, if all of them are held.
+    pub fn length(&self) -> Option<usize> {
+        (self.gone == 0).then_some(self.size)
+    }
+
     /// Looks at the events that a piece completes.
     fn look_into(&mut self, piece: Bytes) {
         let Some((_, splitter)) = &mut self.events else {

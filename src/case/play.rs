@@ -74,6 +74,8 @@ pub(crate) struct PlayedCall {
     pub(crate) got: Vec<Got>,
     /// What could not be carried between two dialects, each in a line.
     pub(crate) losses: Vec<String>,
+    /// What `on_response` changed of a head that the client had already.
+    pub(crate) unsent: Vec<String>,
     /// Tokens used, as far as a translation told.
     pub(crate) usage: Option<Usage>,
     /// How it ended.
@@ -271,6 +273,7 @@ async fn play_call(gate: &Gate<ScriptedDial>, case: &Case, call: &Call, tape: &T
         wires: Vec::new(),
         got: client.got,
         losses: losses(&x),
+        unsent: x.opening.unsent.clone(),
         usage: x.translated.as_ref().and_then(|it| it.told.usage.clone()),
         sent: Sent { reason: x.sent.reason, error: x.sent.error.clone(), ..Sent::default() },
         id: x.id.clone(),

@@ -17,6 +17,8 @@ pub enum CacheCommand {
     Why(keys::WhyArgs),
     /// Print the parts of the cache key of a request.
     Key(keys::KeyArgs),
+    /// Say of each field of a case's request which parts of the cache key it changes.
+    Fields(keys::FieldsArgs),
     /// Say what each store holds and did.
     Stats(StatusArgs),
     /// Take stored answers away: from memory, from disk, from the Redis that gates share, and at those gates.
@@ -28,6 +30,7 @@ pub fn run(command: &CacheCommand) -> ExitCode {
     let answered = match command {
         CacheCommand::Why(args) => keys::why(args),
         CacheCommand::Key(args) => keys::key(args),
+        CacheCommand::Fields(args) => keys::fields(args),
         CacheCommand::Stats(args) => Ok(stores::show(args)),
         CacheCommand::Purge(args) => Ok(stores::purge(args)),
     };

@@ -2,6 +2,8 @@
 
 mod asked;
 
+mod back_off;
+
 mod best;
 
 pub(super) mod desk;
@@ -47,6 +49,7 @@ use crate::message::{Body, ResponseHead};
 use crate::policy::Hook;
 use crate::tape::connection::TapedConnection;
 use crate::upstream::{Endpoint, Upstream, retry_after};
+use back_off::wait;
 use best::{better, keep};
 use desk::Desk;
 use hedge::Race;
@@ -339,14 +342,6 @@ fn skip() -> Failover {
 /// Whether an error is the attempt's, so that another attempt could do better.
 fn retryable(error: &Error) -> bool {
     !matches!(error.kind(), Kind::ClientGone | Kind::TooLarge | Kind::BadRequest | Kind::Rejected | Kind::Internal)
-}
-
-/// Waits before the next attempt, unless the client leaves.
-async fn wait<C: Client>(client: &mut C, x: &mut Exchange, after: Duration) -> Result<(), Error> {
-    if after.is_zero() || x.remaining().is_some_and(|left| left <= after) {
-        return Ok(());
-    }
-    opening::meanwhile(client, x, tokio::time::sleep(after)).await // paced: the back-off that failover asked for
 }
 
 /// What an exchange keeps of a translated stream at its end.

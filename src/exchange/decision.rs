@@ -66,6 +66,8 @@ pub struct PlannedAttempt {
     pub hold: Option<Box<PlannedHold>>,
     /// When another attempt is made beside it, in place of the upstream's own setting.
     pub hedge: Option<Hedge>,
+    /// Whether the client is to wait for the plan's answer in silence, so that it hears the head that comes with it.
+    pub silent: bool,
 }
 
 /// How long each step of an attempt may take, as far as a plan says.
@@ -131,6 +133,8 @@ pub struct CacheRule {
     pub key: Vec<(String, String)>,
     /// Whether the texts of a call for embeddings are kept one by one.
     pub texts: bool,
+    /// Those texts as the policy has them compared, where it says.
+    pub inputs: Vec<String>,
     /// How long a stored response may serve.
     pub ttl: Duration,
     /// For whom.

@@ -43,14 +43,16 @@ pub struct Batch {
 /// Takes a call apart, if its rule says so and it can be read.
 pub async fn batch<D: Dial>(gate: &Gate<D>, x: &mut Exchange) -> Option<Batch> {
     let dialect = x.dialect.filter(|dialect| embeds(*dialect))?;
-    let rule = x.cache.rule.clone().filter(|rule| rule.texts)?;
+    let said = std::mem::take(&mut x.cache.rule.as_mut().filter(|rule| rule.texts)?.inputs);
+    let rule = x.cache.rule.clone()?;
     let key = x.cache.key.as_ref()?;
     let asked = {
         let request = x.request.lock();
         let body = serde_json::from_slice(&request.body.bytes()?).ok()?;
         Embed::read(dialect, request.head.uri.path_and_query()?.as_str(), body).ok()?
     };
-    let texts: Vec<String> = asked.inputs.iter().map(parts::of_input).collect();
+    let texts =
+        if said.len() == asked.inputs.len() { said } else { asked.inputs.iter().map(parts::of_input).collect() };
     let mut seen = std::collections::HashMap::with_capacity(texts.len());
     let first: Vec<usize> = texts.iter().enumerate().map(|(at, text)| *seen.entry(text).or_insert(at)).collect();
     let look = async |at: usize| {

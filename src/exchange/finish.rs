@@ -63,6 +63,9 @@ pub fn summary(x: &Exchange) -> Value {
     if x.opening.signs() > 0 {
         line.insert("signs_of_life".into(), json!(x.opening.signs()));
     }
+    if !x.opening.unsent.is_empty() {
+        line.insert("unsent".into(), json!(x.opening.unsent));
+    }
     if let Some(plan) = &x.plan {
         line.insert("route".into(), json!(plan.decided_by.0));
     }

@@ -1,5 +1,8 @@
 //! The time in which a client waits for its answer. It is watched for leaving and, where the settings ask for it, hears
-//! signs of life in its dialect: the first one opens its stream, and what fails from there on is told within it.
+//! signs of life in its dialect: the first one opens its stream, and what fails from there on is told within it. They go on
+//! when an answer stops and another upstream is to go on with it.
+
+mod fit;
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -9,22 +12,24 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
 
+pub(super) use fit::{fit, fits};
+
 use super::attempt::desk::{self, Desk};
 use super::heads::{self, Framing};
 use super::relay::{self, events::Events};
-use super::source::Source;
-use super::wire::{Client, Connection};
-use super::{End, Exchange, receive};
-use crate::dialect::habits::Habits;
-use crate::dialect::interpreter::Interpreter;
-use crate::dialect::{self, Dialect};
-use crate::error::{Error, Fault, Kind};
+use super::wire::Client;
+use super::{AttemptRecord, End, Exchange, receive};
+use crate::dialect::Dialect;
+use crate::error::Error;
 use crate::json::{self, Item};
 use crate::message::{Body, HeadError, Request, ResponseHead};
 use crate::stream::Wire;
 
 /// A sign of life for Anthropic's clients: their streams may hold any number of it ("Streaming messages").
 const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
+
+/// The name of signs of life on tapes.
+const SIGNS: &str = "signs of life";
 
 /// How far a client's stream was opened before there was an answer.
 #[derive(Debug, Default)]
@@ -37,8 +42,16 @@ pub struct Opening {
     stage: Stage,
     /// Signs of life sent.
     sent: u32,
+    /// How many of them are on the tape.
+    noted: u32,
+    /// What was told with those that told something, by their number; none where a tape does not say.
+    told: Option<Vec<(u32, String)>>,
+    /// How often the answer stopped.
+    stops: u32,
     /// When the next one is due.
     next: Option<Instant>,
+    /// What `on_response` changed of a head that the client had already: `status`, and names of headers.
+    pub unsent: Vec<String>,
 }
 
 /// How a client is kept waiting.
@@ -50,7 +63,7 @@ enum Manner {
     Signs {
         sign: Sign,
         every: Duration,
-        /// How many there were when this exchange was recorded.
+        /// How many there were until now when this exchange was recorded.
         recorded: Option<u32>,
     },
 }
@@ -74,6 +87,8 @@ enum Stage {
     Open,
     /// What an answer, or a failure, is making of it.
     Taken,
+    /// A part of an answer, with which another upstream is to go on.
+    Stopped,
 }
 
 /// Waits for a step, but not for a client that has left; the client hears signs of life meanwhile if it is to.
@@ -137,14 +152,16 @@ fn due(x: &mut Exchange) -> Option<Instant> {
 }
 
 /// How this client is kept waiting: it must have asked for a stream, in a dialect in which a sign of life is known.
-fn manner(x: &Exchange, every: Duration) -> Manner {
+fn manner(x: &mut Exchange, every: Duration) -> Manner {
+    if x.plan.as_ref().is_some_and(|plan| plan.attempts.iter().any(|attempt| attempt.silent)) {
+        return Manner::Silent;
+    }
     let Some(sign) = x.dialect.and_then(|dialect| sign_of(x, dialect)) else { return Manner::Silent };
     let json = x.generation.settings.limits.json();
     if !asks_for_stream(&mut x.request.lock(), json) {
         return Manner::Silent;
     }
-    let recorded = x.tape.told(tape_key).or_else(|| x.tape.is_bound().then_some(0));
-    Manner::Signs { sign, every, recorded }
+    Manner::Signs { sign, every, recorded: recorded(x) }
 }
 
 fn sign_of(x: &Exchange, dialect: Dialect) -> Option<Sign> {
@@ -161,6 +178,15 @@ fn sign_of(x: &Exchange, dialect: Dialect) -> Option<Sign> {
         // Ollama's lines have no place for one, and of Gemini's clients nothing is known.
         _ => None,
     }
+}
+
+/// How many signs of life there are to be until the answer goes on, if this exchange is one that was recorded.
+fn recorded(x: &mut Exchange) -> Option<u32> {
+    let told = x.tape.told(|| tape_key(&x.opening));
+    if told.is_some() {
+        x.opening.told = x.tape.told(|| about_key(&x.opening));
+    }
+    told.or_else(|| x.tape.is_bound().then_some(0)).map(|more: u32| x.opening.sent + more)
 }
 
 /// Whether a request's JSON says `"stream": true`.
@@ -186,7 +212,7 @@ async fn sign<C: Client>(client: &mut C, x: &mut Exchange) -> Result<(), Error> 
     let bytes = match sign {
         Sign::Ping => Bytes::from_static(PING),
         // Without an empty line: some clients take one for the end of an event (openai-python up to 2.37).
-        Sign::Comment => match &x.opening.about {
+        Sign::Comment => match x.opening.telling() {
             Some(about) => Bytes::from(format!(": {}\n", about.replace(['\r', '\n'], " "))),
             None => Bytes::from_static(b": waiting\n"),
         },
@@ -210,7 +236,7 @@ async fn open<C: Client>(client: &mut C, x: &mut Exchange) -> Result<(), Error> 
     x.opening.stage = Stage::Open;
     x.sent.status = Some(StatusCode::OK.as_u16());
     x.sent.head_after = Some(x.elapsed());
-    client.send_head(relay::marked(x, head), false).await
+    client.send_head(relay::marked_early(x, head), false).await
 }
 
 /// Reads a request whose client may hear signs of life: it says whether a stream is asked for.
@@ -224,49 +250,6 @@ pub(super) async fn ready<C: Client>(client: &mut C, x: &mut Exchange) -> Result
         receive::buffer(client, &x.request, limits, &mut x.intake).await?;
     }
     Ok(())
-}
-
-/// Whether an answer can go on in a stream that was opened before it came.
-pub(super) fn fits(head: &ResponseHead, bodied: bool) -> bool {
-    let kind = head.headers.get("content-type").and_then(|kind| kind.to_str().ok());
-    let plain = !head.headers.contains_key("content-encoding");
-    bodied && plain && head.status == StatusCode::OK && kind.and_then(Wire::of) == Some(Wire::Sse)
-}
-
-/// Makes an answer fit: one that is whole is said event by event. A refusal becomes an error, to be told as an event.
-pub(super) async fn fit<C: Client, N: Connection>(
-    client: &mut C,
-    x: &mut Exchange,
-    head: &mut ResponseHead,
-    source: &mut Source<N>,
-    whole: Option<Bytes>,
-) -> Result<Bytes, Error> {
-    let body = if let Some(body) = whole {
-        body
-    } else {
-        let cap = x.generation.settings.limits.response_body;
-        let mut share = x.intake.share.apart();
-        let read = meanwhile(client, x, source.read_all(cap, Some(&mut share))).await;
-        x.intake.share.join(share);
-        read??
-    };
-    if let Some(said) = x.dialect.filter(|_| head.status == StatusCode::OK).and_then(|it| streamed(x, it, &body)) {
-        head.insert_header("Content-Type", "text/event-stream")
-            .map_err(|error| Error::gate("the head of a stream cannot be sent").with_detail(error.to_string()))?;
-        return Ok(said);
-    }
-    let failure = dialect::error::read(x.dialect.unwrap_or(Dialect::OpenAiChat), head.status.as_u16(), &body);
-    let kind = failure.kind.as_str();
-    let error = Error::new(Fault::Upstream, Kind::StreamError, failure.status, failure.message);
-    Err(error.with_code(failure.code.as_deref().unwrap_or(kind)))
-}
-
-/// A whole answer as the stream that the client asked for.
-fn streamed(x: &Exchange, dialect: Dialect, body: &[u8]) -> Option<Bytes> {
-    let request = x.request.lock().body.bytes()?;
-    let chat = Interpreter::read(dialect, &x.target, &request).ok()?.without_turns();
-    let made = Interpreter::new(dialect, dialect, &x.target, Habits::OPENAI, chat, &x.id, 0);
-    made?.whole(body, None).ok()
 }
 
 /// Sends the head, unless the client's stream was opened before. Tells whether that was all.
@@ -292,13 +275,38 @@ pub(super) async fn begin<C: Client>(
 /// Hands the client's stream over to an answer whose head is about to be sent. Tells whether it was opened, so that the
 /// head must not be sent again.
 async fn take<C: Client>(client: &mut C, x: &mut Exchange) -> Result<bool, Error> {
+    catch_up(client, x).await?;
+    Ok(std::mem::replace(&mut x.opening.stage, Stage::Taken) == Stage::Open)
+}
+
+/// Sends the signs of life that there were when this was recorded: played again, the wait may be a little shorter.
+async fn catch_up<C: Client>(client: &mut C, x: &mut Exchange) -> Result<(), Error> {
     if let Some(Manner::Signs { recorded: Some(most), .. }) = x.opening.manner {
-        // Played again, the wait may be a little shorter than it was.
         while x.opening.sent < most {
             Box::pin(sign(client, x)).await?;
         }
     }
-    Ok(std::mem::replace(&mut x.opening.stage, Stage::Taken) == Stage::Open)
+    Ok(())
+}
+
+/// The answer stopped between two events: the client hears signs of life until another upstream goes on with it.
+pub(super) fn stop(x: &mut Exchange) {
+    note(x);
+    let Some(Manner::Signs { sign, every, .. }) = x.opening.manner else { return };
+    x.opening.stops += 1;
+    x.opening.manner = Some(Manner::Signs { sign, every, recorded: recorded(x) });
+    x.opening.next = Some(Instant::now() + every);
+    x.opening.stage = Stage::Stopped;
+}
+
+/// The answer goes on, or nobody goes on with it.
+pub(super) async fn go_on<C: Client>(client: &mut C, x: &mut Exchange) -> Result<(), Error> {
+    if x.opening.stage != Stage::Stopped {
+        return Ok(());
+    }
+    let caught_up = catch_up(client, x).await;
+    x.opening.stage = Stage::Taken;
+    caught_up
 }
 
 /// Tells a failure within a stream that was opened before there was an answer.
@@ -319,26 +327,54 @@ async fn last_words<C: Client>(client: &mut C, x: &mut Exchange, error: &Error) 
     client.end_body(None).await
 }
 
-/// Notes for who plays the exchange again how many signs of life there were.
-pub(super) fn note(x: &Exchange) {
-    if x.opening.sent > 0 {
-        x.tape.note(tape_key, &x.opening.sent);
+/// Notes for who plays the exchange again how many signs of life there were since the answer began or stopped.
+pub(super) fn note(x: &mut Exchange) {
+    let new = x.opening.sent - x.opening.noted;
+    if new > 0 {
+        x.tape.note(|| tape_key(&x.opening), &new);
+        // Where nothing was waited for in particular, nothing could be told.
+        let stood = |attempt: &AttemptRecord| attempt.queued.is_some_and(|queued| queued.position > 0);
+        let told = x.opening.told.take().or_else(|| x.attempts.iter().any(stood).then(Vec::new));
+        if let Some(told) = told {
+            x.tape.note(|| about_key(&x.opening), &told);
+        }
+        x.opening.noted = x.opening.sent;
     }
 }
 
-fn tape_key() -> String {
-    "signs of life".to_owned()
+/// What was told with them.
+fn about_key(opening: &Opening) -> String {
+    format!("{} told", tape_key(opening))
+}
+
+fn tape_key(opening: &Opening) -> String {
+    match opening.stops {
+        0 => SIGNS.to_owned(),
+        stops => format!("{SIGNS} {stops}"),
+    }
 }
 
 // === impl Opening ===
 
 impl Opening {
+    /// What the next sign of life tells: now, or when this was recorded.
+    fn telling(&mut self) -> Option<String> {
+        let number = self.sent;
+        if let Some(Manner::Signs { recorded: Some(_), .. }) = self.manner {
+            let Some(told) = &self.told else { return self.about.clone() };
+            return told.iter().find(|(of, _)| *of == number).map(|(_, about)| about.clone());
+        }
+        let about = self.about.clone()?;
+        self.told.get_or_insert_default().push((number, about.clone()));
+        Some(about)
+    }
+
     /// Whether the client's stream was opened and nobody has taken it over yet.
     pub fn is_open(&self) -> bool {
         self.stage == Stage::Open
     }
 
-    /// Signs of life that the client was sent before there was an answer.
+    /// Signs of life that the client was sent.
     pub fn signs(&self) -> u32 {
         self.sent
     }

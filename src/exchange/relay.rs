@@ -6,14 +6,14 @@ mod resume;
 
 mod settle;
 
+mod shape;
+
 pub mod told;
 
 mod whole;
 
 mod write;
 
-use std::future::Future;
-use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,7 +29,6 @@ use super::{CacheVerdict, End, Exchange, fail, opening, receive, storing};
 use crate::dialect::Dialect;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
-use crate::gate::memory::Share;
 use crate::message::{Body, HeadError, Owned, Response, ResponseHead, ServedBy, Shared};
 use crate::policy::Hook;
 use crate::stream::Wire;
@@ -121,9 +120,10 @@ async fn send<C: Client, D: Dial>(
         head,
         body: if bodied { Body::Unread } else { Body::Empty },
         streaming: wire.is_some(),
+        committed: x.opening.is_open(),
         served_by,
     });
-    let mut shaped = on_response(client, x, &response, &mut source).await;
+    let mut shaped = shape::on_response(client, x, &response, &mut source).await;
     if shaped.is_ok() && wire.is_none() {
         shaped = whole::on_event(client, x, &response, &mut source).await;
     }
@@ -134,6 +134,9 @@ async fn send<C: Client, D: Dial>(
     }
     // A hook may have changed the status to one that has no body.
     let bodied = bodied && heads::has_body(&x.method, response.lock().head.status);
+    if let Some(length) = told::length(x, &source).filter(|_| wire.is_none() && bodied) {
+        heads::frame_response(&mut response.lock().head, Framing::Length(length));
+    }
     let events = wire.filter(|_| bodied).map(|wire| Events::new(wire, x));
     let shown = x.generation.policies.has(Hook::OnResponse);
     let (mut head, mut whole) = framed(&response, events.as_ref(), bodied, shown);
@@ -141,7 +144,7 @@ async fn send<C: Client, D: Dial>(
         x.generation.forwarding.mark_cache(&mut head, x.cache.details.as_deref().unwrap_or("miss"));
     }
     if x.opening.is_open() && !opening::fits(&head, bodied) {
-        match Box::pin(opening::fit(client, x, &mut head, &mut source, whole)).await {
+        match Box::pin(opening::fit(client, x, &mut head, &mut source, whole, wire)).await {
             Ok(bytes) => whole = Some(bytes),
             Err(error) => {
                 source.release(false).await;
@@ -166,52 +169,6 @@ async fn send<C: Client, D: Dial>(
         },
     };
     settle::settle(gate, client, x, &mut source, result, bodied).await
-}
-
-/// Runs `on_response`, reading the body when it asks for it.
-async fn on_response<C: Client, N: Connection>(
-    client: &mut C,
-    x: &mut Exchange,
-    response: &Shared<Response>,
-    source: &mut Source<N>,
-) -> Result<(), Error> {
-    if !x.generation.policies.has(Hook::OnResponse) {
-        return Ok(());
-    }
-    let cap = x.generation.settings.limits.response_body;
-    let hook = x.run.on_response(response);
-    with_response_body(client, response, source, cap, &mut x.intake.share, hook).await?
-}
-
-/// Runs a hook to its end, reading the response body into memory when it asks for it.
-async fn with_response_body<C: Client, N: Connection, F: Future>(
-    client: &mut C,
-    response: &Shared<Response>,
-    source: &mut Source<N>,
-    cap: usize,
-    share: &mut Share,
-    hook: F,
-) -> Result<F::Output, Error> {
-    let mut hook = pin!(hook);
-    loop {
-        let watch = client.body_done();
-        tokio::select! {
-            biased;
-            output = &mut hook => return Ok(output),
-            () = response.wanted() => {
-                while source.uploading() {
-                    let piece = client.read_body().await?;
-                    source.upload(piece).await;
-                }
-                let bytes = tokio::select! {
-                    bytes = source.read_all(cap, Some(share)) => bytes?,
-                    () = client.gone(), if watch => return Err(receive::gone()),
-                };
-                response.fill(Body::Whole(bytes));
-            }
-            () = client.gone(), if watch => return Err(receive::gone()),
-        }
-    }
 }
 
 /// The head to send, with its framing, and the body if it is in memory. A response that was `shown` to policies stays
@@ -243,14 +200,20 @@ fn framed(
 }
 
 /// Adds the gate's traces to a head about to be sent.
-pub(super) fn marked(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
-    x.generation.forwarding.mark_response(&mut head, &x.id, &x.generation.label);
+pub(super) fn marked(x: &Exchange, head: ResponseHead) -> ResponseHead {
+    let mut head = marked_early(x, head);
     if let Some(translated) = &x.translated {
         x.generation.forwarding.mark_losses(&mut head, &translated.told.losses);
     }
     if let Some(waited) = x.attempts.last().and_then(|last| last.queued.as_ref()) {
         x.generation.forwarding.mark_queue(&mut head, waited);
     }
+    head
+}
+
+/// The same for one that is sent before there is an answer: nothing of the attempts so far is about it.
+pub(super) fn marked_early(x: &Exchange, mut head: ResponseHead) -> ResponseHead {
+    x.generation.forwarding.mark_response(&mut head, &x.id, &x.generation.label);
     if x.intake.expects_continue {
         // The client may or may not send its body now: only a new connection is unambiguous.
         let _ = head.insert_header("Connection", "close");
@@ -303,7 +266,8 @@ async fn pump<C: Client, D: Dial>(
             Ok(None) => break,
             Err(error) => {
                 // Boxed: what few streams need is not carried by all.
-                let going_on = Box::pin(resume::go_on(gate, client, x, source, error));
+                let within = events.as_ref().is_none_or(Events::within);
+                let going_on = Box::pin(resume::go_on(gate, client, x, source, error, within));
                 let Err((last, error)) = going_on.await else { continue };
                 match &mut events {
                     Some(passing) => {

@@ -345,6 +345,16 @@ impl<N: Connection> Source<N> {
         }
     }
 
+    /// How long an answer that another exchange is given is, once all of it is there.
+    pub fn joined_length(&self) -> Option<usize> {
+        match self {
+            Self::Told { teller: Teller::Joined(joined), voice: Voice { interpreter: None, .. } } => {
+                joined.fill.length()
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the client was told of a failure in the stream itself.
     pub fn told(&self) -> bool {
         self.voice().is_some_and(|voice| voice.told)

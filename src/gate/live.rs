@@ -65,7 +65,7 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
     };
     let shared =
         Redis::new(&candidate.settings.redis).map(Shared::over).map_err(|why| vec![Fault::in_file(SETTINGS, why)])?;
-    let dial = Dialer::new(POOL);
+    let dial = Dialer::new(POOL, &candidate.settings.dns);
     let health = Arc::new(Health::new(clock, Arc::clone(&metrics)));
     let parts = Parts { dial: &dial, state: &state, health: &health, clock, sink: &sink };
     let generation = parts.build(candidate, 1, workers)?;

@@ -275,14 +275,13 @@ impl Fields<'_> {
         }
     }
 
-    /// Named parts as texts: of a table, or those of the request. Whether they are in no dialect's words.
-    fn parts(&self, key: &str) -> Result<(Vec<(String, String)>, bool), Failure> {
+    /// Named parts as texts: of a table, or those of the request.
+    fn parts(&self, key: &str) -> Result<Parts, Failure> {
         let table = match self.value(key) {
             Value::Table(table) => table,
             Value::UserData(data) => {
                 let mut parts = data.borrow_mut::<KeyParts>().map_err(|_| self.wrong(key, "a table of named parts"))?;
-                let Parts { named, neutral } = std::mem::take(&mut parts.0);
-                return Ok((named, neutral));
+                return Ok(std::mem::take(&mut parts.0));
             }
             _ => return Err(self.wrong(key, "a table of named parts, such as req:parts() makes")),
         };
@@ -297,6 +296,6 @@ impl Fields<'_> {
             parts.push((name, text));
         }
         parts.sort();
-        Ok((parts, false))
+        Ok(Parts { named: parts, ..Parts::default() })
     }
 }

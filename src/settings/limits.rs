@@ -54,7 +54,9 @@ section! {
         /// How long an exchange waits to be served before it is told 503.
         exchanges_wait: Duration = Duration::from_secs(10) => reload;
         /// How long a client that asked for a stream waits in silence before it is sent a sign of life, as often as that
-        /// again; never unless written. Its stream begins with the first one: what fails from there on is told in it.
+        /// again; never unless written. Its stream begins with the first one: what fails from there on is told in it, and
+        /// what `on_response` changes of the head comes too late (`res.committed`; the log says what). A plan may ask for
+        /// silence: `ping = false`.
         ping: Option<Duration> = None => reload;
         /// How the `User-Agent` of those clients of `OpenAI`'s APIs begins that skip comments in a stream; to others no
         /// sign of life is known. Anthropic's clients know pings.

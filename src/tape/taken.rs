@@ -116,10 +116,11 @@ fn case(facts: &Facts, mut recorded: Recorded) -> Option<(Case, Option<Stored>)>
         head.insert_header("Host", host).ok()?;
     }
     head.set_version(arrived.peer.version);
+    let stays = rounding(&recorded);
     let call = Call {
         line: 0,
         after: Duration::ZERO,
-        leaves: recorded.left,
+        leaves: recorded.left.map(|left| left + stays),
         takes: recorded.left.map(|_| recorded.took),
         beside: false,
         tls: arrived.peer.tls,
@@ -137,6 +138,13 @@ fn case(facts: &Facts, mut recorded: Recorded) -> Option<(Case, Option<Stored>)>
     let answers = recorded.wires.into_iter().map(|taped| answer(taped, gone)).collect();
     let case = Case { file: format!("{}.http", facts.id), about: facts.about(), setup, calls: vec![call], answers };
     Some((case, recorded.stored))
+}
+
+/// How much longer a client stays that has taken all that it took: timers, which count whole milliseconds, may bring a
+/// little later what was there already when it left.
+fn rounding(recorded: &Recorded) -> Duration {
+    let pieces = recorded.wires.iter().map(|taped| 1 + taped.body.len()).sum::<usize>() + recorded.body.len();
+    Duration::from_millis(1 + pieces as u64)
 }
 
 /// What a connection answered, as a case tells it; `gone`: to a client that left.

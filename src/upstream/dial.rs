@@ -13,13 +13,15 @@ use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::http::v1::client::HttpSession as Http1Session;
 use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::upstreams::peer::{HttpPeer, Peer};
+use tokio::time::Instant;
 
 use super::gather::Gather;
-use super::resolve::Resolver;
+use super::resolve::{self, Resolver};
 use super::{Endpoint, Upstream};
 use crate::error::{Error, Kind};
 use crate::exchange::wire::{Connection, Dial};
 use crate::message::{RequestHead, ResponseHead};
+use crate::settings::Dns;
 
 /// Opens connections with pingora: its pool, its TLS, its HTTP codecs.
 pub struct PingoraDial {
@@ -84,13 +86,13 @@ pub struct Dialer(Arc<PingoraDial>);
 // === impl Dialer ===
 
 impl Dialer {
-    /// A dialer with a pool of `pool` idle connections.
-    pub fn new(pool: usize) -> Self {
+    /// A dialer with a pool of `pool` idle connections, that finds names as the settings say.
+    pub fn new(pool: usize, dns: &Dns) -> Self {
         let options = ConnectorOptions::new(pool);
         Self(Arc::new(PingoraDial {
             transport: TransportConnector::new(Some(options.clone())),
             connector: Connector::new(Some(options)),
-            resolver: Resolver::new(),
+            resolver: Resolver::new(dns),
         }))
     }
 
@@ -101,15 +103,30 @@ impl Dialer {
 
     /// A connection to the first of an endpoint's addresses that takes one.
     async fn reach(&self, endpoint: &Endpoint, sort: Sort) -> Result<PingoraConnection, Error> {
-        let addresses = self.0.resolver.resolve(&endpoint.host, endpoint.port).await?;
+        match resolve::literal(&endpoint.host, endpoint.port) {
+            Some(address) => self.open(endpoint, address, sort).await,
+            // Boxed: most have been reached by address or by a kept connection, and all would carry room for it.
+            None => Box::pin(self.find(endpoint, sort)).await,
+        }
+    }
+
+    /// The same by name. The name, and each of its addresses, share the time that connecting may take.
+    async fn find(&self, endpoint: &Endpoint, sort: Sort) -> Result<PingoraConnection, Error> {
+        let until = Instant::now() + endpoint.connect_timeout;
+        let mut addresses = self.0.resolver.resolve(&endpoint.host, endpoint.port, until).await?;
+        endpoint.peers.sort(&mut addresses);
         let mut last = None;
-        for address in addresses {
-            match self.open(endpoint, address, sort).await {
+        for (at, address) in addresses.iter().enumerate() {
+            let left = until.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+            let opening = self.open(endpoint, *address, sort);
+            match tokio::time::timeout(share, opening).await.unwrap_or_else(|_| Err(Error::unreached().with_detail(endpoint.name.clone()))) {
                 Ok(connection) => return Ok(connection),
                 Err(error) => last = Some(error),
             }
+            endpoint.peers.shun(*address);
         }
-        Err(last.unwrap_or_else(|| Error::upstream(Kind::Connect, "the upstream's name has no address")))
+        Err(last.unwrap_or_else(|| Error::unreached().with_detail(endpoint.name.clone())))
     }
 
     async fn open(&self, endpoint: &Endpoint, address: SocketAddr, sort: Sort) -> Result<PingoraConnection, Error> {

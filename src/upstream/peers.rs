@@ -1,9 +1,10 @@
-//! The connector's form of an endpoint, prepared once for each of its addresses.
+//! What is known of each of an endpoint's addresses: the connector's form of it, and whether it could be connected to.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pingora_core::protocols::ALPN;
@@ -13,26 +14,61 @@ use pingora_core::utils::tls::{WrappedX509, parse_x509};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use tokio::time::Instant;
 
 use super::{Endpoint, HttpVersion};
 use crate::error::{Error, Kind};
 
-/// The connector's prepared form of an endpoint at each of its addresses: building one costs more than using it.
+/// How many addresses of one name are remembered: some names have others every minute.
+const MOST: usize = 64;
+
+/// How long an address that could not be connected to is tried behind the others.
+const SHUNNED: Duration = Duration::from_secs(30);
+
+/// What is known of an endpoint's addresses.
 #[derive(Debug, Default)]
-pub struct Peers(Mutex<HashMap<SocketAddr, Arc<HttpPeer>>>);
+pub struct Peers {
+    /// The connector's prepared form of the endpoint at each: building one costs more than using it.
+    prepared: Mutex<HashMap<SocketAddr, Arc<HttpPeer>>>,
+    /// Those that could not be connected to, and until when they come last.
+    shunned: Mutex<HashMap<SocketAddr, Instant>>,
+}
 
 // === impl Peers ===
 
 impl Peers {
     /// The prepared peer for one address of `endpoint`.
     pub(super) fn at(&self, address: SocketAddr, endpoint: &Endpoint) -> Result<Arc<HttpPeer>, Error> {
-        let mut peers = self.0.lock();
+        let mut peers = self.prepared.lock();
         if let Some(peer) = peers.get(&address) {
             return Ok(Arc::clone(peer));
         }
         let peer = Arc::new(prepare(address, endpoint)?);
+        if peers.len() >= MOST {
+            peers.clear();
+        }
         peers.insert(address, Arc::clone(&peer));
         Ok(peer)
+    }
+
+    /// Puts addresses in the order in which they are to be tried: as they came, but for those that failed not long ago.
+    pub(super) fn sort(&self, addresses: &mut [SocketAddr]) {
+        if addresses.len() < 2 {
+            return;
+        }
+        let now = Instant::now();
+        let shunned = self.shunned.lock();
+        addresses.sort_by_key(|address| shunned.get(address).is_some_and(|until| *until > now));
+    }
+
+    /// Notes that an address of several could not be connected to.
+    pub(super) fn shun(&self, address: SocketAddr) {
+        let now = Instant::now();
+        let mut shunned = self.shunned.lock();
+        if shunned.len() >= MOST {
+            shunned.clear();
+        }
+        shunned.insert(address, now + SHUNNED);
     }
 }
 

@@ -97,6 +97,46 @@ fn a_hundred_equal_calls_are_one_call_of_the_upstream() {
 }
 
 #[test]
+fn the_length_of_a_whole_answer_is_told_to_who_joined_once_it_is_known() {
+    let (go, told) = mpsc::channel::<()>();
+    let told = Mutex::new(told);
+    let upstream = Service::start(move |heard, out| {
+        if heard.target() == "/slow" {
+            thread::sleep(std::time::Duration::from_millis(300)); // paced: longer than the answer takes
+        } else {
+            told.lock().recv().unwrap();
+        }
+        say(out, chunked("application/json", [chat("tide")]))
+    });
+    let lua = r#"return policy { api = 1,
+        cache = function(req) return { key = { q = 1 }, ttl = 60 } end,
+        on_response = function(res)
+          if res.served_by == "cache" then upstream.call("up", { path = "/slow" }) end
+        end }"#;
+    let settings = format!("[upstreams.up]\nurl = \"{}\"\ndialect = \"openai\"\n", upstream.url());
+    let gate =
+        Bundled::serve(&[("tidegate.toml", &format!("{settings}[[policies]]\nfile = \"p.lua\"\n")), ("p.lua", lua)]);
+    let whole = STREAM.replace("true", "false");
+    let ask = |id: &'static str| {
+        let (address, whole) = (gate.address, whole.clone());
+        thread::spawn(move || Talk::to(address).post(CHAT, &[("X-Request-Id", id)], &whole))
+    };
+    let first = ask("leader");
+    assert!(until(|| upstream.count() == 1));
+    let second = ask("follower");
+    joined(&gate, 1);
+    go.send(()).unwrap();
+    let (first, second) = (first.join().unwrap(), second.join().unwrap());
+    assert_eq!((mark(&first), mark(&second)), ("miss", "join; followers=1"));
+    assert_eq!((first.text(), second.text()), (chat("tide"), chat("tide")));
+    let length = chat("tide").len().to_string();
+    assert_eq!((first.header("content-length"), second.header("content-length")), (None, Some(length.as_str())));
+    for id in ["leader", "follower"] {
+        explained(&gate, id);
+    }
+}
+
+#[test]
 fn an_answer_goes_on_when_the_one_who_asked_first_leaves_in_the_midst_of_it() {
     let (stream, events) = words(10);
     let count = events.len();

@@ -56,3 +56,41 @@ fn cases_are_compared_by_the_policies_of_a_bundle() {
     assert_eq!(told["equal"], false);
     assert!(told["differences"].as_array().unwrap().iter().any(|one| one["part"] == "input"), "{told}");
 }
+
+#[test]
+fn each_field_of_a_case_says_what_it_does_to_the_key() {
+    let case = root().join("tests/cases/cache/embeddings.http").display().to_string();
+    let bundle = root().join("policies").display().to_string();
+    let told = process::run(&["cache", "fields", &case, "--bundle", &bundle, "--json"]);
+    let fields: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    let parts = |name: &str| {
+        let field = fields.as_array().unwrap().iter().find(|field| field["field"] == name);
+        field.unwrap_or_else(|| panic!("no {name} in {fields}"))["parts"].clone()
+    };
+    assert_eq!((parts("input[1]"), parts("model")), (serde_json::json!(["input"]), serde_json::json!(["model"])));
+
+    let folder = tempfile::TempDir::new().unwrap();
+    let body = r#"{"model":"m","seed":4,"messages":[{"role":"user","content":"tide?"}],"mood":{"sea":"calm"}}"#;
+    let case = format!(
+        "# A.\n> client\nPOST {CHAT} HTTP/1.1\nHost: gate.test\ncontent-type: application/json\nx-boat: b1\n\n{body}\n\n< upstream up\nHTTP/1.1 200 OK\ncontent-type: application/json\n\n{{}}\n"
+    );
+    let lua = r#"return policy { api = 1, cache = function(req)
+        if req:json().seed == 5 then return nil end
+        return { key = req:parts { ignore = { "mood" } }, ttl = 9 }
+    end }"#;
+    let settings = "[upstreams.up]\nurl = \"http://127.0.0.1:9\"\n[[policies]]\nfile = \"p.lua\"\n";
+    for (name, text) in [("tidegate.toml", settings), ("p.lua", lua), ("a.http", &case)] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let told = process::run(&["cache", "fields", &folder.path().join("a.http").display().to_string()]);
+    let text = String::from_utf8(told.stdout).unwrap();
+    for line in [
+        "header x-boat        changes nothing",
+        "model                changes gate.model",
+        "seed                 otherwise nothing is kept",
+        "messages[0].content  changes messages[0].user",
+        "mood.sea             changes nothing",
+    ] {
+        assert!(text.contains(line), "{line}: {text} {}", String::from_utf8_lossy(&told.stderr));
+    }
+}

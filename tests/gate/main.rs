@@ -23,6 +23,7 @@ mod canary;
 mod commit;
 mod crowd;
 mod decisions;
+mod dns;
 mod explained;
 mod failover;
 mod forward;

@@ -2,20 +2,26 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{INPUT, Making};
+use super::{Choice, INPUT, Making, text_of};
 use crate::dialect::Dialect;
 use crate::dialect::embedding::{Content, Embed, Input};
 
-/// Makes the parts of a call.
-pub(super) fn parts(embed: Embed, making: &mut Making<'_>) {
+/// Makes the parts of a call, and tells each of its inputs as a key has it.
+pub(super) fn parts(embed: Embed, making: &mut Making<'_>) -> Vec<String> {
     around(&embed, making);
     making.maybe("user", embed.user);
-    let mut told: Vec<Value> = embed.inputs.iter().map(told).collect();
+    let mut told: Vec<Value> = embed.inputs.iter().map(|input| told(input, Some(making.choice))).collect();
+    let inputs = told.iter().map(text_of).collect();
     let told = if embed.many { Value::Array(told) } else { told.pop().unwrap_or_default() };
-    match told {
-        Value::String(text) => drop(making.text(INPUT.to_owned(), &text)),
-        other => making.put(INPUT, other),
+    // A text of which nothing is left is no part.
+    if told != "" || embed.inputs.first().is_some_and(is_empty) {
+        making.put(INPUT, told);
     }
+    inputs
+}
+
+fn is_empty(input: &Input) -> bool {
+    matches!(&input.content, Content::Text(text) if text.is_empty())
 }
 
 /// What is the same for all inputs of a call.
@@ -32,11 +38,12 @@ fn around(embed: &Embed, making: &mut Making<'_>) {
     }
 }
 
-/// One input: a text as it is, everything else by its kind.
-pub(super) fn told(input: &Input) -> Value {
+/// One input: a text as it is compared, everything else by its kind.
+pub(super) fn told(input: &Input, choice: Option<&Choice>) -> Value {
+    let normal = |text: &str| choice.and_then(|choice| choice.normal(INPUT, text)).unwrap_or_else(|| text.to_owned());
     let content = match &input.content {
-        Content::Text(text) if input.extra.is_empty() => return Value::from(text.as_str()),
-        Content::Text(text) => json!({"text": text}),
+        Content::Text(text) if input.extra.is_empty() => return Value::from(normal(text)),
+        Content::Text(text) => json!({"text": normal(text)}),
         Content::Tokens(tokens) => json!({"tokens": tokens}),
         Content::Parts(parts) => json!({"parts": parts}),
     };

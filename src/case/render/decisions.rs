@@ -40,6 +40,9 @@ pub(super) fn after(page: &mut Page<'_>, call: &PlayedCall) {
         Some(error) => page.line(&format!("ended: {reason} ({}: {error})", error.kind().as_str())),
         None => page.line(&format!("ended: {reason}")),
     }
+    if !call.unsent.is_empty() {
+        page.line(&format!("too late for the head: {}", call.unsent.join(", ")));
+    }
     for loss in &call.losses {
         page.line(&format!("loss: {loss}"));
     }
@@ -148,6 +151,9 @@ fn planned(attempt: &PlannedAttempt) -> String {
     }
     if let Some(hedge) = attempt.hedge {
         let _ = write!(text, ", and another beside it after {}", time(hedge.after));
+    }
+    if attempt.silent {
+        text.push_str(" in silence");
     }
     if let Some(priority) = attempt.priority {
         let _ = write!(text, " at {} priority", priority.as_str());

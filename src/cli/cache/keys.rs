@@ -1,4 +1,4 @@
-//! `tidegate cache why` and `key`: what the keys of requests are made of, and why two of them are not one.
+//! `tidegate cache why`, `key` and `fields`: what the keys of requests are made of, and why two of them are not one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use crate::case::{Case, Player, read};
 use crate::cli::ask::{plain, post, told};
 use crate::cli::{EXIT_FAULTS, StatusArgs, fail, print, replay};
 use crate::fault::Fault;
+use crate::replay::fields;
 use crate::replay::keyed::{Keyed, compared};
 
 /// Which requests to compare.
@@ -34,6 +35,19 @@ pub struct KeyArgs {
     /// Where it is.
     #[command(flatten)]
     pub from: From,
+}
+
+/// Which request to try.
+#[derive(Debug, clap::Args)]
+pub struct FieldsArgs {
+    /// A case's file (`cases/a.http`, or `cases/a.http:2` for its second call).
+    pub case: String,
+    /// The bundle whose policies make the key; the one that the case lies in unless given.
+    #[arg(long)]
+    pub bundle: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Where requests are found, and what makes their keys.
@@ -71,6 +85,42 @@ pub(super) fn key(args: &KeyArgs) -> Result<ExitCode, Failed> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Shows what each field of a request does to its key.
+pub(super) fn fields(args: &FieldsArgs) -> Result<ExitCode, Failed> {
+    let (file, call) = named(&args.case).ok_or_else(|| fail("give a case: `cases/a.http`, or `cases/a.http:2`"))?;
+    let case = case(file)?;
+    let player = player(args.bundle.as_deref().or(within(file)))?;
+    let found = fields::fields(&player, &case, call);
+    let found = found.ok_or_else(|| fail(&format!("no policy makes a key of {}", args.case)))?;
+    print(&if args.json { format!("{}\n", json!(found)) } else { plain(&fields::to_text(&found)) });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The file of a case, and which of its calls is meant, counted from 0.
+fn named(request: &str) -> Option<(&Path, usize)> {
+    let (file, call) = match request.rsplit_once(':') {
+        Some((file, call)) => (file, call.parse::<usize>().ok()?.checked_sub(1)?),
+        None => (request, 0),
+    };
+    Path::new(file).extension().is_some_and(|kind| kind == "http").then_some((Path::new(file), call))
+}
+
+fn case(file: &Path) -> Result<Case, Failed> {
+    let shown = file.display().to_string();
+    let text = fs::read_to_string(file).map_err(|error| fail(&format!("{shown} cannot be read: {error}")))?;
+    read::read(&shown, &text).map_err(|faults| faulty(&faults))
+}
+
+/// The bundle that a case lies in.
+fn within(file: &Path) -> Option<&Path> {
+    file.ancestors().skip(1).find(|folder| folder.join("tidegate.toml").is_file())
+}
+
+fn player(root: Option<&Path>) -> Result<Player, Failed> {
+    let root = root.ok_or_else(|| fail("`--bundle DIR` says whose policies make the key"))?;
+    bundle::read(root).map(|bundle| Player::new(&bundle)).map_err(|faults| faulty(&faults))
+}
+
 // === impl From ===
 
 impl From {
@@ -79,15 +129,9 @@ impl From {
         if let Some((file, id)) = request.split_once('#') {
             return self.recorded(Path::new(file), id);
         }
-        let (file, call) = match request.rsplit_once(':') {
-            Some((file, call)) => (file, call.parse::<usize>().ok().and_then(|call| call.checked_sub(1))),
-            None => (request, Some(0)),
-        };
-        match call {
-            Some(call) if Path::new(file).extension().is_some_and(|kind| kind == "http") => {
-                self.written(Path::new(file), call)
-            }
-            _ => self.past(request),
+        match named(request) {
+            Some((file, call)) => self.played(&file.display().to_string(), &case(file)?, call, within(file)),
+            None => self.past(request),
         }
     }
 
@@ -101,15 +145,6 @@ impl From {
         Err(told(&self.gate, answered, |_| String::new()))
     }
 
-    /// Of a call of a case.
-    fn written(&self, file: &Path, call: usize) -> Result<Keyed, Failed> {
-        let shown = file.display().to_string();
-        let text = fs::read_to_string(file).map_err(|error| fail(&format!("{shown} cannot be read: {error}")))?;
-        let case = read::read(&shown, &text).map_err(|faults| faulty(&faults))?;
-        let within = file.ancestors().skip(1).find(|folder| folder.join("tidegate.toml").is_file());
-        self.played(&shown, &case, call, within)
-    }
-
     /// Of an exchange in a file of recordings.
     fn recorded(&self, file: &Path, id: &str) -> Result<Keyed, Failed> {
         let mut recordings = replay::open(file).map_err(|why| fail(&why))?.flatten();
@@ -119,11 +154,8 @@ impl From {
     }
 
     fn played(&self, name: &str, case: &Case, call: usize, within: Option<&Path>) -> Result<Keyed, Failed> {
-        let Some(root) = self.bundle.as_deref().or(within) else {
-            return Err(fail("`--bundle DIR` says whose policies make the key"));
-        };
-        let bundle = bundle::read(root).map_err(|faults| faulty(&faults))?;
-        let played = Player::new(&bundle).play(case).map_err(|faults| faulty(&faults))?;
+        let plays = player(self.bundle.as_deref().or(within))?;
+        let played = plays.play(case).map_err(|faults| faulty(&faults))?;
         Keyed::of(name, &played, call).ok_or_else(|| fail(&format!("{name} has no call {}", call + 1)))
     }
 }

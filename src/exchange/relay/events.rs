@@ -55,6 +55,11 @@ impl Events {
         self.hooked
     }
 
+    /// Whether the client may have heard a part of an event.
+    pub fn within(&self) -> bool {
+        self.overflown
+    }
+
     /// Takes a piece from the upstream.
     pub fn push(&mut self, piece: Bytes) {
         if self.overflown {

@@ -7,10 +7,10 @@ use crate::cache::Refusal;
 use crate::dialect::interpreter::Interpreter;
 use crate::dialect::transcript::Transcript;
 use crate::error::{Error, Fault, Kind};
-use crate::exchange::Exchange;
 use crate::exchange::attempt::going_on;
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Client, Connection, Dial};
+use crate::exchange::{Exchange, opening};
 use crate::gate::Gate;
 use crate::message::ResponseHead;
 use crate::tape::connection::TapedConnection;
@@ -43,13 +43,15 @@ pub(super) fn weigh<N: Connection>(x: &mut Exchange, source: &mut Source<N>) {
     }
 }
 
-/// Has another attempt go on with a stream that stopped.
+/// Has another attempt go on with a stream that stopped. Where that is not `within` an event, the client hears signs of
+/// life until then.
 pub(super) async fn go_on<C: Client, D: Dial>(
     gate: &Gate<D>,
     client: &mut C,
     x: &mut Exchange,
     source: &mut Source<TapedConnection<D::Connection>>,
     error: Error,
+    within: bool,
 ) -> Result<(), Ending> {
     if x.going_on.is_none() || error.fault() != Fault::Upstream || error.kind() == Kind::ClientGone {
         return Err((Bytes::new(), error));
@@ -74,7 +76,14 @@ pub(super) async fn go_on<C: Client, D: Dial>(
     }
     source.release(false).await;
     std::mem::take(&mut x.held).failed(&error);
-    match going_on::go_on(gate, client, x).await {
+    if !within {
+        opening::stop(x);
+    }
+    let went_on = going_on::go_on(gate, client, x).await;
+    if let Err(gone) = opening::go_on(client, x).await {
+        return Err((Bytes::new(), gone));
+    }
+    match went_on {
         Ok(mut response) if !x.awaits_an_answer() => {
             std::mem::swap(source, &mut response.source);
             x.held = response.held;

@@ -157,6 +157,19 @@ pub(super) fn note<N: Connection>(x: &Exchange, source: &mut Source<N>) {
     }
 }
 
+/// How long a joined answer is, where all of it is there before its head is sent.
+pub(super) fn length<N: Connection>(x: &Exchange, source: &Source<N>) -> Option<u64> {
+    if x.cache.verdict != CacheVerdict::Joined {
+        return None;
+    }
+    let key = || "joined length".to_owned();
+    let length = source.joined_length().map(|length| length as u64);
+    if let Some(length) = length {
+        x.tape.note(key, &length);
+    }
+    length.or_else(|| x.tape.told(key))
+}
+
 /// The head of an answer as it was stored, with its length where that is known.
 fn head_of(entry: &Entry, length: Option<usize>) -> Result<ResponseHead, Error> {
     let bad = |error: HeadError| Error::gate("a stored response cannot be sent").with_detail(error.to_string());

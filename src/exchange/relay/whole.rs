@@ -1,6 +1,6 @@
 //! An answer that is not streamed through `on_event`: a hook that exists runs on all of them.
 
-use super::with_response_body;
+use super::shape::with_response_body;
 use crate::dialect::view;
 use crate::error::Error;
 use crate::exchange::Exchange;

@@ -3,6 +3,7 @@
 use mlua::Value;
 
 use super::{Reading, http};
+use crate::cache::parts::Parts;
 use crate::exchange::decision::{CacheRule, Scope, Stale};
 use crate::policy::failure::Failure;
 
@@ -30,9 +31,10 @@ impl Reading<'_> {
             }
         };
         let keyless = http.is_some() && fields.value("key").is_nil();
-        let (key, neutral) = if keyless { (Vec::new(), false) } else { fields.parts("key")? };
+        let Parts { named: key, neutral, inputs } = if keyless { Parts::default() } else { fields.parts("key")? };
         Ok(Some(CacheRule {
             key,
+            inputs,
             texts: fields.get::<Option<bool>>("texts")?.unwrap_or_default(),
             ttl,
             scope,

@@ -37,7 +37,7 @@ impl Reading<'_> {
     }
 
     fn attempt(&self, table: &Table) -> Result<PlannedAttempt, Failure> {
-        const KEYS: [&str; 10] = [
+        const KEYS: [&str; 11] = [
             "upstream",
             "endpoint",
             "model",
@@ -48,6 +48,7 @@ impl Reading<'_> {
             "hedge",
             "key",
             "continue_cut",
+            "ping",
         ];
         let fields = self.fields(table, "an attempt", &KEYS)?;
         let Some(upstream) = fields.text("upstream")? else {
@@ -67,6 +68,7 @@ impl Reading<'_> {
             timeouts: fields.table("timeouts")?.map(|table| self.timeouts(table)).transpose()?.map(Box::new),
             hold: fields.table("hold")?.map(|table| self.hold(table)).transpose()?.map(Box::new),
             hedge: fields.table("hedge")?.map(|table| self.hedge(table)).transpose()?,
+            silent: fields.get::<Option<bool>>("ping")? == Some(false),
             continue_cut: match fields.text("continue_cut")?.as_deref() {
                 None => None,
                 Some("complete") => Some(CutTool::Complete),

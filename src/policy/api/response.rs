@@ -19,8 +19,19 @@ pub(in crate::policy) struct Res {
 }
 
 /// The fields and methods.
-pub(in crate::policy) const FIELDS: [&str; 10] =
-    ["status", "streaming", "served_by", "stale", "headers", "text", "json", "set_text", "set_json", "upstream"];
+pub(in crate::policy) const FIELDS: [&str; 11] = [
+    "status",
+    "streaming",
+    "committed",
+    "served_by",
+    "stale",
+    "headers",
+    "text",
+    "json",
+    "set_text",
+    "set_json",
+    "upstream",
+];
 
 // === impl Res ===
 
@@ -91,6 +102,7 @@ impl UserData for Res {
     fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
         fields.add_field_method_get("status", |_, this| Ok(this.body.message.lock().head.status.as_u16()));
         fields.add_field_method_get("streaming", |_, this| Ok(this.body.message.lock().streaming));
+        fields.add_field_method_get("committed", |_, this| Ok(this.body.message.lock().committed));
         fields.add_field_method_get("served_by", |_, this| {
             Ok(match this.body.message.lock().served_by {
                 ServedBy::Upstream { .. } => "upstream",

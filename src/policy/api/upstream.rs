@@ -162,6 +162,6 @@ async fn answered(
     }
     let body = if response.body.is_empty() { Body::Empty } else { Body::Whole(response.body) };
     let served_by = ServedBy::Upstream { upstream: from.clone(), endpoint: from };
-    let message = Shared::new(Response { head, body, streaming: false, served_by });
+    let message = Shared::new(Response { head, body, streaming: false, committed: false, served_by });
     Ok((Value::UserData(lua.create_any_userdata(Res::new(&message))?), Value::Nil))
 }

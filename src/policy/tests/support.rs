@@ -188,6 +188,7 @@ pub(super) fn response(status: u16, body: &str) -> Shared<Response> {
         head,
         body: Body::Whole(Bytes::copy_from_slice(body.as_bytes())),
         streaming: false,
+        committed: false,
         served_by,
     })
 }

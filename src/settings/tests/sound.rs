@@ -74,6 +74,15 @@ fn a_trusted_peer_may_be_written_without_a_mask() {
 }
 
 #[test]
+fn a_name_server_may_be_written_without_its_port() {
+    let settings = sound("[dns]\nservers = [\"10.0.0.2\", \"127.0.0.1:5353\", \"[fd00::2]:54\", \"fd00::1\"]\n");
+    let shown: Vec<_> = settings.dns.servers.iter().map(|server| server.0.to_string()).collect();
+    assert_eq!(shown, ["10.0.0.2:53", "127.0.0.1:5353", "[fd00::2]:54", "[fd00::1]:53"]);
+    let found = faults("[dns]\nservers = [\"dns.google\"]\n");
+    assert!(found[0].contains("`dns.google` is neither an IP address nor one with a port"), "{found:?}");
+}
+
+#[test]
 fn secrets_are_shown_nowhere() {
     let settings = sound(
         "[secrets]\na = \"env:KEY\"\n[upstreams.u]\nurl = \"http://h\"\n\

@@ -13,11 +13,13 @@ return policy {
       plan.hold = { ["until"] = "event" }
       plan.hedge = { after = 0.25, most = 1 }
     end
+    plan.ping = not req.headers:has("x-quiet")
     return plan
   end,
 
   on_request = function(req, ctx)
     ctx.vars.asked = req.headers:get("x-commit")
+    ctx.vars.shape = req.headers:get("x-shape")
   end,
 
   commit = function(ev, attempt, ctx)
@@ -30,6 +32,18 @@ return policy {
       return "wait"
     end
     return nil
+  end,
+
+  -- Shapes a head that the client may have already.
+  on_response = function(res, ctx)
+    if ctx.vars.shape then
+      res.status = tonumber(ctx.vars.shape)
+      res.headers:set("x-committed", tostring(res.committed))
+      if not res.streaming then
+        local body = res:json()
+        body.model = "moon"
+      end
+    end
   end,
 
   failover = function(attempt)

@@ -63,10 +63,17 @@ return policy {
     if lot < 0.1 then
       return respond { status = 418, text = "by lot " .. string.format("%.4f", lot) }
     end
+    local cut = if math.random() < 0.7 then pick { "complete", "close" } else nil
+    local hedge = if math.random() < 0.3 then { after = math.random() * 0.01 } else nil
+    local chat = { upstream = "chat", continue_cut = cut, hedge = hedge, ping = math.random() < 0.9 }
     if not upstream.healthy("claude") or lot < 0.7 then
-      return { { upstream = "chat" }, { upstream = "claude", model = "claude-sonnet-4" } }
+      return { chat, { upstream = "claude", model = "claude-sonnet-4" } }
     end
-    return { { upstream = "claude", model = pick { "claude-sonnet-4", "claude-opus-4" } }, { upstream = "chat" } }
+    local priority = pick { "low", "normal", "high" }
+    return {
+      { upstream = "claude", model = pick { "claude-sonnet-4", "claude-opus-4" }, continue_cut = cut, priority = priority },
+      chat,
+    }
   end,
 
   cache = function(req, ctx)
@@ -78,6 +85,9 @@ return policy {
 
   on_attempt = function(req, attempt, ctx)
     req.headers:set("x-attempt", attempt.number .. " " .. attempt.endpoint)
+    if attempt.number > 1 and math.random() < 0.6 then
+      req.headers:delete("x-mock-fault")
+    end
     if store:add("first " .. attempt.endpoint, true, 0.02) then
       req.headers:set("x-first", "yes")
     end
