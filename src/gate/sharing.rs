@@ -14,7 +14,6 @@ pub fn start(gate: &Arc<Gate<Dialer>>) {
     let listening = Arc::clone(redis);
     tokio::spawn(async move { following.cache.follow_purges(&listening).await });
     tokio::spawn(async move { writing.cache.write_common().await });
-    tokio::spawn(health::tell(Arc::clone(gate)));
-    tokio::spawn(health::hear(Arc::clone(gate), Arc::clone(redis)));
+    tokio::spawn(health::share(Arc::clone(gate), Arc::clone(redis)));
     tokio::spawn(Arc::clone(redis).keep());
 }

@@ -86,9 +86,19 @@ impl Health {
         self.bell.listen()
     }
 
-    /// Takes over what another gate tells. What it says of endpoints that are not known here is nothing.
+    /// Whether the time that an endpoint is left alone for is over.
+    pub fn is_over(&self, change: &Change) -> bool {
+        let (until, now) = self.bell.until(change);
+        until <= now
+    }
+
+    /// Takes over what another gate tells. What it says of endpoints that are not known here is nothing, and so is that
+    /// one was to be left alone until a time that is over: this gate has seen for itself what became of it.
     pub fn adopt(&self, change: &Change) {
         let (until, now) = self.bell.until(change);
+        if change.state == State::Open && until <= now {
+            return;
+        }
         for vitals in self.known(Some(&change.upstream), Some(&change.endpoint)) {
             vitals.adopt(change, until.min(now + LONGEST_TOLD), now);
         }

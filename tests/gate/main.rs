@@ -49,6 +49,7 @@ mod reload;
 mod replayed;
 mod reviewed;
 mod shadow;
+mod sharing;
 mod shutdown;
 mod stores;
 mod stream;
