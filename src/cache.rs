@@ -9,8 +9,10 @@ pub mod entry;
 pub mod fill;
 pub mod flight;
 pub mod http;
+mod kept;
 pub mod key;
 pub mod memory;
+mod octets;
 pub mod parts;
 pub mod pick;
 mod purges;
@@ -43,6 +45,7 @@ use crate::clock::Clock;
 use crate::state::{Redis, Shared};
 use common::Common;
 use disk::Disk;
+use http::HttpCache;
 use memory::MemoryCache;
 use purges::Purges;
 use refreshing::Refreshing;
@@ -53,6 +56,8 @@ pub struct Cache {
     clock: Clock,
     /// The answers in this process.
     memory: MemoryCache,
+    /// Those that are kept as HTTP says.
+    pub http: HttpCache,
     /// What was purged lately.
     purges: Arc<Purges>,
     /// The answers on disk.
@@ -93,12 +98,20 @@ impl Cache {
         Self {
             clock,
             memory: MemoryCache::new(clock, most, entry),
+            http: HttpCache::new(most, entry),
             purges: Arc::default(),
             disk: None,
             diskless: None,
             common: None,
             refreshing: Refreshing::default(),
         }
+    }
+
+    /// The same with at most so many bytes of what is kept as HTTP says, in place of as many again.
+    #[must_use]
+    pub fn with_http(self, most: usize) -> Self {
+        let entry = self.memory.entry_limit();
+        Self { http: HttpCache::new(most, entry), ..self }
     }
 
     /// The same with a disk behind it. A folder that cannot be used leaves it without, and status says so.
@@ -123,8 +136,9 @@ impl Cache {
     }
 
     /// Changes the limits of what is in memory. Entries that no longer fit are dropped.
-    pub fn resize(&self, most: usize, entry: usize) {
+    pub fn resize(&self, most: usize, http: usize, entry: usize) {
         self.memory.resize(most, entry);
+        self.http.resize(http, entry);
     }
 
     /// The answer to a request with this very key, if there is one and its time is not over.
@@ -213,7 +227,7 @@ impl Cache {
         self.purges.remember(at, pick.clone());
         let before = |key: &Key, entry: &Entry| entry.stored_at <= at && pick.picks(key, entry);
         Purged {
-            memory: self.memory.purge(before),
+            memory: self.memory.purge(before) + self.purge_kept(pick, at),
             disk: self.disk.as_ref().map(|disk| disk.purge(pick, at)),
             redis: None,
         }
@@ -239,7 +253,10 @@ impl Cache {
                     Err(_) => return,
                 },
                 said = news.recv() => match said {
-                    Ok(said) => common::heard(&said).into_iter().collect(),
+                    Ok(said) => {
+                        self.adopt_forgotten(&said);
+                        common::heard(&said).into_iter().collect()
+                    }
                     Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
                     Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => common.catch_up().await,
                 },

@@ -31,6 +31,8 @@ pub mod validate;
 
 pub mod vary;
 
+mod written;
+
 pub use place::HttpCache;
 pub use stored::{Stored, Variants};
 

@@ -49,6 +49,11 @@ impl Pick {
         *self == Self::All || labels(key, entry).contains(&self.label())
     }
 
+    /// Whether something is meant of which no more is known than these tags.
+    pub(super) fn picks_tagged(&self, key: &Key, tags: &[String]) -> bool {
+        *self == Self::All || labels_of(key, None, tags).contains(&self.label())
+    }
+
     /// The label of the answers that are meant.
     pub(super) fn label(&self) -> String {
         match self {
@@ -63,6 +68,11 @@ impl Pick {
 
 /// Everything that an answer can be picked by.
 pub(super) fn labels(key: &Key, entry: &Entry) -> Vec<String> {
+    let model = entry.provenance.as_ref().and_then(|provenance| provenance.model.as_deref());
+    labels_of(key, model, &entry.tags)
+}
+
+fn labels_of(key: &Key, model: Option<&str>, tags: &[String]) -> Vec<String> {
     let mut labels = vec!["all".to_owned(), format!("key:{}", key.hash_hex())];
     labels.extend(user(key.scope()).map(|user| format!("user:{user}")));
     for (name, value) in key.parts() {
@@ -72,9 +82,8 @@ pub(super) fn labels(key: &Key, entry: &Entry) -> Vec<String> {
             labels.push(format!("model:{model}"));
         }
     }
-    labels
-        .extend(entry.provenance.iter().filter_map(|provenance| Some(format!("model:{}", provenance.model.as_ref()?))));
-    labels.extend(entry.tags.iter().map(|tag| format!("tag:{tag}")));
+    labels.extend(model.map(|model| format!("model:{model}")));
+    labels.extend(tags.iter().map(|tag| format!("tag:{tag}")));
     labels.sort_unstable();
     labels.dedup();
     labels

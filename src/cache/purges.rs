@@ -34,9 +34,18 @@ impl Purges {
 
     /// Whether an answer that was made at this time was purged since.
     pub(super) fn forbid(&self, made: SystemTime, key: &Key, entry: &Entry) -> bool {
+        self.any_since(made, |pick| pick.picks(key, entry))
+    }
+
+    /// The same of something of which no more is known than these tags.
+    pub(super) fn forbid_tagged(&self, made: SystemTime, key: &Key, tags: &[String]) -> bool {
+        self.any_since(made, |pick| pick.picks_tagged(key, tags))
+    }
+
+    fn any_since(&self, made: SystemTime, picks: impl Fn(&Pick) -> bool) -> bool {
         let purges = self.0.read();
         // The newest are the last.
-        purges.iter().rev().take_while(|(at, _)| *at >= made).any(|(_, pick)| pick.picks(key, entry))
+        purges.iter().rev().take_while(|(at, _)| *at >= made).any(|(_, pick)| picks(pick))
     }
 }
 

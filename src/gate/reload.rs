@@ -233,8 +233,7 @@ impl Reloader {
         }
         tracing::info!(generation = generation.number, hash = %generation.hash, accepted_by, "live");
         let cache = &generation.settings.cache;
-        self.gate.cache.resize(cache.memory, cache.entry);
-        self.gate.http.resize(cache.http, cache.entry);
+        self.gate.cache.resize(cache.memory, cache.http, cache.entry);
         self.gate.live.store(generation);
         self.gate.canary.end("another generation went live");
         self.gate.metrics.generation("live");

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use crate::again::explained;
 use crate::support::bundle::Bundled;
+use crate::support::redis::Server;
 use crate::support::service::{Heard, Service, answer, chunked, json as whole, say};
+use crate::support::until;
 
 const RESPONSES: &str = "/v1/responses";
 
@@ -50,10 +52,13 @@ fn shaped(heard: &Heard, asked: &Value, made: &Value) -> Vec<u8> {
 }
 
 fn gate(endpoints: &[(&str, &Service)], affinity: &str) -> Bundled {
+    Bundled::serve(&[("tidegate.toml", &settings(endpoints, affinity))])
+}
+
+fn settings(endpoints: &[(&str, &Service)], affinity: &str) -> String {
     let endpoints: Vec<String> =
         endpoints.iter().map(|(name, it)| format!("{{ name = \"{name}\", url = \"{}\" }}", it.url())).collect();
-    let settings = format!("[upstreams.up]\nendpoints = [{}]\naffinity = {{ {affinity} }}\n", endpoints.join(", "));
-    Bundled::serve(&[("tidegate.toml", &settings)])
+    format!("[upstreams.up]\nendpoints = [{}]\naffinity = {{ {affinity} }}\n", endpoints.join(", "))
 }
 
 /// The whole answer that is in what came, in either form.
@@ -151,4 +156,38 @@ fn without_the_settings_nobody_is_kept_anywhere() {
     let refused = (0..40).any(|_| gate.talk().post(RESPONSES, &[], &body).status == 400);
     assert!(refused, "some of forty go to the other endpoint");
     assert!(gate.gate.affinity.is_empty());
+}
+
+#[test]
+fn what_was_made_through_one_gate_is_followed_through_another() {
+    let (a, b, mut redis) = (maker("a"), maker("b"), Server::start());
+    let settings = format!("[redis]\nurl = \"{}\"\ntimeout = \"2s\"\n{}", redis.url(), settings(&[("a", &a), ("b", &b)], ""));
+    let start = || Bundled::serve(&[("tidegate.toml", &settings)]);
+    let up = |gate: &Bundled| gate.status()["redis"]["up"] == true;
+    let (one, other) = (start(), start());
+    assert!(until(|| up(&one) && up(&other)));
+    let follow = |gate: &Bundled, body: &Value| gate.talk().post(RESPONSES, &[], &body.to_string());
+    let by_id = |id: &Value| json!({"previous_response_id": id, "input": "?"});
+    let mut seen = Vec::new();
+    for name in ["a", "b"] {
+        let answer = made_by(&one, name);
+        for body in [by_id(&answer["id"]), json!({"input": [answer["output"][0]]})] {
+            let said = follow(&other, &body);
+            assert_eq!(said.status, 200, "{name}: {}", said.text());
+            // And what came of it is known at the first, at once.
+            assert_eq!(follow(&one, &by_id(&made(&said.text())["id"])).status, 200, "{name}");
+        }
+        seen.push(answer["id"].clone());
+    }
+    redis.kill();
+    assert!(until(|| !up(&one) && !up(&other)));
+    for id in &seen {
+        assert_eq!((follow(&one, &by_id(id)).status, follow(&other, &by_id(id)).status), (200, 200), "both know it");
+    }
+    let alone = made_by(&one, "b")["id"].clone();
+    assert_eq!((follow(&one, &by_id(&alone)).status, follow(&other, &by_id(&alone)).status), (200, 409));
+    redis.revive();
+    assert!(until(|| up(&one) && up(&other)));
+    let common = made_by(&other, "a")["id"].clone();
+    assert_eq!(follow(&one, &by_id(&common)).status, 200);
 }

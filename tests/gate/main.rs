@@ -34,6 +34,7 @@ mod hedge;
 mod hidden;
 mod hooks;
 mod http_cache;
+mod http_stores;
 mod join;
 mod keys;
 mod limits;

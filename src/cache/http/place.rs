@@ -1,5 +1,6 @@
 //! Where answers are kept: in memory, bounded by bytes, all of one URL together.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -97,25 +98,37 @@ impl HttpCache {
         self.slots.get(key.hash()).filter(|slot| slot.key == *key).map(|slot| Arc::clone(&slot.variants))
     }
 
-    /// Changes what is kept of a URL.
-    pub fn change(&self, key: &Key, change: impl FnOnce(&Variants) -> Variants) {
+    /// Changes what is kept of a URL, and says what that is then; `None` when it is nothing, or too much.
+    pub fn change(&self, key: &Key, change: impl FnOnce(&Variants) -> Variants) -> Option<Arc<Variants>> {
         let _changing = self.changing.lock();
-        let variants = change(&self.get(key).unwrap_or_default());
-        let slot = Arc::new(Slot { key: key.clone(), variants: Arc::new(variants) });
-        let fits = slot.weight() <= self.slots.shard_capacity() / 2;
-        if slot.variants.is_empty() || !fits {
+        let variants = Arc::new(change(&self.get(key).unwrap_or_default()));
+        let slot = Arc::new(Slot { key: key.clone(), variants: Arc::clone(&variants) });
+        if variants.is_empty() || slot.weight() > self.slots.shard_capacity() / 2 {
             self.slots.remove(key.hash());
-        } else {
-            self.slots.insert(*key.hash(), slot);
+            return None;
+        }
+        self.slots.insert(*key.hash(), slot);
+        Some(variants)
+    }
+
+    /// Forgets what is kept of a URL, by the hash of its key.
+    pub fn forget(&self, hash: &[u8; 32]) {
+        let _changing = self.changing.lock();
+        if self.slots.remove(hash).is_some() {
+            self.counts.invalidated.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Forgets what is kept of a URL.
-    pub fn forget(&self, key: &Key) {
+    /// Forgets the URLs that `picks` chooses; says how many.
+    pub fn purge(&self, picks: impl Fn(&Key, &Variants) -> bool) -> usize {
         let _changing = self.changing.lock();
-        if self.slots.remove(key.hash()).is_some() {
-            self.counts.invalidated.fetch_add(1, Ordering::Relaxed);
-        }
+        let gone = Cell::new(0);
+        self.slots.retain(|_, slot| {
+            let picked = picks(&slot.key, &slot.variants);
+            gone.set(gone.get() + usize::from(picked));
+            !picked
+        });
+        gone.get()
     }
 
     /// What is counted.
@@ -207,7 +220,7 @@ mod tests {
         let cache = HttpCache::new(1 << 20, 1 << 16);
         put(&cache, "/a", 10);
         assert!(cache.get(&key("/a")).is_some() && cache.get(&key("/b")).is_none());
-        cache.forget(&key("/a"));
+        cache.forget(key("/a").hash());
         assert!(cache.get(&key("/a")).is_none());
         cache.change(&key("/b"), Variants::clone);
         assert!(cache.get(&key("/b")).is_none(), "nothing takes no room");

@@ -40,6 +40,8 @@ pub struct Stored {
     pub validators: Validators,
     /// The one language that it is in, if it says so.
     pub language: Option<String>,
+    /// Words to purge it by.
+    pub tags: Vec<String>,
 }
 
 /// The answers that are kept of one URL, the newest last.
@@ -75,6 +77,7 @@ impl Stored {
             terms,
             validators: Validators::of(&fields, times.came),
             language: field::only(&fields, "content-language").map(str::to_owned),
+            tags: Vec::new(),
         })
     }
 
@@ -137,11 +140,19 @@ impl Stored {
     /// About how many bytes it takes.
     pub fn weight(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
-        COST + self.body.len() + headers + self.selecting.weight()
+        let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<String>()).sum();
+        COST + self.body.len() + headers + self.selecting.weight() + tags
     }
 }
 
 // === impl Variants ===
+
+impl FromIterator<Stored> for Variants {
+    /// Those of one URL, the newest last.
+    fn from_iter<I: IntoIterator<Item = Stored>>(all: I) -> Self {
+        Self(all.into_iter().map(Arc::new).collect())
+    }
+}
 
 impl Variants {
     /// All of them, the newest first.
@@ -177,13 +188,41 @@ impl Variants {
         Self(self.0.iter().filter(|each| !Arc::ptr_eq(each, gone)).cloned().collect())
     }
 
+    /// With those that another store has of the same URL; of two that serve the same requests the newer one stays.
+    #[must_use]
+    pub fn joined(&self, others: &Self) -> Self {
+        let same = |one: &Stored, other: &Stored| {
+            one.selecting == other.selecting && one.part == other.part && one.asked_for == other.asked_for
+        };
+        let stays = |one: &Arc<Stored>, others: &Self, at_least: bool| {
+            !others.0.iter().any(|other| {
+                let newer = other.terms.came > one.terms.came || (at_least && other.terms.came == one.terms.came);
+                newer && same(one, other)
+            })
+        };
+        let own = self.0.iter().filter(|one| stays(one, others, false));
+        let theirs = others.0.iter().filter(|one| stays(one, self, true));
+        let mut list: Vec<_> = own.chain(theirs).cloned().collect();
+        list.sort_by_key(|stored| stored.terms.came);
+        list.drain(..list.len().saturating_sub(MOST));
+        Self(list)
+    }
+
+    /// All words that any of them can be purged by.
+    pub fn tags(&self) -> Vec<String> {
+        let mut tags: Vec<String> = self.0.iter().flat_map(|stored| &stored.tags).cloned().collect();
+        tags.sort_unstable();
+        tags.dedup();
+        tags
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The entity tags of those that are whole.
-    pub fn tags(&self) -> Option<HeaderValue> {
+    pub fn etags(&self) -> Option<HeaderValue> {
         let whole = self.iter().filter(|stored| stored.part.is_none());
         validate::any_of(whole.filter_map(|stored| stored.validators.etag.as_ref()))
     }

@@ -1,13 +1,12 @@
 //! An answer on its way into the cache, while it goes to the client.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
-use crate::cache::Key;
 use crate::cache::http::Stored;
+use crate::cache::{Key, Refusal};
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Connection, Dial};
 use crate::exchange::{CacheVerdict, Exchange};
@@ -48,11 +47,12 @@ pub fn settle<D: Dial>(gate: &Gate<D>, x: &mut Exchange, fill: Fill, clean: bool
         (false, false) => "incomplete",
         (false, true) => match stored.with_body(body.freeze()) {
             Some(stored) => {
-                let stored = Arc::new(stored);
-                gate.http.change(&key, |variants| variants.with(stored, &request));
-                gate.http.counts().stored.fetch_add(1, Ordering::Relaxed);
-                x.cache.verdict = CacheVerdict::Stored;
-                return;
+                if gate.cache.keep_as_http(&key, stored, &request) {
+                    gate.cache.http.counts().stored.fetch_add(1, Ordering::Relaxed);
+                    x.cache.verdict = CacheVerdict::Stored;
+                    return;
+                }
+                Refusal::Purged.as_str()
             }
             None => "longer than the part that it is said to be",
         },
