@@ -64,7 +64,7 @@ impl Asking {
             variants: Arc::default(),
         };
         let key = asking.key(x, &asking.target);
-        if asking.rule.read {
+        if asking.rule.read && matches!(asking.head.method, Method::GET | Method::HEAD) {
             let serves = |variants: &Variants| asking.finds_fresh(variants);
             let found = x.tape.kept(|| key.question(), gate.cache.kept(&key, serves)).await;
             asking.variants = found.unwrap_or_default();
