@@ -111,9 +111,7 @@ async fn follow<C: Client, D: Dial>(
     match x.tape.ask(|| "affinity".to_owned(), || known) {
         Found::At(home) => match kept_to(x, &plan, &home) {
             Some(pinned) => match away::still(gate, client, x, &plan, &pinned, rule).await? {
-                Some(left) => {
-                    lost(x, plan, rule, &refers, &GONE).map_err(|error| error.with_retry_after(left))
-                }
+                Some(left) => lost(x, plan, rule, &refers, &GONE).map_err(|error| error.with_retry_after(left)),
                 None => {
                     x.bond.pin = Pin::Home;
                     x.plan = Some(pinned.clone());

@@ -156,7 +156,8 @@ impl Affinity {
     pub async fn put(&self, mark: Mark, home: &Arc<Home>, remember: Duration) {
         self.keep(mark, home, remember);
         if self.shared.redis().is_some() {
-            let until = millis(self.clock.wall()).saturating_add(u64::try_from(remember.as_millis()).unwrap_or(u64::MAX));
+            let until =
+                millis(self.clock.wall()).saturating_add(u64::try_from(remember.as_millis()).unwrap_or(u64::MAX));
             let told = Told { home: Home::clone(home), until };
             let value = serde_json::to_vec(&told).unwrap_or_default();
             // Without an answer it is known here only.

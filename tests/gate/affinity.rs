@@ -161,7 +161,8 @@ fn without_the_settings_nobody_is_kept_anywhere() {
 #[test]
 fn what_was_made_through_one_gate_is_followed_through_another() {
     let (a, b, mut redis) = (maker("a"), maker("b"), Server::start());
-    let settings = format!("[redis]\nurl = \"{}\"\ntimeout = \"2s\"\n{}", redis.url(), settings(&[("a", &a), ("b", &b)], ""));
+    let settings =
+        format!("[redis]\nurl = \"{}\"\ntimeout = \"2s\"\n{}", redis.url(), settings(&[("a", &a), ("b", &b)], ""));
     let start = || Bundled::serve(&[("tidegate.toml", &settings)]);
     let up = |gate: &Bundled| gate.status()["redis"]["up"] == true;
     let (one, other) = (start(), start());

@@ -1,6 +1,7 @@
 //! All that is kept of one URL as stores outside this process take it: one [`Entry`], whose first piece tells the heads,
 //! and each other one is a body.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -76,7 +77,7 @@ impl Variants {
     /// The newest of them, as many as `most` bytes hold; `None` when that is none.
     pub(in crate::cache) fn to_entry(&self, most: usize) -> Option<Entry> {
         let mut room = most;
-        let fits = |stored: &&std::sync::Arc<Stored>| {
+        let fits = |stored: &&Arc<Stored>| {
             let left = room.checked_sub(stored.weight());
             room = left.unwrap_or(room);
             left.is_some()
@@ -126,8 +127,6 @@ fn until(terms: &Terms) -> SystemTime {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http::{HeaderMap, Method};
 
     use super::super::Rule;
