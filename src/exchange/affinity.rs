@@ -110,14 +110,14 @@ async fn follow<C: Client, D: Dial>(
     let known = find(&gate.affinity, &marks).await;
     match x.tape.ask(|| "affinity".to_owned(), || known) {
         Found::At(home) => match kept_to(x, &plan, &home) {
-            Some(pinned) => match away::still(gate, client, x, &plan, &pinned, rule).await? {
-                Some(left) => lost(x, plan, rule, &refers, &GONE).map_err(|error| error.with_retry_after(left)),
-                None => {
-                    x.bond.pin = Pin::Home;
-                    x.plan = Some(pinned.clone());
-                    Ok(pinned)
+            Some(pinned) => {
+                if let Some(left) = away::still(gate, client, x, &plan, &pinned, rule).await? {
+                    return lost(x, plan, rule, &refers, &GONE).map_err(|error| error.with_retry_after(left));
                 }
-            },
+                x.bond.pin = Pin::Home;
+                x.plan = Some(pinned.clone());
+                Ok(pinned)
+            }
             None => lost(x, plan, rule, &refers, &GONE),
         },
         // There is nothing to choose, and the upstream knows best what it made.

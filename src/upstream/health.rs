@@ -86,10 +86,9 @@ impl Health {
         self.bell.listen()
     }
 
-    /// Whether the time that an endpoint is left alone for is over.
-    pub fn is_over(&self, change: &Change) -> bool {
-        let (until, now) = self.bell.until(change);
-        until <= now
+    /// Whether a change was so long ago.
+    pub fn is_past(&self, change: &Change, age: Duration) -> bool {
+        self.bell.since(change) > age
     }
 
     /// Takes over what another gate tells. What it says of endpoints that are not known here is nothing, and so is that
