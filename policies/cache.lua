@@ -1,7 +1,6 @@
 --!strict
 -- Answers a repeated LLM call from memory, whole or as the stream it was: for the same user, until the answer is too old.
 
-local bodies = require("./lib/body")
 local unasked = require("./lib/unasked")
 
 local p = params {
@@ -12,6 +11,7 @@ local p = params {
   scope = param.string("user", { values = { "user", "shared" }, doc = "Who may be served an answer: `user` who asked first, or `shared` with everybody." }),
   ignore = param.list({}, { doc = "Parts of the key that do not change the answer, besides those in `lib/unasked.lua`." }),
   normalise = param.list(require("./lib/normal"), { doc = "Changes of texts before they are compared: `{ part =, pattern =, with = }`." }),
+  pace = param.string("instant", { values = { "instant", "recorded" }, doc = "How fast a stored stream is told: at once, or with the pauses that it came with." }),
   headers = param.list({ "anthropic-version", "anthropic-beta", "openai-beta" }, { doc = "Request headers that change the answer." }),
   deterministic = param.boolean(false, { doc = "Store chats only that ask for temperature 0." }),
   texts = param.boolean(true, { doc = "Keep embeddings text by text, so that only texts that are new are asked for." }),
@@ -33,9 +33,6 @@ local CALLS = {
 -- Calls that change something at the upstream are made every time.
 local STATEFUL = { "background", "conversation" }
 
--- What headers say unless they say something.
-local USUAL = { ["anthropic-version"] = "2023-06-01" }
-
 local ignored: { string } = {}
 for part in unasked do
   table.insert(ignored, part)
@@ -44,24 +41,25 @@ for _, part in p.ignore do
   table.insert(ignored, part)
 end
 
--- What stands in a body's `extra_body` for the gate.
-local function word_of(extra: any): any
-  return if type(extra) == "userdata" and not json.is_array(extra) then extra.cache else nil
-end
+-- Everything that makes the answer what it is, by readable names. A header that says what is usual says nothing.
+local reading = parts {
+  ignore = ignored,
+  normalise = p.normalise,
+  headers = p.headers,
+  usual = { ["anthropic-version"] = "2023-06-01" },
+}
 
--- Everything that makes the answer what it is, by readable names; nil when the body is nothing that the gate can read.
-local function key_of(req: any): any
-  local key = req:parts { ignore = ignored, normalise = p.normalise }
-  for _, header in p.headers do
-    local value = req.headers:get(header)
-    if key and value ~= USUAL[header] then
-      key["header " .. header] = value
+-- Whether a call gives the same answer each time, however often it is made.
+local function is_stateless(key: any): boolean
+  for _, field in STATEFUL do
+    if (key[field] or "false") ~= "false" then
+      return false
     end
   end
-  return key
+  return true
 end
 
--- Whether a call is one that gives the same answer each time.
+-- Whether a call leaves nothing to chance.
 local function is_deterministic(key: any): boolean
   return key.temperature == "0" or key.input ~= nil
 end
@@ -73,27 +71,19 @@ return policy {
     if p.ttl == 0 or not CALLS[ctx.dialect or ""] or req.method ~= "POST" then
       return nil
     end
-    local body = bodies.object(req)
-    if not body then
-      return nil
-    end
-    for _, field in STATEFUL do
-      if body[field] then
-        return nil
-      end
-    end
-    local key = key_of(req)
-    if not key or (p.deterministic and not is_deterministic(key)) then
+    local key = req:parts(reading)
+    if not key or not is_stateless(key) or (p.deterministic and not is_deterministic(key)) then
       return nil
     end
     local read, write = req:wishes()
-    ctx.vars.marked = body.cache ~= nil or word_of(body.extra_body) ~= nil
+    ctx.vars.kept = true
     return {
       key = key,
       ttl = p.ttl,
       scope = p.scope,
       read = read,
       write = write,
+      pace = p.pace,
       tags = p.tags,
       texts = p.texts and key.input ~= nil,
       stale = { while_revalidate = p.revalidate, if_error = p.if_error },
@@ -102,14 +92,15 @@ return policy {
 
   -- The field `cache` is a word to the gate; upstreams refuse what they do not know.
   on_attempt = function(req, _attempt, ctx)
-    if not ctx.vars.marked then
+    if not ctx.vars.kept then
       return
     end
     local body = req:json()
     body.cache = nil
-    if word_of(body.extra_body) ~= nil then
-      body.extra_body.cache = nil
-      if #body.extra_body == 0 then
+    local extra = body.extra_body
+    if type(extra) == "userdata" and not json.is_array(extra) and extra.cache ~= nil then
+      extra.cache = nil
+      if #extra == 0 then
         body.extra_body = nil
       end
     end

@@ -75,6 +75,8 @@ pub struct Cache {
 pub struct Purged {
     /// Answers in memory.
     pub memory: usize,
+    /// Those in memory that are kept as HTTP says.
+    pub http: usize,
     /// Answers on disk; `None` without a disk.
     pub disk: Option<usize>,
     /// Answers in the shared Redis; `None` without one.
@@ -166,7 +168,7 @@ impl Cache {
     async fn farther(&self, key: &Key, stale: Duration) -> Option<Arc<Entry>> {
         let serves = |entry: &Entry| {
             (entry.is_fresh(&self.clock) || entry.stale_for(&self.clock) < stale)
-                && !self.purges.forbid(entry.stored_at, key, entry)
+                && !self.purges.forbid(entry.stored_at, || pick::labels(key, entry))
         };
         let mut found = None;
         if let Some(disk) = &self.disk {
@@ -176,7 +178,13 @@ impl Cache {
             found = common.get(key).await.filter(serves);
         }
         let entry = Arc::new(found?);
-        self.memory.take_in(key, &entry);
+        if let Some(stored) = self.memory.take_in(key, &entry)
+            && self.purges.forbid(entry.stored_at, || pick::labels(key, &entry))
+        {
+            // Purged in between.
+            self.memory.take_out(&stored);
+            return None;
+        }
         Some(entry)
     }
 
@@ -185,19 +193,21 @@ impl Cache {
         self.memory.entry_limit()
     }
 
-    /// Stores what a recording came to, if it may be kept.
-    pub fn keep(&self, recorded: Result<Entry, Refusal>, key: Key) -> Result<(), Refusal> {
-        self.put(key, Arc::new(recorded.inspect_err(|refusal| self.refuse(*refusal))?))
+    /// Stores what a recording came to, if it may be kept. `asked` is when its upstream was not yet asked.
+    pub fn keep(&self, recorded: Result<Entry, Refusal>, key: Key, asked: SystemTime) -> Result<(), Refusal> {
+        self.put(key, Arc::new(recorded.inspect_err(|refusal| self.refuse(*refusal))?), asked)
     }
 
-    /// Stores an answer in place of any other under its key: in memory at once, elsewhere a little later.
-    pub fn put(&self, key: Key, entry: Arc<Entry>) -> Result<(), Refusal> {
-        let begun = entry.stored_at - entry.times.last().copied().unwrap_or_default();
-        if self.purges.forbid(begun, &key, &entry) {
+    /// Stores an answer in place of any other under its key: in memory at once, elsewhere a little later. One that was
+    /// `asked` for before it was purged is of the past, whenever it came.
+    pub fn put(&self, key: Key, entry: Arc<Entry>, asked: SystemTime) -> Result<(), Refusal> {
+        let stored = self.memory.put(key, entry)?;
+        // Looked at afterwards: a purge that begins in between finds what is stored.
+        if self.purges.forbid(asked, || pick::labels(&stored.key, &stored.entry)) {
+            self.memory.take_out(&stored);
             self.refuse(Refusal::Purged);
             return Err(Refusal::Purged);
         }
-        let stored = self.memory.put(key, entry)?;
         if let Some(disk) = &self.disk {
             disk.put(Arc::clone(&stored));
         }
@@ -227,7 +237,8 @@ impl Cache {
         self.purges.remember(at, pick.clone());
         let before = |key: &Key, entry: &Entry| entry.stored_at <= at && pick.picks(key, entry);
         Purged {
-            memory: self.memory.purge(before) + self.purge_kept(pick, at),
+            memory: self.memory.purge(before),
+            http: self.http.purge(pick, at),
             disk: self.disk.as_ref().map(|disk| disk.purge(pick, at)),
             redis: None,
         }
@@ -240,8 +251,9 @@ impl Cache {
         }
     }
 
-    /// Hears what other gates purge, and what they purged while this one could not hear it, until the process ends.
-    pub async fn follow_purges(&self, redis: &Redis) {
+    /// Hears what other gates purge, and what they purged while this one could not hear it, until the process ends. It
+    /// tells them to who holds answers `too`.
+    pub async fn follow_purges(&self, redis: &Redis, too: impl Fn(&Pick)) {
         let Some(common) = &self.common else { return };
         let (mut news, mut connections) = (redis.news(), redis.connections());
         // It may be connected already.
@@ -255,7 +267,9 @@ impl Cache {
                 said = news.recv() => match said {
                     Ok(said) => {
                         self.adopt_forgotten(&said);
-                        common::heard(&said).into_iter().collect()
+                        // From now on, whatever the other gate's clock says.
+                        let from_now = |(at, pick): (SystemTime, Pick)| (at.max(self.clock.wall()), pick);
+                        common::heard(&said).map(from_now).into_iter().collect()
                     }
                     Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
                     Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => common.catch_up().await,
@@ -263,6 +277,7 @@ impl Cache {
             };
             for (at, pick) in heard {
                 self.adopt(&pick, at);
+                too(&pick);
             }
         }
     }
@@ -299,6 +314,9 @@ impl Purged {
     /// What went, as JSON.
     pub fn to_json(self) -> Value {
         let mut purged = json!({"memory": self.memory});
+        if self.http > 0 {
+            purged["http"] = self.http.into();
+        }
         if let Some(disk) = self.disk {
             purged["disk"] = disk.into();
         }

@@ -53,11 +53,12 @@ pub mod wire;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Method, Version};
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::dialect::event::Usage;
 use crate::dialect::interpreter::Told;
@@ -331,6 +332,12 @@ impl Exchange {
     /// How long it has been going on.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// When it began, by the clock for people.
+    pub fn begun(&self, clock: &Clock) -> SystemTime {
+        let now = clock.wall();
+        now.checked_sub(self.elapsed()).unwrap_or(now)
     }
 
     /// Tokens used, as the client was told.

@@ -6,6 +6,7 @@ use thiserror::Error;
 mod check;
 mod doc;
 mod edit;
+pub mod exact;
 mod node;
 mod render;
 mod scan;

@@ -12,18 +12,24 @@ use crate::gate::reload::Denied;
 
 /// What the stores hold and did.
 pub(super) fn stats(admin: &Admin) -> Said {
-    Said::json(&admin.gate.cache.show())
+    let mut shown = admin.gate.cache.show();
+    if let Some(http) = admin.gate.cache.http.to_json() {
+        shown["http"] = http;
+    }
+    Said::json(&shown)
 }
 
 /// Purges what is meant, in every store, in every preview, and at every gate that shares a Redis with this one.
 pub(super) async fn purge(admin: &Admin, asked: Asked) -> Result<Said, Denied> {
     let pick = pick(&asked).map_err(|why| Denied::new(400, why))?;
     let purged = admin.gate.cache.purge(&pick).await;
+    admin.gate.flights.part(&pick);
     for lane in admin.gate.lanes.gates() {
         lane.cache.purge(&pick).await;
+        lane.flights.part(&pick);
     }
-    tracing::info!(pick = %json!(pick), purged = %purged.to_json(), "purged");
     let mut said = purged.to_json();
+    tracing::info!(pick = %json!(pick), purged = %said, "purged");
     said["purged"] = json!(pick);
     Ok(Said::json(&said))
 }

@@ -33,13 +33,15 @@ pub enum Refusal {
     Continued,
     /// Its like was purged while it was on its way.
     Purged,
+    /// The gate held so much in memory that no copy was made of it.
+    NoRoom,
 }
 
 // === impl Refusal ===
 
 impl Refusal {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Status,
         Self::Forbidden,
         Self::Encoded,
@@ -52,6 +54,7 @@ impl Refusal {
         Self::Fallback,
         Self::Continued,
         Self::Purged,
+        Self::NoRoom,
     ];
 
     /// Its name in logs, metrics and snapshots.
@@ -69,6 +72,7 @@ impl Refusal {
             Self::Fallback => "fallback",
             Self::Continued => "continued",
             Self::Purged => "purged",
+            Self::NoRoom => "no_room",
         }
     }
 }
@@ -110,13 +114,29 @@ pub(super) fn body(dialect: Option<&str>, body: &[u8]) -> Result<(), Refusal> {
         return Ok(());
     };
     let json: Value = serde_json::from_slice(body).map_err(|_| Refusal::Unreadable)?;
-    if json.get("error").is_some_and(|error| !error.is_null()) {
+    if failed(&json) {
         Err(Refusal::Error)
+    } else if under_way(&json) {
+        Err(Refusal::Incomplete)
     } else if holds_answer(&json) {
         Ok(())
     } else {
         Err(Refusal::Empty)
     }
+}
+
+/// Whether an answer says that it failed: as a whole, or in a choice, as `OpenRouter` does when an upstream of its own fails
+/// in the midst of it.
+fn failed(json: &Value) -> bool {
+    let error = |json: &Value| json.get("error").is_some_and(|error| !error.is_null());
+    error(json)
+        || list(json, "choices").any(|choice| error(choice) || choice["finish_reason"] == "error")
+        || matches!(json["status"].as_str(), Some("failed" | "cancelled"))
+}
+
+/// Whether there is more to come of an answer: of one that is made in the background, or of the first line of a stream.
+fn under_way(json: &Value) -> bool {
+    matches!(json["status"].as_str(), Some("in_progress" | "queued")) || json["done"] == false
 }
 
 /// Whether a stream may be kept whose events meant so much.

@@ -165,7 +165,7 @@ impl Common {
 
     async fn write_or_drop(&self, stored: &Stored) {
         let made = stored.entry.stored_at;
-        if !self.purges.forbid(made, &stored.key, &stored.entry) {
+        if !self.purges.forbid(made, || pick::labels(&stored.key, &stored.entry)) {
             let count = match self.write_one(stored).await {
                 Ok(()) => &self.counts.written,
                 Err(Gone) => &self.counts.dropped,

@@ -200,9 +200,15 @@ impl Room {
             self.counts.misses.fetch_add(1, Ordering::Relaxed);
             None
         };
-        let bytes = match self.files.read(key.hash()) {
+        let most = self.index.lock().most();
+        let bytes = match self.files.read(key.hash(), most) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return miss(),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                self.counts.corrupt.fetch_add(1, Ordering::Relaxed);
+                self.drop_file(key.hash());
+                return miss();
+            }
             Err(_) => {
                 self.counts.failed.fetch_add(1, Ordering::Relaxed);
                 return miss();

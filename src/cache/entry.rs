@@ -92,7 +92,7 @@ pub struct Tokens {
 impl Entry {
     /// How old it is: the value of `Age` (RFC 9111 §4.2.3).
     pub fn age(&self, clock: &Clock) -> Duration {
-        self.age_before + self.since(clock)
+        self.age_before.saturating_add(self.since(clock))
     }
 
     /// Whether it may still serve.

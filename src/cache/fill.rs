@@ -60,9 +60,9 @@ impl Fill {
 
     /// Adds a piece of the body.
     pub fn push(&self, piece: &Bytes) {
-        let heard = self.followers.any();
-        self.log.lock().recorder.push(piece, heard);
-        if heard {
+        self.log.lock().recorder.push(piece, self.followers.any());
+        // Who joined in between has looked for it already, and waits.
+        if self.followers.any() {
             self.more.notify_waiters();
         }
     }

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::fill::{Fill, Followers};
 use super::key::Key;
+use super::pick::Pick;
 use crate::error::Error;
 
 #[cfg(test)]
@@ -96,6 +97,12 @@ impl Flights {
         flight.followers.join();
         let following = Following { flight };
         if following.flight.is_open() { Role::Follows(following) } else { Role::Alone }
+    }
+
+    /// Lets nobody join any more what a purge may mean: who asks from now on is to hear nothing older. Those who joined
+    /// before go on.
+    pub fn part(&self, pick: &Pick) {
+        self.0.retain(|_, flight| !pick.may_mean(&flight.key));
     }
 
     /// How many calls are under way that others may join.

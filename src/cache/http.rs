@@ -33,7 +33,7 @@ pub mod vary;
 
 mod written;
 
-pub use place::HttpCache;
+pub use place::{Changed, HttpCache};
 pub use stored::{Stored, Variants};
 
 /// What a policy lets the cache do beyond what HTTP says in any case.

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::entry::Entry;
-use super::http::{Stored, Variants};
-use super::memory;
-use super::pick::Pick;
-use super::{Cache, Key, common};
+use super::http::{Changed, Variants};
+use super::{Cache, Key, common, memory, pick};
 use crate::state::redis::News;
 
 // === impl Cache ===
@@ -44,34 +42,44 @@ impl Cache {
         known
     }
 
-    /// Takes into memory what another store had, unless it was purged since.
+    /// Takes into memory what another store had, unless it was purged or forgotten since.
     fn take_in(&self, key: &Key, entry: &Entry) -> Option<Arc<Variants>> {
-        if self.purges.forbid(entry.stored_at, key, entry) {
+        if self.purges.forbid(entry.stored_at, || pick::labels(key, entry)) {
             return None;
         }
         let found = Variants::of_entry(entry)?;
-        self.http.change(key, |variants| variants.joined(&found)).or_else(|| Some(Arc::new(found)))
+        match self.http.change(key, &entry.tags, entry.stored_at, |variants| variants.joined(&found)) {
+            Changed::Into(variants) => Some(variants),
+            Changed::Nothing => Some(Arc::new(found)),
+            Changed::Forbidden => None,
+        }
     }
 
-    /// Keeps an answer that is whole; false when it was purged while it was on its way.
-    pub fn keep_as_http(&self, key: &Key, stored: Stored, request: &::http::HeaderMap) -> bool {
-        if self.purges.forbid_tagged(stored.terms.came, key, &stored.tags) {
-            return false;
+    /// Changes what is kept of a URL by an answer that was `asked` for then: in memory at once, elsewhere a little later.
+    /// False when its like was purged or forgotten while it was on its way, so that it is not kept.
+    pub fn change_kept(
+        &self,
+        key: &Key,
+        tags: &[String],
+        asked: SystemTime,
+        change: impl FnOnce(&Variants) -> Variants,
+    ) -> bool {
+        let changed = match self.http.change(key, tags, asked, change) {
+            Changed::Into(variants) => Some(variants),
+            Changed::Nothing => None,
+            Changed::Forbidden => return false,
+        };
+        if self.disk.is_none() && self.common.is_none() {
+            return true;
         }
-        let stored = Arc::new(stored);
-        self.change_kept(key, |variants| variants.with(stored, request));
+        match changed.and_then(|variants| variants.to_entry(2 * self.http.max_entry_bytes(), tags)) {
+            Some(entry) => self.put_farther(key, entry),
+            None => self.forget_farther(key),
+        }
         true
     }
 
-    /// Changes what is kept of a URL: in memory at once, elsewhere a little later.
-    pub fn change_kept(&self, key: &Key, change: impl FnOnce(&Variants) -> Variants) {
-        let changed = self.http.change(key, change);
-        if self.disk.is_none() && self.common.is_none() {
-            return;
-        }
-        let Some(entry) = changed.and_then(|variants| variants.to_entry(2 * self.http.max_entry_bytes())) else {
-            return self.forget_farther(key);
-        };
+    fn put_farther(&self, key: &Key, entry: Entry) {
         let stored = Arc::new(memory::Stored { key: key.clone(), entry: Arc::new(entry) });
         if let Some(disk) = &self.disk {
             disk.put(Arc::clone(&stored));
@@ -81,9 +89,9 @@ impl Cache {
         }
     }
 
-    /// Forgets what is kept of a URL: something was changed there.
-    pub fn forget_kept(&self, key: &Key) {
-        self.http.forget(key.hash());
+    /// Forgets what is kept of a URL: something was changed there at that time.
+    pub fn forget_kept(&self, key: &Key, at: SystemTime) {
+        self.http.forget(key.hash(), at);
         self.forget_farther(key);
     }
 
@@ -99,18 +107,10 @@ impl Cache {
     /// Forgets what another gate has forgotten, if that is what it tells.
     pub(super) fn adopt_forgotten(&self, news: &News) {
         if let Some(hash) = common::forgotten(news) {
-            self.http.forget(&hash);
+            self.http.forget(&hash, self.clock.wall());
             if let Some(disk) = &self.disk {
                 disk.forget(&hash);
             }
         }
-    }
-
-    /// Takes away what was kept in memory before a purge, URL by URL; says how many.
-    pub(super) fn purge_kept(&self, pick: &Pick, at: SystemTime) -> usize {
-        self.http.purge(|key, variants| {
-            let before = variants.iter().any(|stored| stored.terms.came <= at);
-            before && pick.picks_tagged(key, &variants.tags())
-        })
     }
 }

@@ -1,6 +1,8 @@
 //! Cache keys: readable parts, so that a snapshot can show them and a miss can be explained, and a hash over them.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::parts::{INPUT, text_of};
@@ -42,8 +44,9 @@ pub struct Form<'a> {
 /// What an answer is stored under. Keys are equal when their parts and scope are, not only their hashes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
-    /// Names and canonical JSON texts, sorted by name.
-    parts: Vec<(String, String)>,
+    /// Names and canonical JSON texts, sorted by name. They hold all that was asked, so that nobody copies them.
+    #[serde(serialize_with = "write_parts", deserialize_with = "read_parts")]
+    parts: Arc<Vec<(String, String)>>,
     /// For whom: `shared`, `nobody` for exchanges without a user, or `user:` and the name.
     scope: String,
     /// BLAKE3 over scope and parts.
@@ -53,10 +56,15 @@ pub struct Key {
 // === impl Key ===
 
 impl Key {
-    /// The key of a request. `policies` is the fingerprint of the policies that decide what is sent and returned, so
-    /// that an answer made under other policies is never found.
-    pub fn new(rule: &CacheRule, user: Option<&str>, policies: &str, form: &Form<'_>) -> Self {
-        let mut parts = rule.key.clone();
+    /// The key of a request: these parts and the gate's own. `policies` is the fingerprint of the policies that decide
+    /// what is sent and returned, so that an answer made under other policies is never found.
+    pub fn new(
+        mut parts: Vec<(String, String)>,
+        rule: &CacheRule,
+        user: Option<&str>,
+        policies: &str,
+        form: &Form<'_>,
+    ) -> Self {
         parts.retain(|(name, _)| !name.starts_with(GATE));
         let mut own = |name: &str, value: Value| parts.push((format!("{GATE}{name}"), text_of(&value)));
         own("dialect", form.dialect.map_or(Value::Null, Value::from));
@@ -83,7 +91,7 @@ impl Key {
     fn of(mut parts: Vec<(String, String)>, scope: String) -> Self {
         parts.sort_unstable();
         let hash = hash(&scope, &parts.iter());
-        Self { parts, scope, hash }
+        Self { parts: Arc::new(parts), scope, hash }
     }
 
     /// The key of one text of a batch: the same, but for what is embedded, and in no words of a dialect. `text` is as
@@ -92,12 +100,11 @@ impl Key {
     pub fn of_text(&self, text: &str, base64: bool) -> Self {
         let whole = ["dialect", "method", "path", "stream"];
         let is_whole = |name: &str| name.strip_prefix(GATE).is_some_and(|name| whole.contains(&name));
-        let mut parts: Vec<_> = self
-            .parts
-            .iter()
-            .filter(|(name, _)| !INPUTS.contains(&name.as_str()) && !is_whole(name))
-            .cloned()
-            .collect();
+        // Beside what the gate reads there may be a prompt of another meaning, which makes another vector.
+        let read = self.parts.iter().any(|(name, _)| name == INPUT);
+        let is_input = |name: &str| if read { name == INPUT } else { INPUTS.contains(&name) };
+        let mut parts: Vec<_> =
+            self.parts.iter().filter(|(name, _)| !is_input(name) && !is_whole(name)).cloned().collect();
         parts.push((INPUT.to_owned(), text.to_owned()));
         parts.push((format!("{GATE}base64"), base64.to_string()));
         Self::of(parts, self.scope.clone())
@@ -134,6 +141,14 @@ impl Key {
         let text: usize = self.parts.iter().map(|(name, value)| name.len() + value.len()).sum();
         size_of::<Self>() + self.scope.len() + text + self.parts.len() * size_of::<(String, String)>()
     }
+}
+
+fn write_parts<S: Serializer>(parts: &Arc<Vec<(String, String)>>, serializer: S) -> Result<S::Ok, S::Error> {
+    parts.as_slice().serialize(serializer)
+}
+
+fn read_parts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Vec<(String, String)>>, D::Error> {
+    Vec::deserialize(deserializer).map(Arc::new)
 }
 
 /// The names of the parts in which two keys differ, sorted; `scope` among them when that differs.

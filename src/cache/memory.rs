@@ -45,7 +45,7 @@ pub struct Stats {
     pub misses: u64,
     /// Answers stored.
     pub stored: u64,
-    /// Answers dropped to make room.
+    /// Answers that gave way to others, or to a newer one of their own key.
     pub evicted: u64,
     /// Bytes now, keys and headers included.
     pub bytes: u64,
@@ -128,7 +128,7 @@ impl MemoryCache {
         }
         if !stored.entry.is_of_use(&self.clock) {
             // Only this one: a fresh answer may have taken its place since.
-            self.entries.remove_if(key.hash(), |now| Arc::ptr_eq(now, &stored));
+            self.take_out(&stored);
         }
         None
     }
@@ -152,12 +152,19 @@ impl MemoryCache {
         Ok(stored)
     }
 
-    /// Takes in an answer that another store had.
-    pub(super) fn take_in(&self, key: &Key, entry: &Arc<Entry>) {
+    /// Takes in an answer that another store had, unless it is too large.
+    pub(super) fn take_in(&self, key: &Key, entry: &Arc<Entry>) -> Option<Arc<Stored>> {
         let stored = Arc::new(Stored { key: key.clone(), entry: Arc::clone(entry) });
-        if stored.weight() <= self.entries.shard_capacity() / 2 {
-            self.entries.insert(*key.hash(), stored);
+        if stored.weight() > self.entries.shard_capacity() / 2 {
+            return None;
         }
+        self.entries.insert(*key.hash(), Arc::clone(&stored));
+        Some(stored)
+    }
+
+    /// Takes out this very answer.
+    pub(super) fn take_out(&self, stored: &Arc<Stored>) {
+        self.entries.remove_if(stored.key.hash(), |now| Arc::ptr_eq(now, stored));
     }
 
     /// Counts an answer that was not kept.

@@ -18,6 +18,7 @@ use crate::dialect::Dialect;
 use crate::dialect::embedding::{Embed, Input};
 use crate::dialect::habits::Habits;
 use crate::dialect::way;
+use crate::json::exact;
 
 /// The name of the part that is embedded.
 pub const INPUT: &str = "input";
@@ -62,15 +63,15 @@ struct Making<'c> {
     own: bool,
 }
 
-/// The parts of a request with a JSON body. `None` when the body is no JSON object, or holds a number that would be
-/// rounded: then two requests could look like one.
+/// The parts of a request with a JSON body. `None` when the body is no JSON object, or one that readers may differ over:
+/// then two requests could look like one.
 pub fn of(dialect: Option<Dialect>, target: &str, body: &[u8], choice: &Choice) -> Option<Parts> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    if !value.is_object() || !exact(&value) {
-        return None;
-    }
+    let value = exact::read(body).filter(Value::is_object)?;
     let read = dialect.and_then(|dialect| known(dialect, target, value, choice));
-    read.or_else(|| Some(fields(serde_json::from_slice(body).ok()?, choice)))
+    read.or_else(|| match exact::read(body)? {
+        Value::Object(body) => Some(fields(body, choice)),
+        _ => None,
+    })
 }
 
 /// The parts of an operation that the gate can read.
@@ -146,16 +147,6 @@ fn number_text(number: &Number) -> String {
 
 /// From here on a float does not tell whole numbers apart.
 const LARGE: f64 = 9_007_199_254_740_992.0;
-
-/// Whether no number in a value was rounded to be read.
-fn exact(value: &Value) -> bool {
-    match value {
-        Value::Number(number) => !number.is_f64() || number.as_f64().is_some_and(|float| float.abs() < LARGE),
-        Value::Array(items) => items.iter().all(exact),
-        Value::Object(members) => members.values().all(exact),
-        Value::Null | Value::Bool(_) | Value::String(_) => true,
-    }
-}
 
 // === impl Choice ===
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
 use super::key::Key;
+use super::parts::unquoted;
 
 /// Which stored answers are to go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +22,7 @@ pub enum Pick {
     Model(String),
 }
 
-/// Parts of a key that name a model, as canonical JSON.
+/// Parts of a key that name a model.
 const MODELS: [&str; 2] = ["model", "gate.model"];
 
 // === impl Pick ===
@@ -46,12 +47,17 @@ impl Pick {
 
     /// Whether an answer is meant.
     pub fn picks(&self, key: &Key, entry: &Entry) -> bool {
-        *self == Self::All || labels(key, entry).contains(&self.label())
+        *self == Self::All || self.is_among(&labels(key, entry))
     }
 
-    /// Whether something is meant of which no more is known than these tags.
-    pub(super) fn picks_tagged(&self, key: &Key, tags: &[String]) -> bool {
-        *self == Self::All || labels_of(key, None, tags).contains(&self.label())
+    /// Whether what has these labels is meant.
+    pub(super) fn is_among(&self, labels: &[String]) -> bool {
+        labels.contains(&self.label())
+    }
+
+    /// Whether an answer that is yet to come may be meant: its tags and the model that makes it are not known.
+    pub(super) fn may_mean(&self, key: &Key) -> bool {
+        matches!(self, Self::Tag(_) | Self::Model(_)) || self.is_among(&known(key, &[]))
     }
 
     /// The label of the answers that are meant.
@@ -68,24 +74,26 @@ impl Pick {
 
 /// Everything that an answer can be picked by.
 pub(super) fn labels(key: &Key, entry: &Entry) -> Vec<String> {
-    let model = entry.provenance.as_ref().and_then(|provenance| provenance.model.as_deref());
-    labels_of(key, model, &entry.tags)
+    let mut labels = known(key, &entry.tags);
+    labels
+        .extend(entry.provenance.iter().filter_map(|provenance| Some(format!("model:{}", provenance.model.as_ref()?))));
+    labels.sort_unstable();
+    labels.dedup();
+    labels
 }
 
-fn labels_of(key: &Key, model: Option<&str>, tags: &[String]) -> Vec<String> {
+/// What is known before there is an answer.
+pub(super) fn known(key: &Key, tags: &[String]) -> Vec<String> {
     let mut labels = vec!["all".to_owned(), format!("key:{}", key.hash_hex())];
     labels.extend(user(key.scope()).map(|user| format!("user:{user}")));
     for (name, value) in key.parts() {
         if MODELS.contains(&name.as_str())
-            && let Ok(model) = serde_json::from_str::<String>(value)
+            && let Some(model) = unquoted(value)
         {
             labels.push(format!("model:{model}"));
         }
     }
-    labels.extend(model.map(|model| format!("model:{model}")));
     labels.extend(tags.iter().map(|tag| format!("tag:{tag}")));
-    labels.sort_unstable();
-    labels.dedup();
     labels
 }
 
@@ -98,8 +106,10 @@ fn user(scope: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::Form;
     use crate::cache::tests::{entry, key};
     use crate::clock::Clock;
+    use crate::exchange::decision::CacheRule;
 
     #[test]
     fn an_answer_is_picked_by_whatever_is_known_of_it() {
@@ -109,6 +119,19 @@ mod tests {
         assert!(picks("all", "") && picks("tag", "night") && picks("user", "ann") && picks("model", "m"));
         assert!(picks("key", &key.hash_hex().to_uppercase()));
         assert!(!picks("tag", "day") && !picks("user", "an") && !picks("model", "n") && !picks("key", &"0".repeat(64)));
+    }
+
+    #[test]
+    fn a_model_of_any_name_can_be_picked() {
+        let named = Key::new(
+            vec![("model".to_owned(), r#""tide "2" \x""#.to_owned())],
+            &CacheRule::default(),
+            None,
+            "p",
+            &Form { method: "POST", path: "/", dialect: None, stream: None, upstream: "up", model: None },
+        );
+        let entry = entry(Clock::live(), 1, 60);
+        assert!(Pick::read("model", r#"tide "2" \x"#).unwrap().picks(&named, &entry));
     }
 
     #[test]

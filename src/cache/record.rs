@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use super::admit::{self, Refusal};
 use super::entry::{Entry, PIECE_COST, Provenance};
 use crate::clock::Clock;
+use crate::gate::memory::Share;
 use crate::stream::{Event, Sight, Splitter, Wire, look};
 
 #[cfg(test)]
@@ -120,6 +121,8 @@ pub struct Recorder {
     gone: usize,
     /// Bytes that are held.
     size: usize,
+    /// Counts what is held among all that the gate holds.
+    share: Option<Share>,
     /// Looks into a stream.
     events: Option<(Wire, Splitter)>,
     /// What the events so far meant.
@@ -170,10 +173,18 @@ impl Recorder {
             times: VecDeque::new(),
             gone: 0,
             size: 0,
+            share: None,
             events: recording.wire.map(|wire| (wire, Splitter::new(wire, max_bytes))),
             seen: Sight::default(),
             refused: admit::head(status, headers).err(),
         }
+    }
+
+    /// Counts what it holds.
+    #[must_use]
+    pub fn counted(mut self, share: Share) -> Self {
+        self.share = Some(share);
+        self
     }
 
     /// The entry to be, all but its body.
@@ -197,6 +208,8 @@ impl Recorder {
             let cost = (self.pieces.len() + 1) * PIECE_COST;
             if self.size + piece.len() > self.max_bytes || cost > self.max_bytes.max(PIECES_AT_LEAST) {
                 self.refuse(Refusal::TooLarge);
+            } else if self.share.as_mut().is_some_and(|share| !share.spare(piece.len())) {
+                self.refuse(Refusal::NoRoom);
             } else {
                 self.look_into(piece.clone());
             }
@@ -217,11 +230,17 @@ impl Recorder {
         self.pieces.push_back(self.room.split().freeze());
         self.times.push_back(self.clock.elapsed().saturating_sub(self.started));
         self.size += piece.len();
-        while self.refused.is_some() && self.size > self.max_bytes && self.pieces.len() > 1 {
+        while self.refused.is_some() && self.is_too_much() && self.pieces.len() > 1 {
             self.size -= self.pieces.pop_front().map_or(0, |oldest| oldest.len());
             self.times.pop_front();
             self.gone += 1;
         }
+    }
+
+    /// Whether more is held than may be: a piece costs more than its bytes, and a stream of tiny ones must not outgrow
+    /// the limit.
+    fn is_too_much(&self) -> bool {
+        self.size > self.max_bytes || self.pieces.len() * PIECE_COST > self.max_bytes.max(PIECES_AT_LEAST)
     }
 
     /// The piece with this number, counted from 0; none when it has not come yet.
@@ -293,6 +312,7 @@ impl Recorder {
     fn let_go(&mut self) {
         self.gone += self.pieces.len() + 1;
         self.size = 0;
+        self.share = None;
         self.room = BytesMut::new();
         self.pieces = VecDeque::new();
         self.times = VecDeque::new();

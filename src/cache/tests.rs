@@ -8,9 +8,9 @@ use crate::exchange::decision::CacheRule;
 /// A key that differs by its part, for a user.
 pub(super) fn key(part: &str, user: Option<&str>) -> Key {
     let parts = vec![("model".to_owned(), "\"m\"".to_owned()), ("part".to_owned(), part.to_owned())];
-    let rule = CacheRule { key: parts, ..CacheRule::default() };
     Key::new(
-        &rule,
+        parts,
+        &CacheRule::default(),
         user,
         "p",
         &Form { method: "POST", path: "/", dialect: None, stream: None, upstream: "up", model: None },
@@ -49,7 +49,7 @@ async fn an_old_answer_is_only_found_by_who_asks_for_old_ones() {
     let cache = Cache::in_memory(clock, 1 << 20, 1 << 16);
     let mut old = entry(clock, 10, 60);
     old.grace = Duration::from_secs(30);
-    cache.put(key("a", None), Arc::new(old)).unwrap();
+    cache.put(key("a", None), Arc::new(old), clock.wall()).unwrap();
     let seconds = Duration::from_secs;
     tokio::time::advance(seconds(70)).await;
     assert!(cache.get(&key("a", None)).await.is_none());
@@ -65,15 +65,17 @@ async fn an_old_answer_is_only_found_by_who_asks_for_old_ones() {
 async fn a_purge_takes_what_is_meant_and_what_was_on_its_way() {
     let clock = Clock::live();
     let cache = Cache::in_memory(clock, 1 << 20, 1 << 16);
-    let on_its_way = Arc::new(entry(clock, 10, 60));
+    let asked = clock.wall();
     for user in ["ann", "ben"] {
-        cache.put(key("a", Some(user)), Arc::new(entry(clock, 10, 60))).unwrap();
+        cache.put(key("a", Some(user)), Arc::new(entry(clock, 10, 60)), clock.wall()).unwrap();
     }
     assert_eq!(cache.purge(&Pick::User("ann".to_owned())).await, Purged { memory: 1, ..Purged::default() });
     assert!(cache.get(&key("a", Some("ann"))).await.is_none() && cache.get(&key("a", Some("ben"))).await.is_some());
-    assert_eq!(cache.put(key("a", Some("ann")), on_its_way), Err(Refusal::Purged));
-    until("time goes on", || clock.elapsed() > Duration::from_millis(2));
-    assert_eq!(cache.put(key("a", Some("ann")), Arc::new(entry(clock, 10, 60))), Ok(()));
+    until("time goes on", || clock.wall() > asked + Duration::from_millis(2));
+    let put = |asked| cache.put(key("a", Some("ann")), Arc::new(entry(clock, 10, 60)), asked);
+    assert_eq!(put(asked), Err(Refusal::Purged), "it came since, but was asked for before");
+    assert!(cache.get(&key("a", Some("ann"))).await.is_none());
+    assert_eq!(put(clock.wall()), Ok(()));
     assert_eq!(cache.purge(&Pick::All).await.memory, 2);
     assert_eq!(cache.show()["refused"]["purged"], 1);
 }
@@ -89,7 +91,7 @@ async fn a_walk_through_many_answers_does_not_drive_out_the_popular_ones() {
     let ask = async |key: &Key| {
         let found = cache.get(key).await.is_some();
         if !found {
-            cache.put(key.clone(), Arc::new(entry(clock, 40_000, 60))).unwrap();
+            cache.put(key.clone(), Arc::new(entry(clock, 40_000, 60)), clock.wall()).unwrap();
         }
         found
     };
@@ -117,14 +119,14 @@ async fn a_recording_ends_in_the_cache_or_is_counted() {
     let start = || Recorder::new(clock, recording(), cache.entry_limit(), 200, std::iter::empty());
     let mut whole = start();
     whole.push(&Bytes::from_static(b"ebb"), false);
-    assert_eq!(cache.keep(whole.finish(true), key("a", None)), Ok(()));
+    assert_eq!(cache.keep(whole.finish(true), key("a", None), clock.wall()), Ok(()));
     assert_eq!(cache.get(&key("a", None)).await.unwrap().body(), "ebb");
     let mut large = start();
     large.push(&Bytes::from(vec![b'x'; 101]), false);
-    assert_eq!(cache.keep(large.finish(true), key("b", None)), Err(Refusal::TooLarge));
-    assert_eq!(cache.keep(start().finish(false), key("c", None)), Err(Refusal::Incomplete));
+    assert_eq!(cache.keep(large.finish(true), key("b", None), clock.wall()), Err(Refusal::TooLarge));
+    assert_eq!(cache.keep(start().finish(false), key("c", None), clock.wall()), Err(Refusal::Incomplete));
     let mut refused = Recorder::new(clock, recording(), 100, 500, std::iter::empty());
-    assert_eq!(cache.keep(refused.finish(true), key("d", None)), Err(Refusal::Status));
+    assert_eq!(cache.keep(refused.finish(true), key("d", None), clock.wall()), Err(Refusal::Status));
     let refused = cache.stats().to_json()["refused"].to_string();
     assert_eq!(refused, r#"{"status":1,"too_large":1,"incomplete":1}"#);
 }

@@ -147,7 +147,7 @@ impl Meter {
         if let Form::Whole(body) = &mut self.form
             && let Ok(mut doc) = Doc::parse(Bytes::from(std::mem::take(body)), Limits::default())
         {
-            self.usage = view::whole(self.dialect, &mut doc).iter().rev().find_map(|part| part.usage);
+            self.usage = view::used(self.dialect, &mut doc);
         }
         match self.usage {
             Some(told) => Some(Usage {

@@ -162,6 +162,24 @@ pub fn whole(dialect: Dialect, doc: &mut Doc) -> Vec<Part> {
     notes.parts()
 }
 
+/// What a whole answer used: as the last of [`whole`]'s parts that says it, without looking at any other.
+pub fn used(dialect: Dialect, doc: &mut Doc) -> Option<Usage> {
+    match (doc.root().ok()?, dialect) {
+        (Item::Object(root), Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiResponses) => {
+            usage::openai(doc, root)
+        }
+        (Item::Object(root), Dialect::Anthropic) => usage::anthropic(doc, root),
+        (Item::Object(root), Dialect::OllamaChat | Dialect::OllamaGenerate) => {
+            walk::truth(doc, root, "done").then(|| usage::ollama(doc, root)).flatten()
+        }
+        (Item::Object(root), Dialect::Gemini) => usage::gemini(doc, root),
+        (Item::Array(chunks), Dialect::Gemini) => {
+            walk::objects(doc, chunks).into_iter().rev().find_map(|chunk| usage::gemini(doc, chunk))
+        }
+        _ => None,
+    }
+}
+
 /// Makes what a whole answer says twice say the same again, after an edit.
 pub fn mend(dialect: Dialect, doc: &mut Doc) {
     if let (Dialect::OpenAiResponses, Ok(Item::Object(root))) = (dialect, doc.root()) {

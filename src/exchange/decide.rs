@@ -117,7 +117,7 @@ pub async fn cache<C: Client, D: Dial>(
     }
     let limits = &x.generation.settings.limits;
     let hook = x.run.cache();
-    let Some(rule) = with_body(client, &x.request, None, limits, &mut x.intake, hook).await?? else {
+    let Some(mut rule) = with_body(client, &x.request, None, limits, &mut x.intake, hook).await?? else {
         return Ok(None);
     };
     if rule.http.is_some() {
@@ -128,7 +128,8 @@ pub async fn cache<C: Client, D: Dial>(
         // Its body says in which form it is to be answered, whether the policy has read it or not.
         buffer(client, &x.request, &x.generation.settings.limits, &mut x.intake).await?;
     }
-    let key = key(x, &rule, plan);
+    let parts = std::mem::take(&mut rule.key);
+    let key = key(x, parts, &rule, plan);
     // What is kept text by text is kept apart from whole answers.
     let whole = !x.is_split(&rule);
     if rule.write && whole {
@@ -193,8 +194,8 @@ fn serves<D: Dial>(gate: &Gate<D>, x: &mut Exchange, rule: &CacheRule, recalled:
     }
 }
 
-/// What identifies the stored response: the rule's parts, and what the gate always adds.
-fn key(x: &mut Exchange, rule: &CacheRule, plan: &Plan) -> Key {
+/// What identifies the stored response: the rule's `parts`, and what the gate always adds.
+fn key(x: &mut Exchange, parts: Vec<(String, String)>, rule: &CacheRule, plan: &Plan) -> Key {
     let limits = x.generation.settings.limits.json();
     let mut request = x.request.lock();
     let path = request.head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
@@ -223,7 +224,7 @@ fn key(x: &mut Exchange, rule: &CacheRule, plan: &Plan) -> Key {
             model: model.or(asked.model.as_deref().filter(|_| any)).or(form::model(&path).filter(|_| any)),
         },
     };
-    Key::new(rule, user.as_deref(), &x.generation.hash, &form)
+    Key::new(parts, rule, user.as_deref(), &x.generation.hash, &form)
 }
 
 /// For whom an answer may be kept: the user, and the key that the client showed. Clients that nobody told apart, but
@@ -234,7 +235,8 @@ pub(in crate::exchange) fn holder(user: Option<&str>, head: &RequestHead) -> Opt
     for name in CREDENTIALS {
         for value in head.headers.get_all(name) {
             any = true;
-            shown.update(name.as_bytes()).update(value.as_bytes());
+            let length = value.len() as u64;
+            shown.update(name.as_bytes()).update(&length.to_le_bytes()).update(value.as_bytes());
         }
     }
     match (user, any) {

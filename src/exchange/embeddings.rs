@@ -230,7 +230,7 @@ impl Batch {
             let entry =
                 Kept::new(vector, read.model.as_deref()).and_then(|kept| kept.entry(&gate.clock, self.rule.ttl));
             let (Some(text), Some(entry)) = (self.texts.get(*at), entry) else { return Err("empty") };
-            let put = gate.cache.put(key.of_text(text, self.asked.base64), entry);
+            let put = gate.cache.put(key.of_text(text, self.asked.base64), entry, x.begun(&gate.clock));
             put.map_err(Refusal::as_str)?;
         }
         Ok(())

@@ -161,11 +161,12 @@ async fn validated<C: Client, D: Dial, N: Connection>(
     let key = asking.key(x, &asking.target);
     if errand.stored.is_some() {
         let new = Arc::new(new.clone());
-        gate.cache.change_kept(&key, |variants| variants.replaced(old, &new));
+        gate.cache.change_kept(&key, &asking.rule.tags, times.asked, |variants| variants.replaced(old, &new));
     } else {
         new = new.chosen_for(&asking.head.headers);
         let new = Arc::new(new.clone());
-        gate.cache.change_kept(&key, |variants| variants.with(new, &asking.head.headers));
+        gate.cache
+            .change_kept(&key, &asking.rule.tags, times.asked, |variants| variants.with(new, &asking.head.headers));
     }
     count(&gate.cache.http.counts().revalidated);
     let status = Some(answer.head.status);

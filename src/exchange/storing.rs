@@ -15,6 +15,7 @@ use crate::dialect::{Dialect, way};
 use crate::error::{Error, Fault};
 use crate::gate::Gate;
 use crate::stream::Wire;
+use crate::tape::Tape;
 
 /// What recording an answer takes.
 #[derive(Clone, Debug)]
@@ -58,7 +59,7 @@ pub(super) fn begin<N: Connection>(x: &Exchange, spoken: &Spoken<'_>, response: 
     let dialect = dialect.map(Dialect::as_str);
     let recording =
         Recording { wire, dialect, ttl: rule.ttl, grace: rule.stale.longest(), tags: rule.tags.clone(), provenance };
-    let fill = record(means, recording, response);
+    let fill = record(x, means, recording, response);
     response.source.record(&fill);
     response.fill = Some(fill);
 }
@@ -71,18 +72,18 @@ fn record_whole<N: Connection>(x: &Exchange, response: &mut Committed<N>) {
     let dialect = x.dialect.map(Dialect::as_str);
     let (grace, tags) = (rule.stale.longest(), rule.tags.clone());
     let recording = Recording { dialect, ttl: rule.ttl, grace, tags, ..Recording::default() };
-    let fill = record(means, recording, response);
+    let fill = record(x, means, recording, response);
     fill.push(body);
     fill.end(Ok(()));
     response.fill = Some(fill);
 }
 
-fn record<N: Connection>(means: &Means, recording: Recording, response: &Committed<N>) -> Arc<Fill> {
+fn record<N: Connection>(x: &Exchange, means: &Means, recording: Recording, response: &Committed<N>) -> Arc<Fill> {
     let head = &response.head;
     let headers: Vec<_> = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let status = head.status.as_u16();
     let recorder = Recorder::new(means.clock, recording, means.limit, status, headers.iter().copied());
-    Arc::new(Fill::new(recorder, Arc::clone(&means.followers)))
+    Arc::new(Fill::new(recorder.counted(x.intake.share.apart()), Arc::clone(&means.followers)))
 }
 
 /// An answer was chosen: whoever joined hears it from here on.
@@ -138,10 +139,22 @@ pub(super) fn settle<D: Dial>(gate: &Gate<D>, x: &mut Exchange, wrong: Option<Re
     fill.end(Err(Error::gate("the answer was not read to its end")));
     let model = x.attempts.last().and_then(|attempt| attempt.model.clone());
     let tokens = x.usage().map(Tokens::from);
-    x.cache.verdict = match gate.cache.keep(fill.finish(model, tokens), key) {
+    let kept = gate.cache.keep(fill.finish(model, tokens), key, x.begun(&gate.clock));
+    x.cache.verdict = match as_told(&x.tape, kept) {
         Ok(()) => CacheVerdict::Stored,
         Err(refusal) => CacheVerdict::Miss(refusal.as_str()),
     };
+}
+
+/// What became of an answer that was recorded. What was purged meanwhile, and how much the gate held, only the tape tells
+/// who plays it again.
+fn as_told(tape: &Tape, kept: Result<(), Refusal>) -> Result<(), Refusal> {
+    if let Err(refusal @ (Refusal::Purged | Refusal::NoRoom)) = kept {
+        tape.note(|| "unkept".to_owned(), &refusal.as_str());
+    }
+    let told = tape.told::<String>(|| "unkept".to_owned());
+    let told = told.and_then(|word| Refusal::ALL.into_iter().find(|refusal| refusal.as_str() == word));
+    told.map_or(kept, Err)
 }
 
 /// Who wants the answer besides the client.

@@ -52,6 +52,19 @@ impl Share {
 }
 
 impl Share {
+    /// Takes so many bytes more for what is welcome and not needed, such as a copy for the cache: only as long as all
+    /// together then hold half of what they may. Says whether it did.
+    pub fn spare(&mut self, bytes: usize) -> bool {
+        let before = self.all.0.fetch_add(bytes, Ordering::Relaxed);
+        let room = before + bytes <= self.cap / 2;
+        if room {
+            self.mine += bytes;
+        } else {
+            self.all.0.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        room
+    }
+
     /// An empty part of the same whole, to be given back by itself.
     #[must_use]
     pub fn apart(&self) -> Self {
@@ -82,6 +95,17 @@ mod tests {
         assert!(held.share(10).grow(3).is_err());
         assert_eq!(held.bytes(), 8);
         drop(share);
+        assert_eq!(held.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_not_needed_leaves_half_of_the_room() {
+        let held = Held::default();
+        let (mut copy, mut body) = (held.share(10), held.share(10));
+        assert!(copy.spare(5) && !copy.spare(1));
+        assert!(body.grow(5).is_ok() && !copy.spare(1));
+        assert_eq!(held.bytes(), 10);
+        drop((copy, body));
         assert_eq!(held.bytes(), 0);
     }
 }

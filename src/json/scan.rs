@@ -182,7 +182,7 @@ fn skip_container(text: &[u8], mut at: usize, room: usize) -> Result<usize, Json
 }
 
 /// RFC 8259 §6: no leading zero, and digits on both sides of the point and after the exponent.
-fn skip_number(text: &[u8], at: usize) -> Result<usize, JsonError> {
+pub(super) fn skip_number(text: &[u8], at: usize) -> Result<usize, JsonError> {
     let is = |at: usize, wanted: &[u8]| text.get(at).is_some_and(|b| wanted.contains(b));
     let whole = at + usize::from(is(at, b"-"));
     let mut end = if is(whole, b"0") { whole + 1 } else { digits(text, whole)? };

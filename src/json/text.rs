@@ -58,7 +58,7 @@ pub(super) fn key_is(raw: &[u8], key: &str) -> bool {
 }
 
 /// Refuses control characters in `text[start..end]` (RFC 8259 §7).
-fn check_controls(text: &[u8], start: usize, end: usize) -> Result<(), JsonError> {
+pub(super) fn check_controls(text: &[u8], start: usize, end: usize) -> Result<(), JsonError> {
     let run = text.get(start..end).unwrap_or_default();
     // Looking at all bytes without a branch lets the compiler use vectors; the place is only searched on failure.
     if run.iter().fold(u8::MAX, |least, b| least.min(*b)) >= 0x20 {
@@ -69,7 +69,7 @@ fn check_controls(text: &[u8], start: usize, end: usize) -> Result<(), JsonError
 }
 
 /// The character that the escape at `at` stands for, and where the text goes on.
-fn escape(text: &[u8], at: usize) -> Result<(char, usize), JsonError> {
+pub(super) fn escape(text: &[u8], at: usize) -> Result<(char, usize), JsonError> {
     let c = match text.get(at + 1) {
         Some(c @ (b'"' | b'\\' | b'/')) => char::from(*c),
         Some(b'b') => '\u{8}',

@@ -32,6 +32,7 @@ pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
     globals.raw_set("policy", lua.create_function(policy::policy)?)?;
     globals.raw_set("params", lua.create_function(|lua, table: Table| params::params(lua, &table))?)?;
     globals.raw_set("param", params::constructors(lua)?)?;
+    globals.raw_set("parts", lua.create_function(|lua, options: Table| parts::Reader::new(lua, &options))?)?;
     globals.raw_set("require", lua.create_function(|lua, path: String| modules::require(lua, &path))?)?;
     globals.raw_set("respond", lua.create_function(|lua, table: Table| answer::respond(lua, &table))?)?;
     globals.raw_set("reject", lua.create_function(|lua, table: Table| answer::reject(lua, &table))?)?;
@@ -58,6 +59,7 @@ fn types(lua: &Lua) -> mlua::Result<()> {
     lua.register_userdata_type::<event::ToolOf>(UserData::register)?;
     lua.register_userdata_type::<view::View>(UserData::register)?;
     lua.register_userdata_type::<parts::KeyParts>(UserData::register)?;
+    lua.register_userdata_type::<parts::Reader>(UserData::register)?;
     lua.register_userdata_type::<ctx::Ctx>(UserData::register)
 }
 

@@ -26,7 +26,7 @@ section! {
         body_idle: Duration = Duration::from_mins(1) => reload;
         /// Largest request body held for hooks, the cache or failover. Streamed bodies have no limit.
         body: usize = 8 * MIB => reload;
-        /// Largest sum of all bodies held at one time.
+        /// Largest sum of all bodies held at one time. Copies for the cache are made only as long as it is half of that.
         buffered_total: usize = 256 * MIB => reload;
         /// Largest response body held for hooks.
         response_body: usize = 64 * MIB => reload;

@@ -1,4 +1,5 @@
-//! What choosing an endpoint and judging it costs, for each strategy. Run: `cargo bench --bench balance`.
+//! What choosing an endpoint and judging it costs, for each strategy. Run: `cargo bench --bench balance`; with
+//! `--record` it says the dearest figure only, as a line for `scripts/bench`.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,9 +21,17 @@ use tidegate::settings;
 use tidegate::upstream::health::{Ask, Ticket};
 use tidegate::upstream::{Upstream, balance, build};
 
+/// All strategies.
+const BY: [&str; 6] = ["weighted", "round-robin", "least-busy", "latency", "score", "hash"];
+
 fn main() {
+    if std::env::args().any(|word| word == "--record") {
+        let dearest = BY.iter().map(|by| cost(by, 3)).fold(0.0, f64::max);
+        println!(r#"{{"peer":"tidegate","measure":"pick","work":"dearest","ns":{dearest:.0}}}"#);
+        return;
+    }
     println!("ns for a whole request: choice, leave, head, end; best batch");
-    for by in ["weighted", "round-robin", "least-busy", "latency", "score", "hash"] {
+    for by in BY {
         let mut line = format!("  {by:<12}");
         for count in [1, 3, 100] {
             let _ = write!(line, "  {count:>3} endpoints {:>6.0} ns", cost(by, count));

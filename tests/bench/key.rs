@@ -58,7 +58,6 @@ fn main() {
 /// The key that an exchange makes of parts.
 fn key(parts: parts::Parts) -> Key {
     let rule = CacheRule {
-        key: parts.named,
         texts: false,
         ttl: Duration::from_mins(5),
         scope: Scope::User,
@@ -67,7 +66,7 @@ fn key(parts: parts::Parts) -> Key {
         ..CacheRule::default()
     };
     let form = Form { method: "POST", path: "/", dialect: None, stream: None, upstream: "up", model: None };
-    Key::new(&rule, Some("ada"), "generation", &form)
+    Key::new(parts.named, &rule, Some("ada"), "generation", &form)
 }
 
 /// A chat of about `size` bytes, in turns of one to five times [`TURN`].

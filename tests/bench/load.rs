@@ -17,6 +17,8 @@ use clap::{Parser, Subcommand};
 mod call;
 #[path = "load/chaos.rs"]
 mod chaos;
+#[path = "load/follow.rs"]
+mod follow;
 #[path = "load/memory.rs"]
 mod memory;
 #[path = "load/process.rs"]
@@ -29,6 +31,8 @@ mod reload;
 mod report;
 #[path = "load/run.rs"]
 mod run;
+#[path = "load/slow.rs"]
+mod slow;
 #[path = "load/target.rs"]
 mod target;
 #[path = "load/translation.rs"]
@@ -65,6 +69,10 @@ enum Command {
     Latency(run::LatencyArguments),
     /// Holds streams open, loads, rests, and watches the memory of a process.
     Memory(memory::Arguments),
+    /// Asks many times at once for one stream that the cache takes.
+    Follow(follow::Arguments),
+    /// Holds many streams whose events come seldom, to their ends.
+    Slow(slow::Arguments),
     /// Saves a policy again and again and waits until it serves.
     Reload(reload::Arguments),
     /// Waits until a target answers.
@@ -101,6 +109,8 @@ async fn execute(command: Command) -> Result<String, Failure> {
         Command::Run(arguments) => line(&run::run(&arguments).await?),
         Command::Latency(arguments) => line(&run::latency(&arguments).await?),
         Command::Memory(arguments) => line(&memory::measure(&arguments).await?),
+        Command::Follow(arguments) => line(&follow::measure(&arguments).await?),
+        Command::Slow(arguments) => line(&slow::measure(&arguments).await?),
         Command::Reload(arguments) => line(&reload::measure(&arguments).await?),
         Command::Ready(arguments) => run::ready(&arguments).await.map(|()| String::new()),
         Command::Chaos(arguments) => chaos::storm(&arguments).await,

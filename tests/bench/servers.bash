@@ -64,7 +64,17 @@ start_on() {
   pids[$name]=$!
 }
 
-# start_gate NAME PORT POLICY…: one gate with these policies; `dialect` is what its upstream speaks, if it is set.
+# start_cache NAME PORT: one gate with the shipped cache, the same for everybody.
+start_cache() {
+  mkdir "$folder/$1"
+  fill_in tests/bench/tidegate/tidegate.toml.in "$2" >"$folder/$1/tidegate.toml"
+  cp --recursive policies/cache.lua policies/lib "$folder/$1/"
+  printf '[[policies]]\nfile = "cache.lua"\nparams = { ttl = 600, scope = "shared" }\n' >>"$folder/$1/tidegate.toml"
+  start_on 0 "$1" target/release/tidegate serve "$folder/$1"
+}
+
+# start_gate NAME PORT POLICY…: one gate with these policies; `dialect` is what its upstream speaks, if it is set, and
+# `cores` and `workers` where it runs and with how many.
 start_gate() {
   local name=$1 port=$2 policy
   shift 2
@@ -74,7 +84,7 @@ start_gate() {
     cp "tests/bench/tidegate/$policy.lua" "$folder/$name/"
     printf '[[policies]]\nfile = "%s.lua"\n' "$policy" >>"$folder/$name/tidegate.toml"
   done
-  start_on 0 "$name" target/release/tidegate serve "$folder/$name"
+  start_on "${cores:-0}" "$name" target/release/tidegate serve "$folder/$name"
 }
 
 start_peers() {
@@ -112,7 +122,7 @@ start_portkey() {
 # Writes a template with its words replaced; the second argument is the port, or what all its ports begin with.
 fill_in() {
   sed --expression "s|@A@|$upstream_a|;s|@B@|$upstream_b|;s|@A_PORT@|${upstream_a#*:}|;s|@B_PORT@|${upstream_b#*:}|" \
-    --expression "s|@DIALECT@|${dialect:+dialect = \"$dialect\"}|" \
+    --expression "s|@DIALECT@|${dialect:+dialect = \"$dialect\"}|;s|@WORKERS@|${workers:-1}|" \
     --expression "s|@PORT@|$2|;s|@ADMIN@|1$2|;s|@DIR@|$folder|;s|@PEERS@|$PWD/tests/bench/peers|;s|@MODULES@|$modules|" "$1"
 }
 

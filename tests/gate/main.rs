@@ -21,6 +21,7 @@ mod binary;
 mod cache;
 mod canary;
 mod commit;
+mod crowd;
 mod decisions;
 mod explained;
 mod failover;

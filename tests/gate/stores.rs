@@ -100,7 +100,7 @@ fn purging_by_the_command_line_takes_what_is_meant() {
     assert_eq!(run(&["purge", "--user", "ann"]), (Some(0), "memory    1 answer purged\n".to_owned()));
     assert_eq!(run(&["purge", "--tag", "night"]), (Some(0), "memory    1 answer purged\n".to_owned()));
     let (code, stats) = run(&["stats"]);
-    assert_eq!((code, stats.lines().nth(1)), (Some(0), Some("memory    0 answers in 0 bytes; 3 stored, 0 made room")));
+    assert_eq!((code, stats.lines().nth(1)), (Some(0), Some("memory    0 answers in 0 bytes; 3 stored, 0 gave way")));
     assert_eq!(run(&["purge"]).0, Some(2));
     assert_eq!(run(&["purge", "--all", "--tag", "x"]).0, Some(2));
 }

@@ -77,3 +77,20 @@ fn an_error_or_rubbish_under_a_200_is_refused() {
     assert_eq!(body(Some("openai.chat"), b"{\"choices\":[{\"mess"), Err(Refusal::Unreadable));
     assert_eq!(body(Some("ollama.chat"), b"<html>busy</html>"), Err(Refusal::Unreadable));
 }
+
+#[test]
+fn what_failed_or_goes_on_is_no_answer() {
+    for (dialect, text, refusal) in [
+        ("openai.chat", r#"{"choices":[{"message":{"content":"a"},"error":{"code":502}}]}"#, Refusal::Error),
+        ("openai.chat", r#"{"choices":[{"message":{"content":"a"},"finish_reason":"error"}]}"#, Refusal::Error),
+        ("openai.responses", r#"{"status":"failed","output":[{"type":"function_call"}]}"#, Refusal::Error),
+        ("openai.responses", r#"{"status":"cancelled","output":[{"type":"function_call"}]}"#, Refusal::Error),
+        ("openai.responses", r#"{"status":"in_progress","output":[{"type":"function_call"}]}"#, Refusal::Incomplete),
+        ("ollama.chat", r#"{"message":{"content":"a"},"done":false}"#, Refusal::Incomplete),
+        ("ollama.generate", r#"{"response":"a","done":false}"#, Refusal::Incomplete),
+    ] {
+        assert_eq!(body(Some(dialect), text.as_bytes()), Err(refusal), "{dialect} {text}");
+    }
+    let over = r#"{"status":"incomplete","output":[{"type":"message","content":[{"type":"output_text","text":"a"}]}]}"#;
+    assert_eq!(body(Some("openai.responses"), over.as_bytes()), Ok(()), "it is all that was asked for");
+}

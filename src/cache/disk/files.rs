@@ -53,9 +53,16 @@ impl Files {
         }
     }
 
-    /// The bytes of an answer.
-    pub(super) fn read(&self, hash: &[u8; 32]) -> io::Result<Vec<u8>> {
-        fs::read(self.path(hash))
+    /// The bytes of an answer: none of more than `most` was written, so that nothing larger is read into memory.
+    pub(super) fn read(&self, hash: &[u8; 32], most: u64) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.path(hash))?;
+        let length = file.metadata()?.len();
+        if length > most {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        Read::by_ref(&mut file).take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// Writes an answer beside its place, then puts it there; says how much room it takes.

@@ -143,6 +143,11 @@ impl Index {
         gone
     }
 
+    /// The most bytes that the files may take.
+    pub(super) fn most(&self) -> u64 {
+        self.most
+    }
+
     /// Bytes that the files take.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes

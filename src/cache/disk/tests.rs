@@ -84,6 +84,16 @@ async fn what_was_torn_is_a_miss_that_is_counted_and_removed() {
 }
 
 #[tokio::test]
+async fn what_is_larger_than_the_store_is_not_read() {
+    let (folder, clock) = (TempDir::new().unwrap(), Clock::live());
+    let disk = open(&folder, 1 << 20, clock);
+    put(&disk, clock, &["a"], 5000);
+    fs::OpenOptions::new().write(true).open(&answers(&folder)[0]).unwrap().set_len(1 << 40).unwrap();
+    assert!(disk.get(&key("a", Some("ann"))).await.is_none());
+    assert_eq!((&disk.show()["corrupt"], &disk.show()["entries"]), (&1.into(), &0.into()));
+}
+
+#[tokio::test]
 async fn rubbish_in_the_folder_is_swept_and_strangers_are_left_alone() {
     let (folder, clock) = (TempDir::new().unwrap(), Clock::live());
     drop(open(&folder, 1 << 20, clock));

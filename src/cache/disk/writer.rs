@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::files::Found;
 use super::{Room, Work};
 use crate::cache::memory::Stored;
+use crate::cache::pick;
 use crate::cache::sealed::{self, Label};
 
 /// How often what is of no more use is looked for.
@@ -67,7 +68,8 @@ fn find(room: &Room) {
 /// Writes an answer, and makes room for it.
 fn write(room: &Room, stored: &Stored) {
     let (key, entry) = (&stored.key, &stored.entry);
-    if room.purges.forbid(entry.stored_at, key, entry) {
+    let purged = || room.purges.forbid(entry.stored_at, || pick::labels(key, entry));
+    if purged() {
         return;
     }
     let label = Label::of(key, entry);
@@ -80,6 +82,10 @@ fn write(room: &Room, stored: &Stored) {
             let gone = index.evict();
             drop(index);
             evicted(room, &gone);
+            // A purge that came in between did not find it, and is not remembered over a restart.
+            if purged() {
+                room.drop_file(key.hash());
+            }
         }
         Err(error) => {
             if room.counts.failed.fetch_add(1, Ordering::Relaxed) == 0 {

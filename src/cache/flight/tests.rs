@@ -9,9 +9,9 @@ use crate::error::Kind;
 use crate::exchange::decision::CacheRule;
 
 fn key(part: &str) -> Key {
-    let rule = CacheRule { key: vec![("part".to_owned(), part.to_owned())], ..CacheRule::default() };
     Key::new(
-        &rule,
+        vec![("part".to_owned(), part.to_owned())],
+        &CacheRule::default(),
         None,
         "p",
         &Form { method: "POST", path: "/", dialect: None, stream: None, upstream: "up", model: None },

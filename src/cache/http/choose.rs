@@ -85,7 +85,7 @@ fn nothing(asked: &Asked<'_>, variants: &Variants) -> Choice {
         return Choice::Go(Why::NothingKept);
     }
     let own = ["if-none-match", "if-modified-since", "range"].iter().any(|name| asked.headers.contains_key(*name));
-    match variants.etags() {
+    match variants.tags() {
         Some(tags) if !own && *asked.method == Method::GET => Choice::AskWhich(tags),
         _ => Choice::Go(Why::OtherVariant),
     }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -10,7 +11,8 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use serde_json::{Value, json};
 
 use super::Variants;
-use crate::cache::Key;
+use crate::cache::purges::Purges;
+use crate::cache::{Key, Pick, pick};
 
 /// The bytes of a usual answer, from which the place plans its tables.
 const USUAL_BYTES: usize = 16 << 10;
@@ -27,6 +29,8 @@ pub struct HttpCache {
     slots: Cache<[u8; 32], Arc<Slot>, ByBytes, DefaultHashBuilder>,
     /// Held while what is kept of a URL changes, so that no change is lost.
     changing: Mutex<()>,
+    /// What was purged or forgotten lately: what was asked for before is not kept.
+    purges: Purges,
     /// What happened so far.
     counts: Counts,
 }
@@ -36,7 +40,20 @@ pub struct HttpCache {
 struct Slot {
     /// Compared at every look: a hash alone must never serve an answer of another URL or user.
     key: Key,
+    /// Words to purge it by.
+    tags: Vec<String>,
     variants: Arc<Variants>,
+}
+
+/// What became of a change.
+#[derive(Clone, Debug)]
+pub enum Changed {
+    /// This is kept of the URL now.
+    Into(Arc<Variants>),
+    /// Nothing is: there is nothing, or too much.
+    Nothing,
+    /// It was not made: its answer was purged or forgotten since it was asked for.
+    Forbidden,
 }
 
 /// Weighs by bytes.
@@ -79,7 +96,7 @@ impl HttpCache {
             Err(_) => Cache::with(items, max_bytes as u64, ByBytes, hasher, DefaultLifecycle::default()),
         };
         let max_entry_bytes = AtomicUsize::new(max_entry_bytes);
-        Self { max_entry_bytes, slots, changing: Mutex::new(()), counts: Counts::default() }
+        Self { max_entry_bytes, slots, changing: Mutex::new(()), purges: Purges::default(), counts: Counts::default() }
     }
 
     /// Changes the limits. What no longer fits is dropped.
@@ -98,37 +115,50 @@ impl HttpCache {
         self.slots.get(key.hash()).filter(|slot| slot.key == *key).map(|slot| Arc::clone(&slot.variants))
     }
 
-    /// Changes what is kept of a URL, and says what that is then; `None` when it is nothing, or too much.
-    pub fn change(&self, key: &Key, change: impl FnOnce(&Variants) -> Variants) -> Option<Arc<Variants>> {
+    /// Changes what is kept of a URL, by an answer that was `asked` for then, and says what became of it.
+    pub fn change(
+        &self,
+        key: &Key,
+        tags: &[String],
+        asked: SystemTime,
+        change: impl FnOnce(&Variants) -> Variants,
+    ) -> Changed {
         let _changing = self.changing.lock();
+        if self.purges.forbid(asked, || pick::known(key, tags)) {
+            return Changed::Forbidden;
+        }
         let variants = Arc::new(change(&self.get(key).unwrap_or_default()));
-        let slot = Arc::new(Slot { key: key.clone(), variants: Arc::clone(&variants) });
+        let slot = Arc::new(Slot { key: key.clone(), tags: tags.to_vec(), variants: Arc::clone(&variants) });
         if variants.is_empty() || slot.weight() > self.slots.shard_capacity() / 2 {
             self.slots.remove(key.hash());
-            return None;
+            return Changed::Nothing;
         }
         self.slots.insert(*key.hash(), slot);
-        Some(variants)
+        Changed::Into(variants)
     }
 
-    /// Forgets what is kept of a URL, by the hash of its key.
-    pub fn forget(&self, hash: &[u8; 32]) {
+    /// Takes away what is meant, and what is on its way. Says how many answers went.
+    pub fn purge(&self, pick: &Pick, at: SystemTime) -> usize {
         let _changing = self.changing.lock();
+        self.purges.remember(at, pick.clone());
+        let gone = Cell::new(0);
+        self.slots.retain(|_, slot| {
+            let goes = pick.is_among(&pick::known(&slot.key, &slot.tags));
+            gone.set(gone.get() + if goes { slot.variants.iter().count() } else { 0 });
+            !goes
+        });
+        gone.get()
+    }
+
+    /// Forgets what is kept of a URL, by the hash of its key, and what is on its way.
+    pub fn forget(&self, hash: &[u8; 32], at: SystemTime) {
+        let _changing = self.changing.lock();
+        // What is asked for from this very moment on is of the new state.
+        let before = at.checked_sub(Duration::from_nanos(1)).unwrap_or(at);
+        self.purges.remember(before, Pick::Key(blake3::Hash::from_bytes(*hash).to_hex().to_string()));
         if self.slots.remove(hash).is_some() {
             self.counts.invalidated.fetch_add(1, Ordering::Relaxed);
         }
-    }
-
-    /// Forgets the URLs that `picks` chooses; says how many.
-    pub fn purge(&self, picks: impl Fn(&Key, &Variants) -> bool) -> usize {
-        let _changing = self.changing.lock();
-        let gone = Cell::new(0);
-        self.slots.retain(|_, slot| {
-            let picked = picks(&slot.key, &slot.variants);
-            gone.set(gone.get() + usize::from(picked));
-            !picked
-        });
-        gone.get()
     }
 
     /// What is counted.
@@ -174,8 +204,6 @@ impl Weighter<[u8; 32], Arc<Slot>> for ByBytes {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
-
     use bytes::Bytes;
     use http::{HeaderMap, Method, StatusCode};
 
@@ -190,7 +218,6 @@ mod tests {
 
     fn key(path: &str) -> Key {
         let rule = CacheRule {
-            key: Vec::new(),
             ttl: Duration::ZERO,
             scope: Scope::Shared,
             read: true,
@@ -199,11 +226,15 @@ mod tests {
             ..CacheRule::default()
         };
         let form = Form { method: "GET", path, dialect: None, stream: None, upstream: "", model: None };
-        Key::new(&rule, None, "policies", &form)
+        Key::new(Vec::new(), &rule, None, "policies", &form)
+    }
+
+    fn noon() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)
     }
 
     fn stored(bytes: usize) -> Arc<Stored> {
-        let (headers, now) = (HeaderMap::new(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
+        let (headers, now) = (HeaderMap::new(), noon());
         let asked = Asked { method: &Method::GET, headers: &headers, target: "/", host: None };
         let answer = [("Cache-Control".to_owned(), Bytes::from_static(b"max-age=60"))];
         let times = Times { asked: now, came: now };
@@ -211,8 +242,12 @@ mod tests {
         Arc::new(stored.with_body(Bytes::from(vec![0; bytes])).unwrap())
     }
 
+    fn change(cache: &HttpCache, path: &str, asked: SystemTime, by: impl FnOnce(&Variants) -> Variants) -> bool {
+        !matches!(cache.change(&key(path), &["charts".to_owned()], asked, by), Changed::Forbidden)
+    }
+
     fn put(cache: &HttpCache, path: &str, bytes: usize) {
-        cache.change(&key(path), |variants| variants.with(stored(bytes), &HeaderMap::new()));
+        assert!(change(cache, path, noon(), |variants| variants.with(stored(bytes), &HeaderMap::new())));
     }
 
     #[test]
@@ -220,10 +255,23 @@ mod tests {
         let cache = HttpCache::new(1 << 20, 1 << 16);
         put(&cache, "/a", 10);
         assert!(cache.get(&key("/a")).is_some() && cache.get(&key("/b")).is_none());
-        cache.forget(key("/a").hash());
+        let later = noon() + Duration::from_secs(1);
+        cache.forget(key("/a").hash(), later);
         assert!(cache.get(&key("/a")).is_none());
-        cache.change(&key("/b"), Variants::clone);
+        change(&cache, "/b", noon(), Variants::clone);
         assert!(cache.get(&key("/b")).is_none(), "nothing takes no room");
+        assert!(!change(&cache, "/a", noon(), Variants::clone), "it was asked for before");
+        assert!(change(&cache, "/a", later + Duration::from_secs(1), Variants::clone));
+    }
+
+    #[test]
+    fn a_purge_takes_what_is_meant() {
+        let cache = HttpCache::new(1 << 20, 1 << 16);
+        put(&cache, "/a", 10);
+        put(&cache, "/b", 10);
+        let purge = |name: &str, value: &str| cache.purge(&Pick::read(name, value).unwrap(), noon());
+        assert_eq!((purge("tag", "maps"), purge("user", "ann"), purge("model", "m")), (0, 0, 0));
+        assert_eq!((purge("key", &key("/a").hash_hex()), purge("tag", "charts"), purge("all", "")), (1, 1, 0));
     }
 
     #[test]

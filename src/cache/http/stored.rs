@@ -40,8 +40,6 @@ pub struct Stored {
     pub validators: Validators,
     /// The one language that it is in, if it says so.
     pub language: Option<String>,
-    /// Words to purge it by.
-    pub tags: Vec<String>,
 }
 
 /// The answers that are kept of one URL, the newest last.
@@ -77,7 +75,6 @@ impl Stored {
             terms,
             validators: Validators::of(&fields, times.came),
             language: field::only(&fields, "content-language").map(str::to_owned),
-            tags: Vec::new(),
         })
     }
 
@@ -140,8 +137,7 @@ impl Stored {
     /// About how many bytes it takes.
     pub fn weight(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
-        let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<String>()).sum();
-        COST + self.body.len() + headers + self.selecting.weight() + tags
+        COST + self.body.len() + headers + self.selecting.weight()
     }
 }
 
@@ -208,21 +204,13 @@ impl Variants {
         Self(list)
     }
 
-    /// All words that any of them can be purged by.
-    pub fn tags(&self) -> Vec<String> {
-        let mut tags: Vec<String> = self.0.iter().flat_map(|stored| &stored.tags).cloned().collect();
-        tags.sort_unstable();
-        tags.dedup();
-        tags
-    }
-
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The entity tags of those that are whole.
-    pub fn etags(&self) -> Option<HeaderValue> {
+    pub fn tags(&self) -> Option<HeaderValue> {
         let whole = self.iter().filter(|stored| stored.part.is_none());
         validate::any_of(whole.filter_map(|stored| stored.validators.etag.as_ref()))
     }

@@ -32,7 +32,6 @@ struct Head {
     asked_for: Option<String>,
     part: Option<Part>,
     terms: Terms,
-    tags: Vec<String>,
 }
 
 // === impl Head ===
@@ -47,7 +46,6 @@ impl Head {
             asked_for: stored.asked_for.clone(),
             part: stored.part,
             terms: stored.terms,
-            tags: stored.tags.clone(),
         }
     }
 
@@ -65,7 +63,6 @@ impl Head {
             body: Bytes::new(),
             part: self.part,
             terms: self.terms,
-            tags: self.tags,
         };
         stored.with_body(body)
     }
@@ -74,8 +71,8 @@ impl Head {
 // === impl Variants ===
 
 impl Variants {
-    /// The newest of them, as many as `most` bytes hold; `None` when that is none.
-    pub(in crate::cache) fn to_entry(&self, most: usize) -> Option<Entry> {
+    /// The newest of them, as many as `most` bytes hold, to be purged by these tags; `None` when that is none.
+    pub(in crate::cache) fn to_entry(&self, most: usize, tags: &[String]) -> Option<Entry> {
         let mut room = most;
         let fits = |stored: &&Arc<Stored>| {
             let left = room.checked_sub(stored.weight());
@@ -100,7 +97,7 @@ impl Variants {
             ttl: until.duration_since(made).unwrap_or_default(),
             grace: Duration::ZERO,
             age_before: Duration::ZERO,
-            tags: self.tags(),
+            tags: tags.to_vec(),
             provenance: None,
         })
     }
@@ -149,7 +146,6 @@ mod tests {
         ];
         let answer = answer.map(|(name, value)| (name.to_owned(), Bytes::from_static(value.as_bytes())));
         let stored = Stored::new(&asked, StatusCode::OK, &answer, Times { asked: now, came: now }, RULE).unwrap();
-        let stored = Stored { tags: vec![language.to_owned()], ..stored };
         (Arc::new(stored.with_body(Bytes::from_static(body.as_bytes())).unwrap()), headers)
     }
 
@@ -163,10 +159,11 @@ mod tests {
     #[test]
     fn what_is_written_is_read_as_it_was() {
         let all = variants(&[("de", 5, "Flut"), ("en", 9, "flood"), ("fr", 7, "")]);
-        let entry = all.to_entry(1 << 20).unwrap();
+        let tags = ["night".to_owned()];
+        let entry = all.to_entry(1 << 20, &tags).unwrap();
         assert_eq!(Variants::of_entry(&entry), Some(all));
         let day = 24 * 3600;
-        assert_eq!((entry.ttl.as_secs(), entry.tags), (4 + 60 + day, ["de", "en", "fr"].map(str::to_owned).to_vec()));
+        assert_eq!((entry.ttl.as_secs(), entry.tags), (4 + 60 + day, tags.to_vec()));
         assert_eq!(entry.stored_at, SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_005), "the oldest");
     }
 
@@ -174,14 +171,14 @@ mod tests {
     fn the_newest_are_written_when_not_all_have_room() {
         let all = variants(&[("de", 5, "Flut"), ("en", 9, "flood")]);
         let one = all.iter().next().unwrap().weight();
-        let entry = all.to_entry(one + 10).unwrap();
+        let entry = all.to_entry(one + 10, &[]).unwrap();
         assert_eq!(Variants::of_entry(&entry), Some(variants(&[("en", 9, "flood")])));
-        assert!(all.to_entry(10).is_none());
+        assert!(all.to_entry(10, &[]).is_none());
     }
 
     #[test]
     fn what_is_something_else_is_nothing() {
-        let entry = variants(&[("de", 5, "Flut")]).to_entry(1 << 20).unwrap();
+        let entry = variants(&[("de", 5, "Flut")]).to_entry(1 << 20, &[]).unwrap();
         for chunks in [Vec::new(), entry.chunks[..1].to_vec(), vec![Bytes::from_static(b"Flut"); 2]] {
             assert_eq!(Variants::of_entry(&Entry { chunks, ..entry.clone() }), None);
         }

@@ -25,10 +25,15 @@ fn rule(parts: &[(&str, &str)], scope: Scope) -> CacheRule {
     }
 }
 
+fn made(rule: &CacheRule, user: Option<&str>) -> Key {
+    Key::new(rule.key.clone(), rule, user, "p", &FORM)
+}
+
 #[test]
 fn requests_that_differ_in_one_thing_never_share_a_key() {
     let plain = rule(&[("model", "\"m\"")], Scope::User);
-    let key = |rule: &CacheRule, user, policies, form: Form<'_>| Key::new(rule, user, policies, &form);
+    let key =
+        |rule: &CacheRule, user, policies, form: Form<'_>| Key::new(rule.key.clone(), rule, user, policies, &form);
     let all = [
         key(&plain, Some("ann"), "p1", FORM),
         key(&plain, Some("bob"), "p1", FORM),
@@ -56,20 +61,20 @@ fn requests_that_differ_in_one_thing_never_share_a_key() {
 #[test]
 fn a_shared_answer_serves_every_user() {
     let shared = rule(&[], Scope::Shared);
-    assert_eq!(Key::new(&shared, Some("ann"), "p", &FORM), Key::new(&shared, None, "p", &FORM));
+    assert_eq!(made(&shared, Some("ann")), made(&shared, None));
 }
 
 #[test]
 fn users_who_are_named_like_a_scope_stay_apart() {
     let own = rule(&[], Scope::User);
-    let named = Key::new(&own, Some("nobody"), "p", &FORM);
-    assert_ne!(named.hash, Key::new(&own, None, "p", &FORM).hash);
+    let named = made(&own, Some("nobody"));
+    assert_ne!(named.hash, made(&own, None).hash);
 }
 
 #[test]
 fn a_difference_is_named_by_its_parts() {
-    let a = Key::new(&rule(&[("model", "1"), ("seed", "2")], Scope::User), Some("ann"), "p", &FORM);
-    let b = Key::new(&rule(&[("model", "3"), ("user", "4")], Scope::User), Some("bob"), "p", &FORM);
+    let a = made(&rule(&[("model", "1"), ("seed", "2")], Scope::User), Some("ann"));
+    let b = made(&rule(&[("model", "3"), ("user", "4")], Scope::User), Some("bob"));
     assert_eq!(differs(&a, &b), ["model", "scope", "seed", "user"]);
     assert!(differs(&a, &a).is_empty());
 }
@@ -77,8 +82,8 @@ fn a_difference_is_named_by_its_parts() {
 #[test]
 fn a_policy_cannot_speak_for_the_gate() {
     let forged = rule(&[("gate.path", "\"/other\"")], Scope::User);
-    let key = Key::new(&forged, None, "p", &FORM);
-    assert_eq!(key, Key::new(&rule(&[], Scope::User), None, "p", &FORM));
+    let key = made(&forged, None);
+    assert_eq!(key, made(&rule(&[], Scope::User), None));
     assert_eq!(key.hash_hex().len(), 64);
 }
 
@@ -89,4 +94,14 @@ fn canonical_text_depends_on_content_only() {
     assert_eq!(canonical(&a), canonical(&b));
     assert_eq!(canonical(&a), r#"{"a":100.0,"b":[1,1.0,{"a":"é\n","z":null}]}"#);
     assert_ne!(canonical(&json!([1, 2])), canonical(&json!([2, 1])), "arrays keep their order");
+}
+
+#[test]
+fn a_text_s_key_has_all_that_makes_its_vector_what_it_is() {
+    let of = |parts: &[(&str, &str)]| made(&rule(parts, Scope::User), None).of_text("\"tide\"", false);
+    let plain = of(&[("model", "\"m\""), ("input", "[\"tide\",\"ebb\"]")]);
+    assert_eq!(plain, of(&[("model", "\"m\""), ("input", "\"tide\"")]), "whichever batch it is in");
+    assert_eq!(plain, of(&[("model", "\"m\""), ("prompt", "\"tide\"")]), "by any name");
+    let query = of(&[("model", "\"m\""), ("input", "\"tide\""), ("prompt", "\"Represent this query: \"")]);
+    assert_ne!(plain, query, "a prompt beside what is embedded");
 }

@@ -1,5 +1,7 @@
 //! The parts of a chat, in no dialect's words: who said what, with which tools, and how the answer is to be.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use super::{Making, media};
@@ -8,9 +10,13 @@ use crate::dialect::chat::{
     Chat, Format, Message, Part, Reasoning, Role, Sampling, Text, Thinking, ThinkingMode, Tool, ToolCall, ToolChoice,
     ToolResult,
 };
+use crate::json::exact;
 
 /// The mark in a request that says how far an upstream may keep what it read.
 const MARK: &str = "cache_control";
+
+/// Room behind a name for its number and a role.
+const ROOM: usize = 24;
 
 /// Makes the parts of a chat that was asked in `dialect`.
 pub(super) fn parts(chat: Chat, dialect: Dialect, making: &mut Making<'_>) {
@@ -76,7 +82,12 @@ fn messages(said: Vec<Message>, marks: bool, making: &mut Making<'_>) {
         let name = match message.role {
             Role::System if turns == 0 => numbered("system", &mut instructions),
             Role::Developer if turns == 0 => numbered("developer", &mut instructions),
-            role => format!("{}.{}", numbered("messages", &mut turns), role_name(role)),
+            role => {
+                let mut name = numbered("messages", &mut turns);
+                name.push('.');
+                name.push_str(role_name(role));
+                name
+            }
         };
         if let Some(speaker) = message.name {
             making.put(&format!("{name}.name"), speaker);
@@ -91,7 +102,9 @@ fn messages(said: Vec<Message>, marks: bool, making: &mut Making<'_>) {
 }
 
 fn numbered(name: &str, next: &mut usize) -> String {
-    let numbered = format!("{name}[{next}]");
+    let mut numbered = String::with_capacity(name.len() + ROOM);
+    numbered.push_str(name);
+    let _ = write!(numbered, "[{next}]");
     *next += 1;
     numbered
 }
@@ -179,11 +192,14 @@ fn told_result(name: &str, result: ToolResult, marks: bool, making: &mut Making<
 }
 
 fn told_call(call: ToolCall, marks: bool) -> Value {
-    let arguments = serde_json::from_str(&call.arguments).unwrap_or(Value::String(call.arguments));
     let mut told = Map::new();
     told.insert("call".into(), call.name.into());
     told.insert("id".into(), call.id.into());
-    told.insert("arguments".into(), arguments);
+    // Their spacing says nothing; what readers may differ over is compared as it came.
+    match exact::read(call.arguments.as_bytes()) {
+        Some(arguments) => told.insert("arguments".into(), arguments),
+        None => told.insert("written".into(), call.arguments.into()),
+    };
     told.extend(call.seal.map(|seal| ("seal".to_owned(), media::sealed(&seal))));
     told.extend(marked(call.cache, marks));
     told.into()

@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::dialect::read::Path;
+
 /// Fields of a body whose inside is read; all others are parts as they are.
 const READ: &[&str] = &[
     "messages",
@@ -70,16 +72,16 @@ const KNOWN: &[&str] = &[
 pub(super) fn unread(body: &Value) -> Map<String, Value> {
     let mut found = Map::new();
     for (name, value) in body.as_object().into_iter().flatten().filter(|(name, _)| READ.contains(&name.as_str())) {
-        walk(value, name, &mut found);
+        walk(value, &Path::Root.field(name), &mut found);
     }
     found
 }
 
-fn walk(value: &Value, path: &str, found: &mut Map<String, Value>) {
+fn walk(value: &Value, path: &Path<'_>, found: &mut Map<String, Value>) {
     match value {
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate().filter(|(_, item)| item.is_object() || item.is_array()) {
-                walk(item, &format!("{path}[{index}]"), found);
+                walk(item, &path.item(index), found);
             }
         }
         Value::Object(fields) => {
@@ -87,9 +89,9 @@ fn walk(value: &Value, path: &str, found: &mut Map<String, Value>) {
                 match name.as_str() {
                     name if WHOLE.contains(&name) => {}
                     name if KNOWN.binary_search(&name).is_err() && !field.is_null() => {
-                        found.insert(format!("{path}.{name}"), field.clone());
+                        found.insert(path.field(name).to_string(), field.clone());
                     }
-                    name if field.is_object() || field.is_array() => walk(field, &format!("{path}.{name}"), found),
+                    name if field.is_object() || field.is_array() => walk(field, &path.field(name), found),
                     _ => {}
                 }
             }

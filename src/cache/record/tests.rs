@@ -177,3 +177,26 @@ fn those_who_listen_hear_what_will_not_be_kept_and_no_more_than_the_limit_is_hel
     assert_eq!(recorder.piece(30), Ok(None));
     assert!(recorder.piece(20).is_ok_and(|piece| piece.is_some()) && recorder.piece(19).is_err());
 }
+
+#[test]
+fn tiny_pieces_that_somebody_listens_to_are_bounded_too() {
+    let mut recorder = recorder(None);
+    for number in 0..100_000 {
+        recorder.push(&Bytes::from_static(b"x"), true);
+        assert!(recorder.pieces.len() * PIECE_COST <= 10_000 + PIECE_COST, "{} pieces", recorder.pieces.len());
+        assert_eq!(recorder.piece(number).unwrap().as_deref(), Some(&b"x"[..]), "the newest is there");
+    }
+    assert_eq!((recorder.piece(0), recorder.refused()), (Err(Lost), Some(Refusal::TooLarge)));
+}
+
+#[test]
+fn a_gate_that_holds_much_makes_no_copies() {
+    let held = crate::gate::memory::Held::default();
+    let mut first = recorder(None).counted(held.share(40));
+    first.push(&Bytes::from_static(b"fourteen bytes"), false);
+    let mut second = recorder(None).counted(held.share(40));
+    second.push(&Bytes::from_static(b"ebb tide"), false);
+    assert_eq!((first.refused(), second.refused(), held.bytes()), (None, Some(Refusal::NoRoom), 14));
+    drop(first);
+    assert_eq!(held.bytes(), 0);
+}

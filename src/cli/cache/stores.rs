@@ -70,7 +70,7 @@ fn stats(shown: &Value) -> String {
     );
     let _ = writeln!(
         out,
-        "memory    {} in {} bytes; {} stored, {} made room",
+        "memory    {} in {} bytes; {} stored, {} gave way",
         answers(&shown["entries"]),
         number(&shown["bytes"]),
         number(&shown["stored"]),
@@ -102,6 +102,19 @@ fn stats(shown: &Value) -> String {
             number(&redis["corrupt"])
         );
     }
+    let http = &shown["http"];
+    if http.is_object() {
+        let _ = writeln!(
+            out,
+            "http      {} in {} bytes; {} found, {} missed, {} stored, {} forgotten",
+            counted(number(&http["urls"]), "url", "urls"),
+            number(&http["bytes"]),
+            number(&http["hits"]),
+            number(&http["misses"]),
+            number(&http["stored"]),
+            number(&http["invalidated"])
+        );
+    }
     for (why, count) in shown["refused"].as_object().into_iter().flatten() {
         let _ = writeln!(out, "not kept  {}: {why}", number(count));
     }
@@ -111,7 +124,7 @@ fn stats(shown: &Value) -> String {
 /// What went, store by store.
 fn purged(said: &Value) -> String {
     let mut out = String::new();
-    for store in ["memory", "disk", "redis"] {
+    for store in ["memory", "disk", "redis", "http"] {
         match &said[store] {
             Value::Null => {}
             Value::String(why) => {
@@ -136,12 +149,12 @@ mod tests {
     #[test]
     fn each_store_has_a_line() {
         let shown = json!({"hits": 3, "misses": 1, "entries": 1, "bytes": 900, "stored": 2, "evicted": 0,
-            "refused": {"empty": 1}, "disk": {"why": "it is full"}, "redis": {"hits": 2, "misses": 1}});
+            "http": {"urls": 1, "bytes": 700, "hits": 2}, "refused": {"empty": 1}, "disk": {"why": "it is full"}, "redis": {"hits": 2, "misses": 1}});
         assert_eq!(
             stats(&shown),
-            "lookups   4, 1 of them missed\nmemory    1 answer in 900 bytes; 2 stored, 0 made room\n\
+            "lookups   4, 1 of them missed\nmemory    1 answer in 900 bytes; 2 stored, 0 gave way\n\
              disk      not used: it is full\nredis     2 found, 1 missed, 0 written, 0 dropped, 0 corrupt\n\
-             not kept  1: empty\n"
+             http      1 url in 700 bytes; 2 found, 0 missed, 0 stored, 0 forgotten\nnot kept  1: empty\n"
         );
         let said = json!({"memory": 2, "redis": "does not answer; it is told when it is back", "purged": "all"});
         assert_eq!(

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use super::{Errand, Fill, listed};
+use super::{Errand, Fill, fill, listed};
 use crate::cache::http::admit::Asked;
 use crate::cache::http::choose::{self, Choice};
 use crate::cache::http::directives::{DEVICE, Wishes};
@@ -103,12 +103,12 @@ impl Asking {
     /// What answers of a URL of this site are kept under: those of one site, one intended upstream and one state of the
     /// policies, whatever the method.
     pub(super) fn key(&self, x: &Exchange, path: &str) -> Key {
-        let mut rule = self.rule.clone();
-        rule.key.push(("host".to_owned(), Value::from(self.host.as_deref()).to_string()));
+        let mut parts = self.rule.key.clone();
+        parts.push(("host".to_owned(), Value::from(self.host.as_deref()).to_string()));
         let fingerprint = format!("{} {}", x.generation.hash, self.intended());
         let form = Form { method: "GET", path, dialect: None, stream: None, upstream: "", model: None };
         let user = decide::holder(x.identity.user.as_deref(), &self.head);
-        Key::new(&rule, user.as_deref(), &fingerprint, &form)
+        Key::new(parts, &self.rule, user.as_deref(), &fingerprint, &form)
     }
 
     /// The upstream that the plan names first.
@@ -171,7 +171,7 @@ impl Asking {
     ) {
         if !self.head.method.is_safe() {
             if head.status.is_success() || head.status.is_redirection() {
-                self.forget(gate, x, head);
+                self.forget(gate, x, head, times);
             }
             return;
         }
@@ -183,7 +183,7 @@ impl Asking {
             let same = old.validators.same_as(&head.headers) && length.is_none_or(|is| is == old.body.len() as u64);
             let fields: Vec<_> = listed(head);
             let new = same.then(|| Arc::new(old.freshened(&fields, times, self.http)));
-            gate.cache.change_kept(&self.key(x, &self.target), |variants| match &new {
+            gate.cache.change_kept(&self.key(x, &self.target), &self.rule.tags, times.asked, |variants| match &new {
                 Some(new) => variants.replaced(old, new),
                 None => variants.without(old),
             });
@@ -191,13 +191,13 @@ impl Asking {
     }
 
     /// Forgets what is kept of the URL of a request that changed it, and of those that its answer names.
-    fn forget<D: Dial>(&self, gate: &Gate<D>, x: &Exchange, head: &ResponseHead) {
+    fn forget<D: Dial>(&self, gate: &Gate<D>, x: &Exchange, head: &ResponseHead, times: Times) {
         let named = ["location", "content-location"].into_iter().filter_map(|name| {
             let reference = head.headers.get(name)?.to_str().ok()?;
             target::local(reference, &self.target, self.host.as_deref())
         });
         for path in named.chain([self.target.clone()]) {
-            gate.cache.forget_kept(&self.key(x, &path));
+            gate.cache.forget_kept(&self.key(x, &path), times.came);
         }
     }
 
@@ -220,7 +220,7 @@ impl Asking {
             return Err("larger than may be stored");
         }
         let stored = Stored::new(&self.asked(), answer.head.status, &listed(&answer.head), times, self.http)?;
-        let stored = Stored { tags: self.rule.tags.clone(), ..stored };
-        Ok(Fill::new(self.key(x, &self.target), stored, self.head.headers.clone(), most))
+        let place = fill::Place { key: self.key(x, &self.target), tags: self.rule.tags.clone(), asked: times.asked };
+        Ok(Fill::new(place, stored, self.head.headers.clone(), most))
     }
 }

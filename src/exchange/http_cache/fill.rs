@@ -1,12 +1,14 @@
 //! An answer on its way into the cache, while it goes to the client.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
-use crate::cache::http::Stored;
-use crate::cache::{Key, Refusal};
+use crate::cache::Key;
+use crate::cache::http::{Stored, Variants};
 use crate::exchange::source::Source;
 use crate::exchange::wire::{Connection, Dial};
 use crate::exchange::{CacheVerdict, Exchange};
@@ -15,8 +17,8 @@ use crate::gate::Gate;
 /// An answer of which a copy is made.
 #[derive(Debug)]
 pub struct Fill {
-    /// What it will be kept under.
-    key: Key,
+    /// Where it will be kept.
+    place: Place,
     /// All of it but its body.
     stored: Stored,
     /// The headers of its request, to find what it makes useless.
@@ -27,6 +29,17 @@ pub struct Fill {
     most: usize,
     /// It is larger.
     over: bool,
+}
+
+/// Where an answer will be kept.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// What it will be kept under.
+    pub(super) key: Key,
+    /// Words to purge it by.
+    pub(super) tags: Vec<String>,
+    /// When it was asked for.
+    pub(super) asked: SystemTime,
 }
 
 /// Keeps an answer that is read to its end, before the client hears the end: its next request may come at once.
@@ -41,18 +54,22 @@ pub fn finish<D: Dial, N: Connection>(gate: &Gate<D>, x: &mut Exchange, source: 
 
 /// Keeps an answer whose body came whole and `clean`.
 pub fn settle<D: Dial>(gate: &Gate<D>, x: &mut Exchange, fill: Fill, clean: bool) {
-    let Fill { key, stored, request, body, over, .. } = fill;
+    let Fill { place, stored, request, body, over, .. } = fill;
     let why = match (over, clean) {
         (true, _) => "larger than may be stored",
         (false, false) => "incomplete",
         (false, true) => match stored.with_body(body.freeze()) {
             Some(stored) => {
-                if gate.cache.keep_as_http(&key, stored, &request) {
+                let stored = Arc::new(stored);
+                let keep = |variants: &Variants| variants.with(stored, &request);
+                let change = || gate.cache.change_kept(&place.key, &place.tags, place.asked, keep);
+                // What was purged or changed meanwhile only the tape tells who plays it again.
+                if x.tape.ask(|| "kept".to_owned(), change) {
                     gate.cache.http.counts().stored.fetch_add(1, Ordering::Relaxed);
                     x.cache.verdict = CacheVerdict::Stored;
                     return;
                 }
-                Refusal::Purged.as_str()
+                "purged while it was on its way"
             }
             None => "longer than the part that it is said to be",
         },
@@ -88,8 +105,8 @@ impl<N: Connection> Source<N> {
 
 impl Fill {
     /// An answer whose body is yet to come.
-    pub(super) fn new(key: Key, stored: Stored, request: HeaderMap, most: usize) -> Self {
-        Self { key, stored, request, body: BytesMut::new(), most, over: false }
+    pub(super) fn new(place: Place, stored: Stored, request: HeaderMap, most: usize) -> Self {
+        Self { place, stored, request, body: BytesMut::new(), most, over: false }
     }
 
     /// Takes a piece of the body.

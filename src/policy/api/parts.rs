@@ -1,5 +1,9 @@
-//! `req:parts()`: what a request asks for as named parts, which a policy adds to, takes from, and returns as a key.
+//! `parts { … }` and `req:parts()`: what a request asks for as named parts, which a policy adds to, takes from, and returns as
+//! a key.
 
+use std::collections::HashMap;
+
+use http::{HeaderMap, HeaderName};
 use mlua::{Lua, MetaMethod, MultiValue, Table, UserData, UserDataMethods, Value};
 
 use super::json::{canonical, encode, from_lua};
@@ -66,29 +70,55 @@ pub(in crate::policy) fn text(lua: &Lua, value: &Value) -> mlua::Result<String> 
     }
 }
 
-/// The parts of a request whose body is here; nil when it is no JSON object.
-pub(super) fn of(
-    lua: &Lua,
-    dialect: Option<Dialect>,
-    request: &Request,
-    options: Option<&Table>,
-) -> mlua::Result<Value> {
-    let choice = options.map(|options| choice(lua, options)).transpose()?.unwrap_or_default();
-    let target = request.head.uri.path_and_query().map_or("/", |target| target.as_str());
-    let body = request.body.bytes().unwrap_or_default();
-    match parts::of(dialect, target, &body, &choice) {
-        Some(parts) => lua.create_userdata(KeyParts(parts)).map(Value::UserData),
-        None => Ok(Value::Nil),
+/// How requests are read into parts: made once by `parts { … }`, since most of it is the same for every request.
+#[derive(Default)]
+pub(in crate::policy) struct Reader {
+    choice: Choice,
+    /// Headers that are parts too, each with the value that says no more than its absence.
+    headers: Vec<(HeaderName, Option<String>)>,
+}
+
+impl UserData for Reader {}
+
+// === impl Reader ===
+
+impl Reader {
+    /// Reads the options of `parts { … }`.
+    pub(super) fn new(lua: &Lua, options: &Table) -> mlua::Result<Self> {
+        known_keys(options, "parts", &["ignore", "normalise", "headers", "usual"])?;
+        let ignore = options.get::<Option<Vec<String>>>("ignore")?.unwrap_or_default();
+        let rules = options.get::<Option<Vec<Table>>>("normalise")?.unwrap_or_default();
+        let normalise = rules.iter().map(|rule| normal(lua, rule)).collect::<mlua::Result<_>>()?;
+        let usual = options.get::<Option<HashMap<String, String>>>("usual")?.unwrap_or_default();
+        let mut headers = Vec::new();
+        for name in options.get::<Option<Vec<String>>>("headers")?.unwrap_or_default() {
+            let header = HeaderName::from_bytes(name.as_bytes());
+            let header = header.map_err(|_| mlua::Error::runtime(format!("`{name}` is not a valid header name")))?;
+            headers.push((header, usual.get(&name).cloned()));
+        }
+        Ok(Self { choice: Choice { ignore, normalise }, headers })
+    }
+
+    /// Adds the headers that say something: all values of each, in their order.
+    fn add_headers(&self, named: &mut Vec<(String, String)>, all: &HeaderMap) {
+        for (name, usual) in &self.headers {
+            let mut values = all.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+            let Some(first) = values.next() else { continue };
+            let text = values.fold(first.into_owned(), |text, value| text + ", " + &value);
+            if usual.as_ref() != Some(&text) {
+                named.push((format!("header {name}"), parts::quoted(&text)));
+            }
+        }
     }
 }
 
-/// What is to become of some parts.
-fn choice(lua: &Lua, options: &Table) -> mlua::Result<Choice> {
-    known_keys(options, "req:parts", &["ignore", "normalise"])?;
-    let ignore = options.get::<Option<Vec<String>>>("ignore")?.unwrap_or_default();
-    let rules = options.get::<Option<Vec<Table>>>("normalise")?.unwrap_or_default();
-    let normalise = rules.iter().map(|rule| normal(lua, rule)).collect::<mlua::Result<_>>()?;
-    Ok(Choice { ignore, normalise })
+/// The parts of a request whose body is here; nil when it is no JSON object.
+pub(super) fn of(lua: &Lua, dialect: Option<Dialect>, request: &Request, reader: &Reader) -> mlua::Result<Value> {
+    let target = request.head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let body = request.body.bytes().unwrap_or_default();
+    let Some(mut parts) = parts::of(dialect, target, &body, &reader.choice) else { return Ok(Value::Nil) };
+    reader.add_headers(&mut parts.named, &request.head.headers);
+    lua.create_userdata(KeyParts(parts)).map(Value::UserData)
 }
 
 fn normal(lua: &Lua, rule: &Table) -> mlua::Result<Normal> {

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Uri};
-use mlua::{
-    AnyUserData, Lua, LuaString, MetaMethod, Table, UserData, UserDataFields, UserDataMethods, UserDataRef, Value,
-};
+use mlua::{AnyUserData, Lua, LuaString, MetaMethod, UserData, UserDataFields, UserDataMethods, UserDataRef, Value};
 
 use super::headers::{Headers, Of};
 use super::message::BodyOf;
+use super::parts::Reader;
 use super::view::Source;
 use super::{parts, unknown_field};
 use crate::dialect::Dialect;
@@ -115,13 +114,17 @@ pub(super) fn register(lua: &Lua) -> mlua::Result<()> {
             body.json(&lua, source)
         }
     })?;
-    let parts = lua.create_async_function(|lua, (this, options): (UserDataRef<Req>, Option<Table>)| {
+    let parts = lua.create_async_function(|lua, (this, reader): (UserDataRef<Req>, Option<UserDataRef<Reader>>)| {
         let allowed = Host::of(&lua).and_then(|host| host.may_wait(&lua, "req:parts()"));
         let (body, dialect) = (this.body.clone(), this.run.facts.dialect);
         async move {
             allowed?;
             body.wait().await?;
-            parts::of(&lua, dialect, &body.message.lock(), options.as_ref())
+            let request = body.message.lock();
+            match reader {
+                Some(reader) => parts::of(&lua, dialect, &request, &reader),
+                None => parts::of(&lua, dialect, &request, &Reader::default()),
+            }
         }
     })?;
     let wishes = lua.create_async_function(|lua, this: UserDataRef<Req>| {

@@ -14,6 +14,7 @@ use crate::work::PACED_EVENTS;
 const GATE: &str = "tidegate";
 const BARE: &str = "bare";
 const DIRECT: &str = "direct";
+const REPLY: &str = "reply";
 
 /// All figures of all rounds.
 struct Figures(BTreeMap<Key, Vec<f64>>);
@@ -179,6 +180,8 @@ impl Figures {
         goals.extend(self.translation_goals());
         goals.extend(self.waiting_goals());
         goals.extend(self.memory_goals());
+        goals.extend(self.cache_goals());
+        goals.extend(self.crowd_goals());
         goals
     }
 
@@ -238,6 +241,28 @@ impl Figures {
             Goal::new("memory of an idle stream", get("per_stream_kib"), Bound::AtMost(64.0), "KiB"),
             Goal::new("memory after load", get("loaded_kib").map(|kib| kib / 1024.0), Bound::Open, "MiB"),
             Goal::new("growth at rest after load", growth, Bound::AtMost(1.0), "MiB"),
+        ]
+    }
+
+    fn cache_goals(&self) -> Vec<Goal> {
+        let follow = |name: &str| self.get("follow", "follow", GATE, name);
+        let pick = self.get("pick", "dearest", GATE, "ns").map(|nanos| nanos / 1000.0);
+        vec![
+            Goal::new("a hit against a reply of a policy", self.ratio("hit", REPLY), Bound::AtLeast(0.8), "x"),
+            Goal::new("endpoint chosen and judged", pick, Bound::AtMost(2.0), "µs"),
+            Goal::new("calls for 1,000 who follow", follow("asked"), Bound::AtMost(1.0), ""),
+            Goal::new("of those without a whole answer", follow("mismatches"), Bound::AtMost(0.0), ""),
+            Goal::new("core time of one who follows", follow("cpu_us"), Bound::Open, "µs"),
+        ]
+    }
+
+    fn crowd_goals(&self) -> Vec<Goal> {
+        let slow = |name: &str| self.get("slow", "slow", GATE, name);
+        vec![
+            Goal::new("slow streams at once", slow("requests"), Bound::AtLeast(10_000.0), ""),
+            Goal::new("of those not whole", slow("mismatches"), Bound::AtMost(0.0), ""),
+            Goal::new("memory for them", slow("most_kib").map(|kib| kib / 1024.0), Bound::AtMost(1024.0), "MiB"),
+            Goal::new("cores for them", slow("busy"), Bound::AtMost(2.0), ""),
         ]
     }
 }

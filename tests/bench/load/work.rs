@@ -24,6 +24,10 @@ const EVENTS: usize = 200;
 pub(crate) const PACED_EVENTS: usize = 20;
 /// The pause between two of them: long enough for no proxy to be kept busy.
 const GAP_US: usize = 2000;
+/// Events of a stream that many follow, and the pause between two: long enough that all come while it runs.
+const FOLLOWED: (usize, usize) = (100, 20_000);
+/// Events of a slow stream, and the pause between two: long enough that all streams are open before the first ends.
+const SLOW: (usize, usize) = (12, 2_000_000);
 /// What a hook on events puts in place of the upstream's model name.
 const REWRITTEN: &[u8] = br#""model":"gate""#;
 
@@ -46,6 +50,12 @@ pub(crate) enum Work {
     DPaced,
     /// The same, and change every event.
     DPacedHook,
+    /// Answer from memory.
+    Hit,
+    /// Forward a stream that others ask for as well.
+    Follow,
+    /// Forward a stream whose events come seldom.
+    Slow,
     /// Translate a chat request of 300 bytes into Anthropic's dialect, and the answer back.
     T300,
     /// The same with a body of 100 kB, in turns of about 1 kB.
@@ -66,6 +76,8 @@ pub(crate) struct Variant {
     events: usize,
     /// Whether events must have been changed.
     rewritten: bool,
+    /// Whether the answer must have come out of the cache.
+    cached: bool,
     /// What tells a body that must have been translated.
     translated: Option<fn(&[u8]) -> bool>,
 }
@@ -84,6 +96,9 @@ impl Work {
             Self::DHook => "d-hook",
             Self::DPaced => "d-paced",
             Self::DPacedHook => "d-paced-hook",
+            Self::Hit => "hit",
+            Self::Follow => "follow",
+            Self::Slow => "slow",
             Self::T300 => "t300",
             Self::T100k => "t100k",
             Self::Ts => "ts",
@@ -115,6 +130,7 @@ impl Work {
             upstream: (routes && checked).then_some(model.1),
             events: self.events(),
             rewritten: matches!(self, Self::DHook | Self::DPacedHook) && checked,
+            cached: self == Self::Hit && checked,
             translated: self.translated().filter(|_| checked),
         }
     }
@@ -123,11 +139,11 @@ impl Work {
     fn path(self) -> String {
         match self {
             Self::A | Self::B => "/".to_owned(),
-            Self::C300 | Self::C100k | Self::T300 | Self::T100k => "/v1/chat/completions".to_owned(),
+            Self::C300 | Self::C100k | Self::Hit | Self::T300 | Self::T100k => "/v1/chat/completions".to_owned(),
             Self::D | Self::DHook => format!("/v1/chat/completions?events={EVENTS}"),
-            Self::DPaced | Self::DPacedHook => {
-                format!("/v1/chat/completions?events={PACED_EVENTS}&gap_us={GAP_US}")
-            }
+            Self::DPaced | Self::DPacedHook => paced(PACED_EVENTS, GAP_US),
+            Self::Follow => paced(FOLLOWED.0, FOLLOWED.1),
+            Self::Slow => paced(SLOW.0, SLOW.1),
             Self::Ts => format!("/v1/chat/completions?events={}", translation::EVENTS),
         }
     }
@@ -135,8 +151,10 @@ impl Work {
     fn body(self, model: &str) -> String {
         match self {
             Self::C100k => body(model, 100_000, false),
-            Self::A | Self::B | Self::C300 => body(model, 300, false),
-            Self::D | Self::DHook | Self::DPaced | Self::DPacedHook => body(model, 300, true),
+            Self::A | Self::B | Self::C300 | Self::Hit => body(model, 300, false),
+            Self::D | Self::DHook | Self::DPaced | Self::DPacedHook | Self::Follow | Self::Slow => {
+                body(model, 300, true)
+            }
             Self::T300 => translation::request(model, 300, false),
             Self::T100k => translation::request(model, 100_000, false),
             Self::Ts => translation::request(model, 300, true),
@@ -148,7 +166,9 @@ impl Work {
         match self {
             Self::D | Self::DHook => EVENTS,
             Self::DPaced | Self::DPacedHook => PACED_EVENTS,
-            Self::A | Self::B | Self::C300 | Self::C100k | Self::T300 | Self::T100k | Self::Ts => 0,
+            Self::Follow => FOLLOWED.0,
+            Self::Slow => SLOW.0,
+            _ => 0,
         }
     }
 
@@ -159,6 +179,11 @@ impl Work {
             _ => None,
         }
     }
+}
+
+/// Where a stream of so many events comes from, with so many microseconds between two.
+fn paced(events: usize, gap: usize) -> String {
+    format!("/v1/chat/completions?events={events}&gap_us={gap}")
 }
 
 /// A request for a stream that sends one event and stays open.
@@ -206,8 +231,21 @@ impl Variant {
             && field("x-gate-client", self.client)
             && field("x-seen-client", self.client)
             && field("x-served-by", self.upstream)
-            && (self.events == 0 || self.stream_matches(body))
+            && (!self.cached || head.field("x-cache").is_some_and(|told| told.starts_with(b"hit")))
+            && self.is_whole(body)
             && self.translated.is_none_or(|translated| translated(body))
+    }
+
+    /// Whether a body is a stream with all its events, where one was asked for.
+    pub(crate) fn is_whole(&self, body: &[u8]) -> bool {
+        self.events == 0 || self.stream_matches(body)
+    }
+
+    /// The target and the body of the request.
+    pub(crate) fn parts(&self) -> Option<(&str, &[u8])> {
+        let end = memchr::memmem::find(&self.bytes, b"\r\n\r\n")?;
+        let (head, body) = self.bytes.split_at_checked(end + 4)?;
+        Some((std::str::from_utf8(head).ok()?.split(' ').nth(1)?, body))
     }
 
     fn stream_matches(&self, body: &[u8]) -> bool {

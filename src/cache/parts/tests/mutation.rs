@@ -26,7 +26,6 @@ const ALIKE: &[(&str, &str)] = &[
     ("messages/reasoning", "says what reasoning_details says"),
     ("input/id", "names what stands beside it"),
     ("input/status", "says how the answer that it was ended"),
-    ("system/0/text", "of Claude Code: its line of accounting"),
 ];
 
 /// Longer bodies take too long.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::dialect::Dialect;
 use crate::dialect::view::echo::Echo;
-use crate::dialect::view::{Part, event, plain, speaks, whole};
+use crate::dialect::view::{Part, event, plain, speaks, used, whole};
 use crate::json::{Doc, Limits};
 use crate::stream::{Event, Splitter, Wire};
 
@@ -177,4 +177,17 @@ fn repeats_of_recorded_streams_follow_an_edit() {
     }
     assert!(checked > 5);
     eprintln!("covered: {checked} streams that repeat themselves");
+}
+
+#[test]
+fn what_a_whole_answer_used_is_what_its_parts_say() {
+    let Some(answers) = answers() else { return };
+    let mut counted = 0;
+    for answer in answers.iter().filter(|answer| answer.wire.is_none()) {
+        let (Some(mut doc), Some(mut again)) = (json(&answer.body), json(&answer.body)) else { continue };
+        let said = whole(answer.dialect, &mut doc).iter().rev().find_map(|part| part.usage);
+        assert_eq!(used(answer.dialect, &mut again), said, "{}", answer.id);
+        counted += usize::from(said.is_some());
+    }
+    assert!(counted > 50, "{counted}");
 }

@@ -27,6 +27,9 @@ pub(crate) struct Endpoint {
 /// How long a late answer takes.
 const LATE: Duration = Duration::from_millis(400);
 
+/// What says nothing in any dialect.
+const PAGE: &str = "<html><body>The service will be back soon.</body></html>";
+
 /// Between two events.
 const GAP: Duration = Duration::from_millis(2);
 
@@ -153,9 +156,8 @@ async fn refuse(wire: &mut Wire, status: u16) -> io::Result<()> {
 }
 
 async fn garbage(wire: &mut Wire) -> io::Result<()> {
-    let page = "<html><body>The service will be back soon.</body></html>";
-    let length = page.len();
-    let head = format!("HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\r\n{page}");
+    let length = PAGE.len();
+    let head = format!("HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\r\n{PAGE}");
     wire.write(head.as_bytes()).await
 }
 
@@ -164,7 +166,7 @@ async fn say(wire: &mut Wire, voice: Voice, mood: Mood, number: u64, stream: boo
     if stream {
         return say_stream(wire, voice, mood, &words).await;
     }
-    let body = voice.whole(&words);
+    let body = if mood == Mood::Babble { PAGE.to_owned() } else { voice.whole(&words) };
     let length = body.len();
     let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
     wire.write(head.as_bytes()).await?;
@@ -185,6 +187,10 @@ async fn say_stream(wire: &mut Wire, voice: Voice, mood: Mood, words: &[String])
     wire.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
     match mood {
         Mood::CutAtHead => return Ok(false),
+        Mood::Babble => {
+            chunk(wire, PAGE).await?;
+            return wire.write(b"0\r\n\r\n").await.map(|()| true);
+        }
         Mood::Overloaded => {
             chunk(wire, &voice.overloaded()).await?;
             return wire.write(b"0\r\n\r\n").await.map(|()| true);

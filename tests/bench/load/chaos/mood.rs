@@ -23,6 +23,8 @@ pub(crate) enum Mood {
     Overloaded,
     /// Sends a web page.
     Garbage,
+    /// Says 200, and then a web page where its dialect belongs.
+    Babble,
     /// Resets the connection behind the head.
     CutAtHead,
     /// Resets the connection in the middle.
@@ -54,7 +56,7 @@ const BESIDE: Duration = Duration::from_secs(12);
 
 impl Mood {
     fn by_chance(rng: &mut Rng) -> Self {
-        match rng.u8(..14) {
+        match rng.u8(..15) {
             0 | 1 => Self::Sound,
             2 => Self::Late,
             3 | 4 => Self::Down,
@@ -66,6 +68,7 @@ impl Mood {
             10 => Self::CutAtHead,
             11 => Self::Cut,
             12 => Self::Unfinished,
+            13 => Self::Babble,
             _ => Self::Stalled,
         }
     }
