@@ -195,6 +195,8 @@ pub struct AttemptRecord {
     pub goes_on: Option<Said>,
     /// How it waited for its turn, where there is a line before the endpoint.
     pub queued: Option<Waited>,
+    /// Whether its request was sent a second time: the endpoint had closed the kept connection that it was sent on.
+    pub resent: bool,
     /// Whether another attempt was under way beside it, or had answered, when it ended: nothing was decided after it.
     pub beside: bool,
 }

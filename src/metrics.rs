@@ -25,6 +25,7 @@ pub struct Metrics {
     open_connections: Gauge<i64, AtomicI64>,
     bytes_out: Counter<u64, AtomicU64>,
     continued: Counter<u64, AtomicU64>,
+    resent: Family<EndpointLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
     losses: Family<LossLabels, Counter>,
     hook_errors: Family<HookLabels, Counter>,
@@ -127,6 +128,7 @@ impl Metrics {
             open_connections: Gauge::default(),
             bytes_out: Counter::default(),
             continued: Counter::default(),
+            resent: Family::default(),
             tokens: Family::default(),
             losses: Family::default(),
             hook_errors: Family::default(),
@@ -154,6 +156,7 @@ impl Metrics {
         registry.register("open_connections", "Client connections", self.open_connections.clone());
         registry.register("response_bytes", "Bytes of response bodies", self.bytes_out.clone());
         registry.register("continued", "Answers that went on at another attempt", self.continued.clone());
+        registry.register("resent", "Requests sent again: a kept connection was closed", self.resent.clone());
         registry.register("tokens", "Tokens that upstreams counted", self.tokens.clone());
         registry.register("losses", "What translations could not carry", self.losses.clone());
         registry.register("hook_errors", "Hooks that failed", self.hook_errors.clone());
@@ -189,6 +192,10 @@ impl Metrics {
             let labels =
                 AttemptLabels { upstream: attempt.upstream.clone(), endpoint: attempt.endpoint.clone(), outcome };
             self.attempts.get_or_create(&labels).inc();
+            if attempt.resent {
+                let AttemptLabels { upstream, endpoint, .. } = labels;
+                self.resent.get_or_create(&EndpointLabels { upstream, endpoint }).inc();
+            }
         }
         if let Some(last) = x.attempts.last() {
             self.translation(x, &last.upstream);

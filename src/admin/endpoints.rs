@@ -2,16 +2,27 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
 use serde_json::json;
 
+use super::routes::body;
 use super::{Admin, Said};
 use crate::edge::local::Asked;
 use crate::gate::reload::Denied;
 
-/// Closes the breakers of all endpoints, or of those that `upstream` and `endpoint` in the query name, and forgets the
-/// limits that they told of.
+/// Which endpoints are meant; all of them when nothing is named.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    upstream: Option<String>,
+    endpoint: Option<String>,
+}
+
+/// Closes the breakers of all endpoints, or of those that `upstream` and `endpoint` name, in the query or as JSON, and
+/// forgets the limits that they told of.
 pub(super) fn reset(admin: &Admin, asked: &Asked) -> Result<Said, Denied> {
-    let (mut upstream, mut endpoint) = (None, None);
+    let named: Named = body(asked)?;
+    let (mut upstream, mut endpoint) = (named.upstream.map(Cow::Owned), named.endpoint.map(Cow::Owned));
     for pair in asked.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
             Some(("upstream", name)) => upstream = Some(plain(name)),

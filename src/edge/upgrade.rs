@@ -74,6 +74,7 @@ async fn live(gate: &Gate<Dialer>, session: &mut Session, x: &mut Exchange, targ
         waited: Duration::ZERO,
         goes_on: None,
         queued: None,
+        resent: false,
         beside: false,
     });
     let Target { upstream, endpoint, ticket, .. } = target;

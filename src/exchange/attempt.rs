@@ -89,6 +89,8 @@ pub struct Committed<N: Connection> {
     pub model: Option<String>,
     /// Its way into the cache.
     pub fill: Option<Arc<Fill>>,
+    /// When the client had sent all of a request that was passed on as it came.
+    pub asked: Option<Instant>,
 }
 
 /// The refusal worth most so far.
@@ -178,11 +180,13 @@ async fn once<C: Client, D: Dial>(
         return Ok((next, ended));
     }
     let started = Instant::now();
-    next.held.begins();
     // Only one can go on with what the client heard.
     let hedge = hedge::rule(x, &next).filter(|_| !x.goes_on());
     let again = hedge.is_some() || x.generation.policies.has(Hook::Failover);
-    let result = match prepare::prepare(gate, client, x, &next, again, number(x, 0)).await {
+    let ready = prepare::prepare(gate, client, x, &next, again, number(x, 0)).await;
+    // How long the client and the policies took for the request says nothing about the endpoint.
+    next.held.begins();
+    let result = match ready {
         Ok(Ready::Ask(prepared)) => match hedge.filter(|_| prepared.is_at_hand()) {
             Some(hedge) => {
                 let desk = Desk::default();
@@ -191,7 +195,7 @@ async fn once<C: Client, D: Dial>(
                 return Box::pin(race.run(client, x, progress, best)).await;
             }
             // Boxed: a stream that goes on for long would carry room for it to its end.
-            None => Box::pin(send::attempt(&gate.dial, client, x, prepared)).await,
+            None => Box::pin(send::attempt(&gate.dial, client, x, prepared, &mut next.held.resent)).await,
         },
         Ok(Ready::Here(response)) => Ok(*response),
         Err(error) => Err(error),
@@ -257,6 +261,7 @@ fn record<N: Connection>(
         waited,
         goes_on: x.said(),
         queued: made.held.queued,
+        resent: made.held.resent,
         beside,
     });
 }
@@ -287,12 +292,12 @@ fn judge<D: Dial>(
 ) -> Option<Failover> {
     let record = x.attempts.last()?;
     if record.error.as_ref().is_some_and(|error| error.fault() == Fault::Policy) && x.request_intact() {
-        return (progress.untried(x, next) > 0).then(skip);
+        return (progress.untried(x) > 0).then(skip);
     }
     // Nothing was sent to anybody: what is left of the plan may do better.
     let turned_away = record.error.as_ref().is_some_and(turn::is_turned_away) && x.request_intact();
     if turned_away && record.error.as_ref().is_some_and(|error| error.code() == turn::FULL) {
-        return (progress.untried(x, next) > 0).then(skip);
+        return (progress.untried(x) > 0).then(skip);
     }
     let refused = record.error.is_some() || record.status.is_none_or(|status| status >= 400);
     let ours = record.error.as_ref().is_some_and(|error| !retryable(error));
@@ -321,7 +326,7 @@ fn outcome(x: &Exchange, progress: &Progress, made: &Try, retry_after: Option<Du
         retry_after,
         took: record.took,
         remaining: x.remaining(),
-        untried: progress.untried(x, made),
+        untried: progress.untried(x),
         said: x.said(),
     })
 }
@@ -366,6 +371,7 @@ impl<N: Connection> Committed<N> {
             held: Held::default(),
             model: None,
             fill: None,
+            asked: None,
         }
     }
 

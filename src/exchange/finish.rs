@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -129,10 +130,14 @@ fn attempt(record: &AttemptRecord) -> Value {
         told["queued_ms"] = json!(millis(queued.time));
         told["queued_at"] = json!(queued.position);
     }
+    if record.resent {
+        told["resent"] = json!(true);
+    }
     told
 }
 
-/// Every attempt with how it ended, in one line: `openai/a=503 openai/b=200`.
+/// Every attempt with how it ended, in one line: `openai/a=503 openai/b=200`. Each request that went out has a word: one
+/// that was sent again, because the kept connection was closed, is `openai/a=resent openai/a=200`.
 pub fn attempts_line(attempts: &[AttemptRecord]) -> String {
     let mut line = String::new();
     for record in attempts {
@@ -141,10 +146,18 @@ pub fn attempts_line(attempts: &[AttemptRecord]) -> String {
             (None, Some(status)) => status.to_string(),
             (None, None) => "none".to_owned(),
         };
-        let space = if line.is_empty() { "" } else { " " };
-        let _ = write!(line, "{space}{}/{}={ended}", record.upstream, record.endpoint);
+        for ended in record.resent.then_some("resent").into_iter().chain([&*ended]) {
+            let space = if line.is_empty() { "" } else { " " };
+            let _ = write!(line, "{space}{}/{}={ended}", record.upstream, record.endpoint);
+        }
     }
     line
+}
+
+/// How long an exchange waited before endpoints in all; nothing when it never had to.
+pub fn queued(attempts: &[AttemptRecord]) -> Option<Duration> {
+    let waits = attempts.iter().filter_map(|record| record.queued).filter(|queued| queued.position > 0);
+    waits.map(|queued| queued.time).reduce(|all, time| all + time)
 }
 
 /// The target without its query, which may carry keys.
@@ -154,6 +167,6 @@ pub fn without_query(target: &str) -> &str {
 
 /// Milliseconds with three digits.
 #[allow(clippy::cast_precision_loss, reason = "an exchange is shorter than 2^52 microseconds")]
-pub fn millis(duration: std::time::Duration) -> f64 {
+pub fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }

@@ -14,7 +14,7 @@ use crate::cache::Fill;
 use crate::dialect::failure::Failure;
 use crate::dialect::interpreter::Interpreter;
 use crate::dialect::keep::Answer;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Fault, Kind};
 use crate::gate::memory::Share;
 use crate::tape::Overheard;
 use teller::Teller;
@@ -242,7 +242,8 @@ impl<N: Connection> Source<N> {
         }
         let now = Instant::now();
         if until.is_some_and(|until| until <= now) {
-            return Err(Error::upstream(Kind::Timeout, "the exchange took too long"));
+            // Nobody waited for the endpoint when it passed: it was the client that took its time.
+            return Err(Error::new(Fault::Gate, Kind::Timeout, 504, "the exchange took too long"));
         }
         let patience = now + *idle;
         let patience = until.map_or(patience, |until| until.min(patience));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::wire::{Client, Dial};
 use super::{Exchange, heads, opening, receive};
 use crate::error::{Error, Kind};
-use crate::gate::Gate;
+use crate::gate::{Gate, preview};
 use crate::message::Body;
 use crate::policy::Hook;
 use crate::settings::Priority;
@@ -49,7 +49,7 @@ pub(super) async fn before_endpoint<C: Client, D: Dial>(
     if let Err(error) = take_in(client, x).await {
         return (None, Err(error));
     }
-    let queue = gate.queues.of(upstream, endpoint, rule, x.generation.number);
+    let queue = gate.queues.of(upstream, endpoint, rule, say(gate, x));
     let stood = stand(x, &queue, name(upstream, endpoint), class.unwrap_or(rule.priority), rule.longest);
     x.opening.about = Some(format!("waiting in line, place {}", stood.position()));
     let over = opening::meanwhile(client, x, stood.over()).await;
@@ -74,7 +74,7 @@ pub(super) fn at_once<D: Dial>(
     endpoint: &Endpoint,
 ) -> Option<(Option<Waited>, Option<Place>)> {
     let rule = upstream.queue.as_ref()?;
-    let place = gate.queues.of(upstream, endpoint, rule, x.generation.number).take();
+    let place = gate.queues.of(upstream, endpoint, rule, say(gate, x)).take();
     let end = if place.is_some() { End::Placed } else { End::Full };
     let stay: Stay = x.tape.ask(|| name(upstream, endpoint), || Stay::of(end));
     (stay.end == End::Placed).then(|| (Some(stay.waited()), place))
@@ -102,7 +102,7 @@ pub(super) async fn before_gate<C: Client, D: Dial>(
     if limits.exchanges == 0 || is_exempt(x) {
         return Ok(None);
     }
-    let queue = gate.admission.queue(limits, x.generation.number);
+    let queue = gate.admission.queue(limits, say(gate, x));
     let stood = stand(x, &queue, ADMISSION.to_owned(), Priority::Normal, limits.exchanges_wait);
     if stood.position() > 0 {
         take_in(client, x).await?;
@@ -116,6 +116,13 @@ pub(super) async fn before_gate<C: Client, D: Dial>(
     };
     gate.metrics.turned_away(reason);
     Err(stay.refused(reason, "the gate serves as many requests as it may"))
+}
+
+/// What say an exchange's generation has in the limits of a line: none, unless it is the one that serves everybody. A
+/// preview or a canary waits in the line as it is.
+fn say<D: Dial>(gate: &Gate<D>, x: &Exchange) -> u64 {
+    let own = &x.generation;
+    if preview::is_marked(own) || own.number != gate.live.load().number { 0 } else { own.number }
 }
 
 /// The name of the line before an endpoint, on tapes.

@@ -16,12 +16,19 @@ pub struct Admission {
 // === impl Admission ===
 
 impl Admission {
-    /// The line with the limits of a generation that has some.
+    /// The line with the limits of a generation that has some; 0 is one that has no say where others have.
     pub fn queue(&self, limits: &settings::Limits, generation: u64) -> Arc<Queue> {
         // All are alike: whoever came first is served first.
         let limits = Limits { at_once: limits.exchanges, waiting: limits.exchanges_waiting, ageing: Duration::ZERO };
         self.queue.limit(limits, generation);
         Arc::clone(&self.queue)
+    }
+
+    /// Gives the line the limits of a generation that goes live: who waits has them too.
+    pub fn went_live(&self, limits: &settings::Limits, generation: u64) {
+        if limits.exchanges > 0 {
+            drop(self.queue(limits, generation));
+        }
     }
 
     /// How busy the gate is, by its own limit.

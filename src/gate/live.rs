@@ -161,6 +161,8 @@ impl Sink for LiveSink {
             cache = x.cache.verdict.as_str(),
             route = x.plan.as_ref().map(|plan| plan.decided_by.0.as_str()),
             attempts,
+            queued_ms = finish::queued(&x.attempts).map(finish::millis),
+            continued = Some(x.continued()).filter(|continued| *continued > 0),
             losses = x.translated.as_ref().map(|translated| translated.told.losses.to_string()).filter(|all| !all.is_empty()),
             input_tokens = x.usage().map(|usage| usage.input),
             output_tokens = x.usage().map(|usage| usage.output),

@@ -16,7 +16,7 @@ section! {
         /// The longest wait. After it the attempt has failed with `overloaded`.
         longest: Duration = Duration::from_mins(2) => reload;
         /// After how long a wait a request counts as much as a new one of the next higher class, so that the lowest class
-        /// has its turn too; with `0s` there are no classes.
+        /// has its turn too; with `1ms` there are as good as no classes.
         ageing: Duration = Duration::from_secs(10) => reload;
         /// The class of requests whose plan names none.
         priority: Priority = Priority::Normal => reload;

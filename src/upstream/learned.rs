@@ -42,6 +42,9 @@ enum Field {
 /// Limits kept of one endpoint.
 const MOST_LIMITS: usize = 8;
 
+/// Bytes of the name of what is limited.
+const LONGEST_KIND: usize = 40;
+
 /// How long a limit without a reset is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
 
@@ -140,11 +143,12 @@ impl Learned {
 
     /// What is known of one kind of limit.
     fn limit(&mut self, kind: &str, now: Duration) -> Option<&mut Limit> {
+        let kind = kind.get(..kind.floor_char_boundary(LONGEST_KIND)).unwrap_or(kind);
         let at = self.limits.iter().position(|limit| limit.kind == kind);
         let at = match at {
             Some(at) => at,
             None if self.limits.len() < MOST_LIMITS => {
-                let kind = kind.chars().take(40).collect();
+                let kind = kind.to_owned();
                 self.limits.push(Limit { kind, whole: None, remaining: None, reset: now + BELIEVED });
                 self.limits.len() - 1
             }
@@ -298,6 +302,17 @@ mod tests {
         }
         learned.refused(Some(Duration::from_hours(9)), NOW);
         assert_eq!(learned.rests_until(), NOW + LONGEST_REST);
+    }
+
+    #[test]
+    fn a_limit_with_a_long_name_is_one_limit() {
+        let name = |field: &str| format!("x-ratelimit-{field}-{}", "long".repeat(20)).parse().unwrap();
+        let pairs = [("limit", "100"), ("remaining", "0"), ("reset", "60")];
+        let headers: HeaderMap = pairs.iter().map(|(field, value)| (name(field), value.parse().unwrap())).collect();
+        let mut learned = Learned::default();
+        (0..20).for_each(|_| learned.read(&headers, SystemTime::UNIX_EPOCH, NOW));
+        assert_eq!((learned.limits.len(), learned.limits[0].whole), (1, Some(100)));
+        assert_eq!(learned.busy_until(NOW, 0, 5), Some(NOW + Duration::from_mins(1)));
     }
 
     #[test]

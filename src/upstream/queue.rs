@@ -13,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Endpoint, Upstream};
+use super::{Endpoint, Upstream, Upstreams};
 use crate::settings::{self, Priority};
 use line::{Entered, Limits, Line, Rank};
 
@@ -100,7 +100,7 @@ impl From<&settings::Queue> for Rule {
 // === impl Queues ===
 
 impl Queues {
-    /// The line before an endpoint, with the limits of a generation.
+    /// The line before an endpoint, with the limits of a generation; 0 is one that has no say where others have.
     pub fn of(&self, upstream: &Upstream, endpoint: &Endpoint, rule: &Rule, generation: u64) -> Arc<Queue> {
         let key = key(upstream, endpoint);
         let known = self.by_endpoint.read().get(&key).cloned();
@@ -112,6 +112,19 @@ impl Queues {
         });
         queue.limit(rule.limits, generation);
         queue
+    }
+
+    /// Gives the lines that are there the limits of a generation that goes live: who waits has them too.
+    pub fn went_live(&self, upstreams: &Upstreams, generation: u64) {
+        for upstream in upstreams.iter() {
+            let Some(rule) = &upstream.queue else { continue };
+            for endpoint in &upstream.endpoints {
+                let known = self.by_endpoint.read().get(&key(upstream, endpoint)).cloned();
+                if let Some(queue) = known {
+                    queue.limit(rule.limits, generation);
+                }
+            }
+        }
     }
 
     /// How busy the line before an endpoint is; `None` when nobody is in it, or there is none.
@@ -144,10 +157,13 @@ impl Queue {
     /// Changes what it allows, unless a newer generation has said so already.
     pub fn limit(self: &Arc<Self>, limits: Limits, generation: u64) {
         let mut state = self.state.lock();
-        if generation < state.generation || state.line.limits() == limits {
+        if generation < state.generation {
             return;
         }
         state.generation = generation;
+        if state.line.limits() == limits {
+            return;
+        }
         state.line.limit(limits);
         drop(state);
         self.go_on();

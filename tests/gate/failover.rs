@@ -1,12 +1,16 @@
 //! Failover with the shipped policy: what is tried again and what is not, how long it waits, what the client gets.
 
 use std::net::SocketAddr;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::support::bundle::Bundled;
 use crate::support::service::{
     END, Service, answer, chat, chat_stream, chunk, chunked, json, last, nobody, open, reset, say, stall,
 };
+use crate::support::until;
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -51,6 +55,52 @@ fn a_refusal_is_passed_on_once_with_its_body() {
         assert_eq!((said.status, said.text().as_str(), said.header("x-why")), (status, "the reason", Some("so")));
         assert_eq!((bad.count(), good.count()), (1, 0), "{status}");
     }
+}
+
+#[test]
+fn a_refusal_that_is_too_long_to_keep_comes_without_its_body() {
+    let bad = Service::saying(answer(500, &[("Content-Type", "text/html")], "x".repeat(300 << 10)));
+    let gate = gate(bad.address, nobody(), "");
+    let said = gate.talk().post(CHAT, &[], "{}");
+    assert_eq!((said.status, said.whole, said.text().len(), said.header("content-type")), (500, true, 0, None));
+}
+
+#[test]
+fn an_endpoint_that_refused_is_free_while_the_next_is_asked() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let bad = Service::saying(answer(404, &[], "no such model"));
+    let good = Service::start(move |_, stream| wait.lock().recv().is_ok() && say(stream, json(&chat("good"))));
+    let gate = Bundled::shipped(&format!(
+        "[upstreams.up]\nendpoints = [{{ url = \"{}\" }}, {{ url = \"{}\", weight = 0 }}]\n\
+         [[policies]]\nfile = \"failover.lua\"\nparams.own_models = true\n",
+        bad.url(),
+        good.url()
+    ));
+    let mut talk = gate.talk();
+    talk.ask(CHAT, &[], "{}");
+    assert!(until(|| good.count() == 1));
+    let endpoints = gate.status()["upstreams"][0]["endpoints"].clone();
+    assert_eq!((&endpoints[0]["under_way"], &endpoints[0]["total"]), (&0.into(), &1.into()), "{endpoints:#}");
+    assert_eq!(endpoints[1]["under_way"], 1);
+    go.send(()).unwrap();
+    assert_eq!(talk.read().status, 200);
+}
+
+#[test]
+fn the_only_endpoint_is_asked_for_the_next_model_of_the_plan() {
+    let upstream = Service::start(|heard, stream| match heard.json()["model"].as_str() {
+        Some("small") => say(stream, json(&chat("good"))),
+        _ => say(stream, answer(503, &[], "busy")),
+    });
+    let gate = Bundled::shipped(&format!(
+        "[upstreams.up]\nurl = \"{}\"\n[[policies]]\nfile = \"route.lua\"\nparams.upstreams = [\"up\"]\n\
+         params.aliases = {{ fast = [\"up/big\", \"up/small\"] }}\n[[policies]]\nfile = \"failover.lua\"\n",
+        upstream.url()
+    ));
+    assert_eq!(gate.talk().post(CHAT, &[], r#"{"model":"fast"}"#).text(), chat("good"));
+    let asked: Vec<_> = upstream.heard().iter().map(|heard| heard.json()["model"].clone()).collect();
+    assert_eq!(asked, ["big", "small"]);
 }
 
 #[test]

@@ -4,12 +4,14 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
 use crate::support::bundle::{Bundled, tell};
 use crate::support::service::{END, Service, answer, chat, chat_stream, chunk, json, last, nobody, open, say};
+use crate::support::talk::Talk;
 use crate::support::until;
 
 const CHAT: &str = "/v1/chat/completions";
@@ -72,6 +74,57 @@ fn one_of_two_that_fails_is_asked_five_times_and_no_client_notices() {
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
     }
+}
+
+/// Half of a request's body.
+const HALF: [u8; 10_000] = [b'x'; 10_000];
+
+/// Sends the first half of a request.
+fn begin(gate: &Bundled) -> Talk {
+    let mut talk = gate.talk();
+    talk.send(format!("POST {CHAT} HTTP/1.1\r\nHost: g\r\nContent-Length: 20000\r\n\r\n"));
+    talk.send(HALF);
+    talk
+}
+
+#[test]
+fn a_client_that_is_slow_to_ask_says_nothing_about_the_endpoint() {
+    for policies in ["", "[[policies]]\nfile = \"failover.lua\"\n"] {
+        let good = good();
+        let rules = "breaker.slow = \"1s\"\nbreaker.consecutive = 1\n";
+        let gate = Bundled::shipped(&format!("[upstreams.up]\nurl = \"{}\"\n{rules}{policies}", good.url()));
+        let mut talk = begin(&gate);
+        thread::sleep(Duration::from_millis(1300)); // paced: a client on a slow line
+        talk.send(HALF);
+        assert_eq!(talk.read().status, 200);
+        assert!(until(|| gate.endpoint(0)["total"] == 1));
+        let endpoint = gate.endpoint(0);
+        assert!(endpoint["latency_ms"].as_f64().is_some_and(|latency| latency < 1000.0), "{endpoint:#}");
+        assert_eq!((&endpoint["state"], &endpoint["failed"]), (&json!("closed"), &json!(0)), "{endpoint:#}");
+    }
+}
+
+#[test]
+fn a_client_that_takes_all_the_time_there_is_says_nothing_about_the_endpoint() {
+    let large = Service::saying(answer(200, &[], vec![b'x'; 32 << 20]));
+    let gate = lonely(&large, "consecutive = 1 }\ntimeouts = { total = \"300ms\"");
+    assert_eq!(begin(&gate).read().status, 408, "its request is never whole");
+    let mut talk = gate.talk();
+    talk.ask("/large", &[], "{}");
+    thread::sleep(Duration::from_millis(600)); // paced: a client that reads too late
+    assert!(talk.rest().len() < 32 << 20, "it was cut off");
+    assert!(until(|| gate.endpoint(0)["under_way"] == 0));
+    let endpoint = gate.endpoint(0);
+    assert_eq!((&endpoint["state"], &endpoint["failed"]), (&json!("closed"), &json!(0)), "{endpoint:#}");
+}
+
+#[test]
+fn a_name_that_is_too_long_for_a_model_has_no_breaker_of_its_own() {
+    let bad = bad(500);
+    let gate = lonely(&bad, "per_model = true, consecutive = 1");
+    let name = "m".repeat(1000);
+    assert_eq!(gate.talk().post(CHAT, &[], &format!(r#"{{"model":"{name}"}}"#)).status, 500);
+    assert!(gate.becomes(0, "open") && !gate.endpoint(0).to_string().contains(&name));
 }
 
 #[test]
@@ -210,6 +263,9 @@ fn an_operator_closes_it() {
     let reset = |query: &str| tell(gate.admin, &format!("/-/health/reset{query}"), &json!({}));
     assert_eq!(reset("?upstream=nobody").status, 404);
     assert_eq!(reset("?wrong=1").status, 400);
+    let told = |names: &Value| tell(gate.admin, "/-/health/reset", names).status;
+    assert_eq!((told(&json!({"upstream": "nobody"})), told(&json!({"wrong": 1}))), (404, 400));
+    assert_eq!(gate.endpoint(0)["state"], "open");
     assert_eq!(reset("?upstream=up").json()["reset"], 1);
     assert_eq!(gate.endpoint(0)["state"], "closed");
     assert_eq!((gate.ask(), only.count()), (500, 6));

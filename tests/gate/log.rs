@@ -1,7 +1,11 @@
 //! The log of the real binary: a line for each exchange with all that was decided, and no secret anywhere.
 
 use std::fs;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -82,6 +86,71 @@ fn a_line_tells_who_called_what_was_decided_and_how_it_went() {
         200
     );
     assert_eq!((&access(&gate, "call-2")["cache"], &access(&gate, "call-2")["attempts"]), (&"hit".into(), &"".into()));
+}
+
+#[test]
+fn a_line_has_a_word_for_each_request_that_went_out() {
+    let good = Service::start(|heard, stream| heard.number != 2 && say(stream, json(&chat("hi"))));
+    let settings = format!(
+        "[log]\nformat = \"json\"\n[upstreams.up]\nendpoints = [{{ name = \"a\", url = \"{}\" }}]\n",
+        good.url()
+    );
+    let folder = folder(&settings);
+    let gate = Process::serve(folder.path());
+    let mut talk = gate.talk();
+    for id in ["call-1", "call-2"] {
+        assert_eq!(talk.post(CHAT, &[("X-Request-Id", id)], "{}").status, 200);
+    }
+    assert_eq!((&access(&gate, "call-1")["attempts"], good.count()), (&"up/a=200".into(), 3));
+    assert_eq!(access(&gate, "call-2")["attempts"], "up/a=resent up/a=200");
+}
+
+#[test]
+fn a_line_tells_how_long_a_call_waited_in_line() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let only = Service::start(move |_, stream| wait.lock().recv().is_ok() && say(stream, json(&chat("hi"))));
+    let queue = "queue.at_once = 1";
+    let folder = folder(&format!("[log]\nformat = \"json\"\n[upstreams.up]\nurl = \"{}\"\n{queue}\n", only.url()));
+    let gate = Process::serve(folder.path());
+    let (mut first, mut second) = (gate.talk(), gate.talk());
+    first.ask(CHAT, &[("X-Request-Id", "call-1")], "{}");
+    assert!(until(|| only.count() == 1));
+    second.ask(CHAT, &[("X-Request-Id", "call-2")], "{}");
+    thread::sleep(Duration::from_millis(50)); // paced: the second one waits
+    for talk in [&mut first, &mut second] {
+        go.send(()).unwrap();
+        assert_eq!(talk.read().status, 200);
+    }
+    assert_eq!(access(&gate, "call-1")["queued_ms"], Value::Null);
+    assert!(access(&gate, "call-2")["queued_ms"].as_f64().is_some_and(|waited| waited > 1.0));
+}
+
+#[test]
+fn a_line_tells_of_an_answer_that_went_on_elsewhere() {
+    let whole = chat_stream(&["a", "b", "c"]);
+    let begun = whole.split_inclusive("\n\n").take(3).collect::<String>();
+    let bad = Service::start(move |_, stream| {
+        say(stream, open("text/event-stream"));
+        say(stream, chunk(&begun));
+        false
+    });
+    let good = Service::saying(chunked("text/event-stream", [whole]));
+    let folder = folder(&format!(
+        "[log]\nformat = \"json\"\n[upstreams.up]\nendpoints = [{{ name = \"a\", url = \"{}\" }}, {{ name = \"b\", url = \"{}\", weight = 0 }}]\n\
+         [[policies]]\nfile = \"failover.lua\"\n[[policies]]\nfile = \"p.lua\"\n",
+        bad.url(),
+        good.url()
+    ));
+    let route =
+        "return policy { api = 1, route = function() return { upstream = \"up\", continue_cut = \"complete\" } end }\n";
+    fs::write(folder.path().join("p.lua"), route).unwrap();
+    let gate = Process::serve(folder.path());
+    let said = gate.talk().post(CHAT, &[("X-Request-Id", "call-1")], r#"{"model":"m","stream":true,"messages":[]}"#);
+    assert!(said.whole && said.text().ends_with("data: [DONE]\n\n"), "{}", said.text());
+    let line = access(&gate, "call-1");
+    assert_eq!((&line["continued"], &line["reason"]), (&1.into(), &"done".into()), "{line:#}");
+    assert_eq!(line["attempts"], "up/a=reset up/b=200");
 }
 
 #[test]

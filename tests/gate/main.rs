@@ -49,6 +49,7 @@ mod record;
 mod redis;
 mod reload;
 mod replayed;
+mod resent;
 mod reviewed;
 mod shadow;
 mod sharing;

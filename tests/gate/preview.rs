@@ -1,12 +1,14 @@
 //! A preview answers beside the live generation, and nothing that it does shows there.
 
+use std::sync::mpsc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::reviewed::marking;
 use crate::support::bundle::Bundled;
-use crate::support::service::{Service, json as saying};
+use crate::support::service::{Service, json as saying, say};
 use crate::support::until;
 
 /// A policy that counts, limits, stores and marks.
@@ -53,6 +55,32 @@ fn live_and_preview_answer_on_the_same_connection() {
     }
     let first = &upstream.heard()[0].head;
     assert!(first.find("X-One").unwrap() < first.find("X-Two").unwrap());
+}
+
+#[test]
+fn a_preview_waits_in_the_line_as_it_is_and_a_longer_counter_serves_who_waits() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let upstream = Service::start(move |_, stream| wait.lock().recv().is_ok() && say(stream, saying("{}")));
+    let settings = |at_once| format!("[upstreams.up]\nurl = \"{}\"\nqueue.at_once = {at_once}\n", upstream.url());
+    let gate = Bundled::serve(&[("tidegate.toml", &settings(9))]);
+    let hash = gate.on_disk().to_string();
+    gate.save_live("tidegate.toml", &settings(1));
+    let token = token(&gate, &json!({"generation": hash}));
+    let queue = || gate.status()["queues"][0].clone();
+    let mut live = gate.talk();
+    live.send("GET /live HTTP/1.1\r\nHost: g\r\n\r\n");
+    assert!(until(|| upstream.count() == 1));
+    let mut preview = gate.talk();
+    preview.send(format!("GET /preview HTTP/1.1\r\nHost: g\r\n{HEADER}: {token}\r\n\r\n"));
+    assert!(until(|| queue()["waiting"]["normal"] == 1), "{:#}", queue());
+    assert_eq!(queue()["at_once"], 1);
+    gate.save_live("tidegate.toml", &settings(2));
+    assert!(until(|| upstream.count() == 2), "{:#}", queue());
+    for _ in 0..2 {
+        go.send(()).unwrap();
+    }
+    assert_eq!((live.read().status, preview.read().status), (200, 200));
 }
 
 #[test]

@@ -27,6 +27,9 @@ const CONVERSATION: [&str; 4] = ["messages", "input", "contents", "prompt"];
 /// How a line begins that Claude Code puts first into `system`; it differs from call to call.
 const BILLING: &str = "x-anthropic-billing-header";
 
+/// Bytes of a model's name. What is longer is none, and would be kept for as long as the endpoint is.
+const LONGEST_MODEL: usize = 256;
+
 /// Messages that are looked through for the first of the user.
 const MOST_MESSAGES: usize = 16;
 
@@ -93,7 +96,11 @@ impl Asked {
         Self {
             now: gate.clock.elapsed(),
             key: if sticky { key(x, planned, &upstream.balance.key) } else { None },
-            model: if tells_models_apart(upstream) { planned.model.clone().or_else(|| model(x)) } else { None },
+            model: if tells_models_apart(upstream) {
+                planned.model.clone().or_else(|| model(x)).filter(|model| model.len() <= LONGEST_MODEL)
+            } else {
+                None
+            },
             tokens,
         }
     }

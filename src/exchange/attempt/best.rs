@@ -1,23 +1,38 @@
 //! Keeps the best refusal for the client while other endpoints are tried.
 
-use bytes::Bytes;
-
+use super::held::Held;
 use super::{Committed, REFUSAL_BYTES, REFUSAL_TIME};
+use crate::exchange::heads::{self, Framing};
 use crate::exchange::source::Source;
 use crate::exchange::wire::Connection;
+use crate::message::ResponseHead;
 
 /// Reads a refusal's body, within limits, so that its connection is free while others are tried.
 pub(super) async fn keep<N: Connection>(mut response: Committed<N>) -> Committed<N> {
     let read = tokio::time::timeout(REFUSAL_TIME, response.source.read_all(REFUSAL_BYTES, None)).await;
     let clean = matches!(read, Ok(Ok(_)));
     response.source.release(clean).await;
-    response.held.place = None;
-    let body = match read {
-        Ok(Ok(body)) => body,
-        _ => Bytes::new(),
-    };
-    response.source = Source::Whole(Some(body));
+    match &read {
+        Ok(Ok(_)) => response.held.served(None),
+        Ok(Err(error)) => response.held.failed(error),
+        Err(_) => {}
+    }
+    // Nothing more comes of it: others may have its place, and try an endpoint that has to prove itself.
+    response.held = Held::default();
+    let body = read.ok().and_then(Result::ok);
+    if body.is_none() {
+        lose_body(&mut response.head);
+    }
+    response.source = Source::Whole(Some(body.unwrap_or_default()));
     response
+}
+
+/// Makes a head one of an answer without a body, since that was too long, or too long in coming.
+fn lose_body(head: &mut ResponseHead) {
+    heads::frame_response(head, Framing::Length(0));
+    for name in ["content-encoding", "content-type", "trailer"] {
+        head.remove_header(name);
+    }
 }
 
 /// The answer worth more to the client when all attempts are used up: a refusal that says something about the

@@ -1,7 +1,7 @@
 //! Where attempts leave what only the exchange can see to: they run beside each other, and none of them has hold of it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -26,6 +26,8 @@ pub(in crate::exchange) struct Desk {
     bell: Notify,
     /// Whether an upstream gave a sign of an answer.
     sign: AtomicBool,
+    /// Attempts whose request was sent a second time, each a bit by its number.
+    resent: AtomicU32,
 }
 
 /// Something that an attempt left.
@@ -73,6 +75,16 @@ impl Desk {
         self.sign.load(Ordering::Relaxed)
     }
 
+    /// Notes that the request of the attempt of this number is sent a second time.
+    pub(super) fn resend(&self, number: usize) {
+        self.resent.fetch_or(bit(number), Ordering::Relaxed);
+    }
+
+    /// Whether it was.
+    pub(super) fn was_resent(&self, number: usize) -> bool {
+        self.resent.load(Ordering::Relaxed) & bit(number) != 0
+    }
+
     /// Asks the policies about an event.
     pub(super) async fn ask(&self, event: Event, dialect: Option<Dialect>, facts: HeldFacts) -> Option<Commit> {
         let (reply, answer) = oneshot::channel();
@@ -95,6 +107,11 @@ impl Desk {
     pub(in crate::exchange) fn left(&self) -> Option<Word> {
         self.words.lock().pop_front()
     }
+}
+
+/// The bit of an attempt; no desk is shared by more of them than there are bits.
+fn bit(number: usize) -> u32 {
+    u32::try_from(number).ok().and_then(|number| 1_u32.checked_shl(number)).unwrap_or(0)
 }
 
 /// Sees to something that was left.

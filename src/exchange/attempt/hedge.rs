@@ -83,8 +83,9 @@ impl<'a, D: Dial> Race<'a, D> {
     }
 
     /// Begins an attempt that was made ready at `started`.
-    pub(super) fn begin(&mut self, made: Try, started: Instant, prepared: Box<Prepared>) {
-        let flight = Box::pin(fly(&self.gate.dial, prepared, self.desk));
+    pub(super) fn begin(&mut self, mut made: Try, started: Instant, prepared: Box<Prepared>) {
+        made.held.begins();
+        let flight = Box::pin(fly(&self.gate.dial, prepared, self.desk, self.begun));
         self.runners.push(Runner { number: self.begun, made, started, flight, arrived: None });
         self.begun += 1;
         self.last = started;
@@ -187,6 +188,7 @@ impl<'a, D: Dial> Race<'a, D> {
         let at = self.runners.iter().position(|runner| runner.number == number)?;
         let Runner { mut made, started, arrived, .. } = self.runners.remove(at);
         let waited = self.waited_for(number);
+        made.held.resent = self.desk.was_resent(number);
         // What another attempt was told is not about this one.
         x.translated = None;
         let result = match arrived? {
@@ -215,8 +217,9 @@ impl<'a, D: Dial> Race<'a, D> {
     /// Cancels all that are still under way: another has answered.
     fn outrun(&mut self, x: &mut Exchange) {
         for runner in std::mem::take(&mut self.runners) {
-            let Runner { made, started, number, flight, .. } = runner;
+            let Runner { mut made, started, number, flight, .. } = runner;
             drop(flight);
+            made.held.resent = self.desk.was_resent(number);
             let error = Error::upstream(Kind::Outrun, "another attempt answered first");
             record(x, &made, started, self.waited_for(number), &Made::<D>::Err(error), true);
         }
@@ -224,8 +227,9 @@ impl<'a, D: Dial> Race<'a, D> {
 
     /// The race is over for a reason of its own, such as that the client left.
     fn broken_off(&mut self, x: &mut Exchange, error: &Error) {
-        for runner in std::mem::take(&mut self.runners) {
+        for mut runner in std::mem::take(&mut self.runners) {
             let waited = self.waited_for(runner.number);
+            runner.made.held.resent = self.desk.was_resent(runner.number);
             record(x, &runner.made, runner.started, waited, &Made::<D>::Err(error.clone()), true);
         }
     }

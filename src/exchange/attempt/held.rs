@@ -1,6 +1,8 @@
 //! What an attempt owns from the choice of its endpoint to the last byte of its answer, in one place, so that every way
 //! it can end gives all of it back.
 
+use std::time::Duration;
+
 use super::Committed;
 use crate::error::Error;
 use crate::exchange::Exchange;
@@ -19,6 +21,8 @@ pub struct Held {
     pub place: Option<Place>,
     /// How it waited for that.
     pub queued: Option<Waited>,
+    /// Whether its request was sent a second time.
+    pub resent: bool,
 }
 
 // === impl Held ===
@@ -32,7 +36,7 @@ impl Held {
     /// Counts the time from now: the attempt waits no longer for anything but its endpoint.
     pub(super) fn begins(&mut self) {
         if let Some(ticket) = &mut self.ticket {
-            ticket.begins();
+            ticket.began(Duration::ZERO);
         }
     }
 
@@ -47,6 +51,9 @@ impl Held {
                     let by_client = || x.request.lock().head.headers.keys().any(|name| is_key(name.as_str()));
                     response.endpoint.has_key() || !by_client()
                 };
+                if let Some(asked) = response.asked {
+                    ticket.began(asked.elapsed());
+                }
                 ticket.heard(response.status, &response.head.headers, shared);
                 match &response.early_error {
                     Some(error) => self.failed(error),

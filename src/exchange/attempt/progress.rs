@@ -40,14 +40,21 @@ pub(super) struct Progress {
     current: usize,
     /// Tries begun: on tape each is told by its number.
     begun: u32,
-    /// Endpoints tried, each with its upstream.
-    tried: Vec<(Arc<Upstream>, Arc<Endpoint>)>,
+    /// What was tried.
+    tried: Vec<Tried>,
     /// Upstreams that may not be tried again: too much was repeated there.
     spent: Vec<Arc<Upstream>>,
     /// The last endpoint tried: it is tried again only when there is no other.
     last: Option<Try>,
     /// How long the endpoints stay open because of which nothing was tried.
     refused: Option<(Arc<Upstream>, Duration)>,
+}
+
+/// An endpoint that was tried, and the model that the plan asked it for: for another one it has not been tried.
+struct Tried {
+    upstream: Arc<Upstream>,
+    endpoint: Arc<Endpoint>,
+    model: Option<String>,
 }
 
 // === impl Progress ===
@@ -81,7 +88,7 @@ impl Progress {
                 continue;
             }
             self.current = at;
-            self.tried.push((Arc::clone(&next.upstream), Arc::clone(&next.endpoint)));
+            self.tried.push(Tried::of(&next));
             return Some(next);
         }
         if self.tried.len() == 1 && self.spent.is_empty() { self.again(gate, x) } else { None }
@@ -100,7 +107,8 @@ impl Progress {
             return None;
         }
         let excluded = |endpoint: &Endpoint| {
-            self.was_tried(endpoint) || planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name)
+            self.was_tried(endpoint, planned)
+                || planned.endpoint.as_ref().is_some_and(|wanted| *wanted != endpoint.name)
         };
         let asked = Asked::of(gate, x, planned, upstream);
         let pick = |excluded: &dyn Fn(&Endpoint) -> bool| {
@@ -151,7 +159,7 @@ impl Progress {
     /// Whether one more try may be made at an upstream: its first of an exchange always may.
     fn affords<D: Dial>(&self, gate: &Gate<D>, x: &Exchange, upstream: &Arc<Upstream>) -> bool {
         let now = gate.clock.elapsed();
-        if !self.tried.iter().any(|(tried, _)| tried.name == upstream.name) {
+        if !self.tried.iter().any(|tried| tried.upstream.name == upstream.name) {
             upstream.pool().request(now);
             return true;
         }
@@ -164,26 +172,26 @@ impl Progress {
         may
     }
 
-    /// How many endpoints of the plan were not tried.
-    pub(super) fn untried(&self, x: &Exchange, current: &Try) -> usize {
-        let mut left: Vec<&Endpoint> = Vec::new();
+    /// How many endpoints of the plan were not tried, each counted for each model that it is to be asked for.
+    pub(super) fn untried(&self, x: &Exchange) -> usize {
+        let mut left: Vec<(&Endpoint, &Option<String>)> = Vec::new();
         for planned in &self.plan.attempts {
             let Some(upstream) = x.generation.upstreams.get(&planned.upstream) else {
                 continue;
             };
             for endpoint in &upstream.endpoints {
                 let wanted = planned.endpoint.as_ref().is_none_or(|wanted| *wanted == endpoint.name);
-                let counted = same(endpoint, &current.endpoint) || left.iter().any(|other| same(other, endpoint));
-                if wanted && !counted && !self.was_tried(endpoint) {
-                    left.push(endpoint);
+                let counted = left.iter().any(|(other, model)| same(other, endpoint) && **model == planned.model);
+                if wanted && !counted && !self.was_tried(endpoint, planned) {
+                    left.push((endpoint, &planned.model));
                 }
             }
         }
         left.len()
     }
 
-    fn was_tried(&self, endpoint: &Endpoint) -> bool {
-        self.tried.iter().any(|(_, tried)| same(tried, endpoint))
+    fn was_tried(&self, endpoint: &Endpoint, planned: &PlannedAttempt) -> bool {
+        self.tried.iter().any(|tried| tried.is(endpoint, planned))
     }
 
     /// Takes up what `failover` answered: where to go on, and how long to wait first.
@@ -197,6 +205,23 @@ impl Progress {
             }
         }
         again.after.min(LONGEST_WAIT)
+    }
+}
+
+// === impl Tried ===
+
+impl Tried {
+    fn of(made: &Try) -> Self {
+        Self {
+            upstream: Arc::clone(&made.upstream),
+            endpoint: Arc::clone(&made.endpoint),
+            model: made.planned.model.clone(),
+        }
+    }
+
+    /// Whether this was the same endpoint, asked for the model that is planned.
+    fn is(&self, endpoint: &Endpoint, planned: &PlannedAttempt) -> bool {
+        same(&self.endpoint, endpoint) && self.model == planned.model
     }
 }
 

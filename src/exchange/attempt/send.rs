@@ -45,20 +45,26 @@ impl<N: Connection> Landed<N> {
     }
 }
 
-/// Tries one endpoint. A response is an answer of any status; everything else is an error.
+/// The number of an attempt that has a desk to itself.
+const ALONE: usize = 0;
+
+/// Tries one endpoint. A response is an answer of any status; everything else is an error. `resent` tells whether the
+/// request was sent a second time.
 pub(super) async fn attempt<C: Client, D: Dial>(
     dial: &D,
     client: &mut C,
     x: &mut Exchange,
     prepared: Box<Prepared>,
+    resent: &mut bool,
 ) -> Result<Committed<TapedConnection<D::Connection>>, Error> {
+    let desk = Desk::default();
     let landed = if matches!(prepared.upload, Upload::Streaming(_)) {
-        Box::pin(pass_on(dial, client, x, prepared)).await?
+        Box::pin(pass_on(dial, client, x, prepared, &desk)).await
     } else {
-        let desk = Desk::default();
-        opening::attend(client, x, &desk, pin!(fly(dial, prepared, &desk))).await??
+        opening::attend(client, x, &desk, pin!(fly(dial, prepared, &desk, ALONE))).await.flatten()
     };
-    land(client, x, landed).await
+    *resent = desk.was_resent(ALONE);
+    land(client, x, landed?).await
 }
 
 /// Puts an answer that was chosen into the client's dialect.
@@ -75,11 +81,12 @@ pub(super) async fn land<C: Client, N: Connection>(
 }
 
 /// Makes an attempt whose request is all in memory. It needs neither the client nor the exchange, so that others can be
-/// made beside it, and leaves what it wants of them on the desk.
+/// made beside it, and leaves what it wants of them on the desk, by its `number` there.
 pub(super) async fn fly<D: Dial>(
     dial: &D,
     mut prepared: Box<Prepared>,
     desk: &Desk,
+    number: usize,
 ) -> Result<Landed<TapedConnection<D::Connection>>, Error> {
     let mut fresh = false;
     loop {
@@ -98,6 +105,7 @@ pub(super) async fn fly<D: Dial>(
                 if !again {
                     return Err(error);
                 }
+                desk.resend(number);
                 fresh = true;
             }
         }
@@ -110,25 +118,25 @@ async fn pass_on<C: Client, D: Dial>(
     client: &mut C,
     x: &mut Exchange,
     mut prepared: Box<Prepared>,
+    desk: &Desk,
 ) -> Result<Landed<TapedConnection<D::Connection>>, Error> {
-    let desk = Desk::default();
     let mut fresh = false;
     loop {
-        let mut connection = opening::attend(client, x, &desk, pin!(dialled(dial, &mut prepared, fresh))).await??;
+        let mut connection = opening::attend(client, x, desk, pin!(dialled(dial, &mut prepared, fresh))).await??;
         let began = Instant::now();
         let head = match upload(client, x, &mut connection, &mut prepared).await {
             Ok(Some(head)) => Ok(head),
             Ok(None) => {
-                let heard = pin!(final_head(&mut connection, &prepared.patience, &desk));
-                opening::attend(client, x, &desk, heard).await?
+                let heard = pin!(final_head(&mut connection, &prepared.patience, desk));
+                opening::attend(client, x, desk, heard).await?
             }
             Err(error) => Err(error),
         };
         match head.and_then(heads::check_response) {
             Ok(head) => {
                 let goes_on = prepared.upload.overtaken() && head.status.as_u16() < 400 && !x.intake.expects_continue;
-                let answer = pin!(answered(head, connection, prepared, &desk));
-                let mut landed = opening::attend(client, x, &desk, answer).await??;
+                let answer = pin!(answered(head, connection, prepared, desk));
+                let mut landed = opening::attend(client, x, desk, answer).await??;
                 if goes_on {
                     landed.response.source.go_on_uploading();
                 }
@@ -140,6 +148,7 @@ async fn pass_on<C: Client, D: Dial>(
                 if !again {
                     return Err(error);
                 }
+                desk.resend(ALONE);
                 fresh = true;
             }
         }
@@ -177,6 +186,7 @@ async fn answered<N: Connection>(
     }
     let source = Source::live(connection, patience.idle(), patience.rest(streams));
     let mut response = Committed::new(head, source, prepared.upstream, prepared.endpoint);
+    response.asked = matches!(prepared.upload, Upload::Streaming(_)).then(|| patience.sent());
     if let Some(holding) = prepared.holding.take().filter(|_| !prepared.upload.overtaken()) {
         let translated = prepared.hearing.is_some();
         holding.hold(&mut response, translated, patience, desk).await?;
@@ -278,7 +288,10 @@ async fn stream_body<C: Client, N: Connection>(
                 continue;
             }
             piece = client.read_body() => piece?,
-            error = patience.over() => return Err(error),
+            // The endpoint waits for the client as well.
+            _ = patience.over() => {
+                return Err(Error::client(Kind::Timeout, 408, "the request body did not come in time"));
+            }
         };
         let end = piece.is_none();
         if let Some(piece) = &piece {

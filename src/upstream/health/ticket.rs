@@ -60,9 +60,9 @@ impl Ticket {
         Some((Arc::clone(endpoint), ticket))
     }
 
-    /// Counts the time from now.
-    pub fn begins(&mut self) {
-        self.began = self.clock.elapsed();
+    /// Counts the endpoint's time from so long `ago`.
+    pub fn began(&mut self, ago: Duration) {
+        self.began = self.clock.elapsed().saturating_sub(ago);
     }
 
     /// Notes that the answer has begun. `shared` says whether its limits are the endpoint's own and not those of a

@@ -57,6 +57,16 @@ async fn whoever_leaves_gives_up_the_turn_even_when_it_has_just_come() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_older_generation_does_not_set_back_what_a_newer_one_left_as_it_was() {
+    let queue = queue(2, 5);
+    queue.limit(limits(2, 5), 3);
+    queue.limit(limits(1, 5), 2);
+    assert_eq!(queue.busy().at_once, 2);
+    queue.limit(limits(1, 5), 4);
+    assert_eq!(queue.busy().at_once, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wait_ends_when_its_time_is_over() {
     let queue = queue(1, 1);
     let first = place(enter(&queue));
