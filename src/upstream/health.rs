@@ -86,6 +86,11 @@ impl Health {
         self.bell.listen()
     }
 
+    /// A change that another gate tells of, which was no later than now, whatever that gate's clock says.
+    pub fn dated(&self, change: Change) -> Change {
+        Change { at: change.at.min(self.bell.moment(self.clock.elapsed())), ..change }
+    }
+
     /// Whether a change was so long ago.
     pub fn is_past(&self, change: &Change, age: Duration) -> bool {
         self.bell.since(change) > age

@@ -113,7 +113,7 @@ impl Gossip {
 
     /// Takes over what another gate tells, if it is news.
     fn hear(&mut self, change: Change) {
-        let name = name(&change);
+        let (name, change) = (name(&change), self.gate.health.dated(change));
         // Within a millisecond the one that comes later is the later one.
         let news = |last: &Change| last.at < change.at || (last.at == change.at && *last != change);
         if self.last.get(&name).is_none_or(news) {
