@@ -107,7 +107,7 @@ impl Admin {
             .collect();
         status.insert("upstreams".into(), json!(upstreams));
         status.insert("cache".into(), self.gate.cache.show());
-        if let Some(http) = self.gate.http.to_json() {
+        if let Some(http) = self.gate.cache.http.to_json() {
             status.insert("http_cache".into(), http);
         }
         if let Some(redis) = self.gate.shared.redis() {

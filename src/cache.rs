@@ -9,8 +9,10 @@ pub mod entry;
 pub mod fill;
 pub mod flight;
 pub mod http;
+mod kept;
 pub mod key;
 pub mod memory;
+mod octets;
 pub mod parts;
 pub mod pick;
 mod purges;
@@ -43,6 +45,7 @@ use crate::clock::Clock;
 use crate::state::{Redis, Shared};
 use common::Common;
 use disk::Disk;
+use http::HttpCache;
 use memory::MemoryCache;
 use purges::Purges;
 use refreshing::Refreshing;
@@ -53,6 +56,8 @@ pub struct Cache {
     clock: Clock,
     /// The answers in this process.
     memory: MemoryCache,
+    /// Those that are kept as HTTP says.
+    pub http: HttpCache,
     /// What was purged lately.
     purges: Arc<Purges>,
     /// The answers on disk.
@@ -70,6 +75,8 @@ pub struct Cache {
 pub struct Purged {
     /// Answers in memory.
     pub memory: usize,
+    /// Those in memory that are kept as HTTP says.
+    pub http: usize,
     /// Answers on disk; `None` without a disk.
     pub disk: Option<usize>,
     /// Answers in the shared Redis; `None` without one.
@@ -93,12 +100,20 @@ impl Cache {
         Self {
             clock,
             memory: MemoryCache::new(clock, most, entry),
+            http: HttpCache::new(most, entry),
             purges: Arc::default(),
             disk: None,
             diskless: None,
             common: None,
             refreshing: Refreshing::default(),
         }
+    }
+
+    /// The same with at most so many bytes of what is kept as HTTP says, in place of as many again.
+    #[must_use]
+    pub fn with_http(self, most: usize) -> Self {
+        let entry = self.memory.entry_limit();
+        Self { http: HttpCache::new(most, entry), ..self }
     }
 
     /// The same with a disk behind it. A folder that cannot be used leaves it without, and status says so.
@@ -123,8 +138,9 @@ impl Cache {
     }
 
     /// Changes the limits of what is in memory. Entries that no longer fit are dropped.
-    pub fn resize(&self, most: usize, entry: usize) {
+    pub fn resize(&self, most: usize, http: usize, entry: usize) {
         self.memory.resize(most, entry);
+        self.http.resize(http, entry);
     }
 
     /// The answer to a request with this very key, if there is one and its time is not over.
@@ -222,6 +238,7 @@ impl Cache {
         let before = |key: &Key, entry: &Entry| entry.stored_at <= at && pick.picks(key, entry);
         Purged {
             memory: self.memory.purge(before),
+            http: self.http.purge(pick, at),
             disk: self.disk.as_ref().map(|disk| disk.purge(pick, at)),
             redis: None,
         }
@@ -235,8 +252,8 @@ impl Cache {
     }
 
     /// Hears what other gates purge, and what they purged while this one could not hear it, until the process ends. It
-    /// tells them to who keeps answers `too`.
-    pub async fn follow_purges(&self, redis: &Redis, too: impl Fn(&Pick, SystemTime)) {
+    /// tells them to who holds answers `too`.
+    pub async fn follow_purges(&self, redis: &Redis, too: impl Fn(&Pick)) {
         let Some(common) = &self.common else { return };
         let (mut news, mut connections) = (redis.news(), redis.connections());
         // It may be connected already.
@@ -248,15 +265,19 @@ impl Cache {
                     Err(_) => return,
                 },
                 said = news.recv() => match said {
-                    // From now on, whatever the other gate's clock says.
-                    Ok(said) => common::heard(&said).map(|(at, pick)| (at.max(self.clock.wall()), pick)).into_iter().collect(),
+                    Ok(said) => {
+                        self.adopt_forgotten(&said);
+                        // From now on, whatever the other gate's clock says.
+                        let from_now = |(at, pick): (SystemTime, Pick)| (at.max(self.clock.wall()), pick);
+                        common::heard(&said).map(from_now).into_iter().collect()
+                    }
                     Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
                     Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => common.catch_up().await,
                 },
             };
             for (at, pick) in heard {
                 self.adopt(&pick, at);
-                too(&pick, at);
+                too(&pick);
             }
         }
     }
@@ -293,6 +314,9 @@ impl Purged {
     /// What went, as JSON.
     pub fn to_json(self) -> Value {
         let mut purged = json!({"memory": self.memory});
+        if self.http > 0 {
+            purged["http"] = self.http.into();
+        }
         if let Some(disk) = self.disk {
             purged["disk"] = disk.into();
         }

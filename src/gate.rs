@@ -23,7 +23,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::cache::http::HttpCache;
 use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
@@ -47,8 +46,6 @@ pub struct Gate<D: Dial> {
     pub dial: D,
     /// Stored responses.
     pub cache: Cache,
-    /// Responses kept as HTTP says.
-    pub http: HttpCache,
     /// What several gates have in common.
     pub shared: Shared,
     /// Calls that equal ones may join.

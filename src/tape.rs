@@ -214,24 +214,22 @@ impl Tape {
     }
 
     /// Asks what is kept of a URL, likewise.
-    pub fn kept(
+    pub async fn kept(
         &self,
-        key: impl FnOnce() -> String,
-        take: impl FnOnce() -> Option<Arc<Variants>>,
+        key: impl Fn() -> String,
+        find: impl Future<Output = Option<Arc<Variants>>>,
     ) -> Option<Arc<Variants>> {
-        match self.reel.as_deref() {
-            Some(Reel { side: Side::Playing(told), .. }) if told.lock().bound => {
-                let key = key();
-                told.lock().kept.take_if(|(recorded, _)| *recorded == key).map(|(_, variants)| variants)
-            }
-            _ => {
-                let found = take();
-                if let (Some(variants), Some((_, recorded))) = (&found, self.told_to()) {
-                    recorded.lock().kept = Some((key(), Arc::clone(variants)));
-                }
-                found
-            }
+        if let Some(Reel { side: Side::Playing(told), .. }) = self.reel.as_deref()
+            && self.is_bound()
+        {
+            let key = key();
+            return told.lock().kept.take_if(|(recorded, _)| *recorded == key).map(|(_, variants)| variants);
         }
+        let found = find.await;
+        if let (Some(variants), Some((_, recorded))) = (&found, self.told_to()) {
+            recorded.lock().kept = Some((key(), Arc::clone(variants)));
+        }
+        found
     }
 
     /// Notes what was heard of an answer that was made for another exchange.

@@ -13,7 +13,7 @@ use crate::gate::reload::Denied;
 /// What the stores hold and did.
 pub(super) fn stats(admin: &Admin) -> Said {
     let mut shown = admin.gate.cache.show();
-    if let Some(http) = admin.gate.http.to_json() {
+    if let Some(http) = admin.gate.cache.http.to_json() {
         shown["http"] = http;
     }
     Said::json(&shown)
@@ -24,16 +24,11 @@ pub(super) async fn purge(admin: &Admin, asked: Asked) -> Result<Said, Denied> {
     let pick = pick(&asked).map_err(|why| Denied::new(400, why))?;
     let purged = admin.gate.cache.purge(&pick).await;
     admin.gate.flights.part(&pick);
-    let http = admin.gate.http.purge(&pick, admin.gate.clock.wall());
     for lane in admin.gate.lanes.gates() {
         lane.cache.purge(&pick).await;
         lane.flights.part(&pick);
-        lane.http.purge(&pick, lane.clock.wall());
     }
     let mut said = purged.to_json();
-    if http > 0 {
-        said["http"] = http.into();
-    }
     tracing::info!(pick = %json!(pick), purged = %said, "purged");
     said["purged"] = json!(pick);
     Ok(Said::json(&said))

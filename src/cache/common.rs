@@ -4,6 +4,7 @@
 //! by has a sorted set `PREFIX:label:…` of hashes by the time they end, so that a purge reads its own sets and no other
 //! key; and `PREFIX:purges` tells gates that were away what they missed.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -39,8 +40,14 @@ const BATCH: usize = 500;
 /// So many purges are remembered for gates that are away.
 const PURGES: usize = 1000;
 
+/// So many forgotten URLs are remembered while Redis does not answer.
+const FORGOTTEN: usize = 10_000;
+
 /// The topic of purges among gates.
 const TOPIC: &str = "purge";
+
+/// The topic of URLs that were changed.
+const CHANGED: &str = "forget";
 
 /// Puts a hash into a set by the time that it ends, takes out those that ended, and lets the set live as long as the last.
 /// In one step, since several gates do it.
@@ -57,15 +64,26 @@ pub(super) struct Common {
     /// What was purged lately.
     purges: Arc<Purges>,
     /// To the task that writes.
-    queue: Sender<Arc<Stored>>,
+    queue: Sender<Work>,
     /// Its end of the queue, until it begins.
-    work: Mutex<Option<Receiver<Arc<Stored>>>>,
+    work: Mutex<Option<Receiver<Work>>>,
     /// Bytes that wait to be written.
     waiting: AtomicUsize,
     /// Purges that it could not be told.
     owed: Mutex<Vec<Said>>,
+    /// Keys that were forgotten and that it could not be told, the oldest first.
+    forgotten: Mutex<VecDeque<[u8; 32]>>,
     /// What happened so far.
     counts: Counts,
+}
+
+/// What is to be done by the task that writes.
+#[derive(Debug)]
+enum Work {
+    /// Write an answer.
+    Put(Arc<Stored>),
+    /// Take away the answer to a key, and tell the other gates.
+    Forget([u8; 32]),
 }
 
 /// A purge, as gates tell each other.
@@ -102,6 +120,7 @@ impl Common {
             work: Mutex::new(Some(work)),
             waiting: AtomicUsize::new(0),
             owed: Mutex::default(),
+            forgotten: Mutex::default(),
             counts: Counts::default(),
         }
     }
@@ -126,7 +145,7 @@ impl Common {
         let size = stored.entry.size;
         let waiting = self.waiting.fetch_add(size, Ordering::Relaxed);
         let room = self.redis.is_up() && waiting + size <= WAITING_BYTES;
-        if !room || self.queue.try_send(stored).is_err() {
+        if !room || self.queue.try_send(Work::Put(stored)).is_err() {
             self.waiting.fetch_sub(size, Ordering::Relaxed);
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -135,17 +154,25 @@ impl Common {
     /// Writes what is in the queue, until the process ends.
     pub(super) async fn write(&self) {
         let Some(mut work) = self.work.lock().take() else { return };
-        while let Some(stored) = work.recv().await {
-            let made = stored.entry.stored_at;
-            if !self.purges.forbid(made, || pick::labels(&stored.key, &stored.entry)) {
-                let count = match self.write_one(&stored).await {
-                    Ok(()) => &self.counts.written,
-                    Err(Gone) => &self.counts.dropped,
-                };
-                count.fetch_add(1, Ordering::Relaxed);
+        while let Some(work) = work.recv().await {
+            match work {
+                Work::Put(stored) => self.write_or_drop(&stored).await,
+                Work::Forget(hash) => self.forget_or_owe(hash).await,
             }
-            self.waiting.fetch_sub(stored.entry.size, Ordering::Relaxed);
+            self.forget_owed().await;
         }
+    }
+
+    async fn write_or_drop(&self, stored: &Stored) {
+        let made = stored.entry.stored_at;
+        if !self.purges.forbid(made, || pick::labels(&stored.key, &stored.entry)) {
+            let count = match self.write_one(stored).await {
+                Ok(()) => &self.counts.written,
+                Err(Gone) => &self.counts.dropped,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.waiting.fetch_sub(stored.entry.size, Ordering::Relaxed);
     }
 
     /// Writes an answer, and what it can be picked by before it: what is there can be purged.
@@ -165,6 +192,38 @@ impl Common {
         let mut command = redis::cmd("SET");
         command.arg(self.answer(&hash)).arg(bytes).arg("PX").arg(left);
         self.redis.ask_within(&command, PATIENCE).await
+    }
+
+    /// Takes the answer to a key away and tells the other gates, after whatever waits to be written.
+    pub(super) fn forget(&self, hash: [u8; 32]) {
+        if !self.redis.is_up() || self.queue.try_send(Work::Forget(hash)).is_err() {
+            self.owe(hash);
+        }
+    }
+
+    async fn forget_or_owe(&self, hash: [u8; 32]) {
+        let key = blake3::Hash::from_bytes(hash).to_hex();
+        let unlinked =
+            self.redis.ask_within::<i64>(redis::cmd("UNLINK").arg(self.answer(key.as_str())), PATIENCE).await;
+        if unlinked.is_err() || self.redis.tell(CHANGED, json!(key.as_str())).await.is_err() {
+            self.owe(hash);
+        }
+    }
+
+    /// Tells what could not be told before.
+    async fn forget_owed(&self) {
+        let owed = if self.redis.is_up() { std::mem::take(&mut *self.forgotten.lock()) } else { VecDeque::new() };
+        for hash in owed {
+            self.forget_or_owe(hash).await;
+        }
+    }
+
+    fn owe(&self, hash: [u8; 32]) {
+        let mut forgotten = self.forgotten.lock();
+        if forgotten.len() >= FORGOTTEN {
+            forgotten.pop_front();
+        }
+        forgotten.push_back(hash);
     }
 
     /// Takes answers away, and tells the other gates.
@@ -227,6 +286,7 @@ impl Common {
                 self.owed.lock().push(said);
             }
         }
+        self.forget_owed().await;
         let mut range = redis::cmd("XRANGE");
         range.arg(self.redis.key("purges", "")).arg("-").arg("+");
         let told: Result<redis::streams::StreamRangeReply, Gone> = self.redis.ask_within(&range, PATIENCE).await;
@@ -264,4 +324,10 @@ impl Said {
 pub(super) fn heard(news: &News) -> Option<(SystemTime, Pick)> {
     let said = serde_json::from_value::<Said>(news.body.clone()).ok().filter(|_| news.topic == TOPIC)?;
     Some(said.parts())
+}
+
+/// The hash of the key that another gate has forgotten, if that is what it tells.
+pub(super) fn forgotten(news: &News) -> Option<[u8; 32]> {
+    let hash = news.body.as_str().filter(|_| news.topic == CHANGED)?;
+    blake3::Hash::from_hex(hash).ok().map(blake3::Hash::into)
 }

@@ -80,6 +80,8 @@ enum Work {
     Put(Arc<Stored>),
     /// Remove what is doomed.
     Remove,
+    /// Remove the answer to a key, whatever was to be written of it before.
+    Forget([u8; 32]),
 }
 
 /// Counters for status.
@@ -153,6 +155,21 @@ impl Disk {
         // When the queue is full the thread is awake, and sees it.
         let _ = self.queue.try_send(Work::Remove);
         count
+    }
+
+    /// Forgets the answer to a key, and what waits to be written of it.
+    pub(super) fn forget(&self, hash: &[u8; 32]) {
+        let unknown = !self.room.index.lock().may_have(hash);
+        if unknown && self.room.waiting.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        self.room.index.lock().remove(hash);
+        if self.queue.try_send(Work::Forget(*hash)).is_err() {
+            // What is in the queue is written after this, unless it was purged.
+            let key = blake3::Hash::from_bytes(*hash).to_hex().to_string();
+            self.room.purges.remember(self.room.clock.wall(), Pick::Key(key));
+            self.room.doomed.lock().push(*hash);
+        }
     }
 
     /// What it holds and did, for status.

@@ -31,7 +31,9 @@ pub mod validate;
 
 pub mod vary;
 
-pub use place::HttpCache;
+mod written;
+
+pub use place::{Changed, HttpCache};
 pub use stored::{Stored, Variants};
 
 /// What a policy lets the cache do beyond what HTTP says in any case.

@@ -16,7 +16,6 @@ use super::player::Player;
 use super::script::{ScriptedDial, Wire};
 use super::{Answer, Call, Case, wires};
 use crate::bundle::Bundle;
-use crate::cache::http::HttpCache;
 use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::event::Usage;
@@ -165,8 +164,7 @@ fn gate(
     let health = Arc::new(Health::new(clock, Arc::clone(&metrics)));
     health.attach(&candidate.upstreams);
     let limits = &candidate.settings.cache;
-    let cache = Cache::in_memory(clock, limits.memory, limits.entry);
-    let http = HttpCache::new(limits.http, limits.entry);
+    let cache = Cache::in_memory(clock, limits.memory, limits.entry).with_http(limits.http);
     let services = Arc::new(GateServices {
         state: state.clone(),
         clock,
@@ -184,7 +182,6 @@ fn gate(
         cache,
         shared: Shared::default(),
         flights: Flights::default(),
-        http,
         keep: Keep::new(thoughts),
         state,
         health,

@@ -1,5 +1,7 @@
 //! Sends a request of `OpenAI`'s Responses where what it refers to was made.
 
+mod away;
+
 pub mod scribe;
 
 use serde::{Deserialize, Serialize};
@@ -109,6 +111,9 @@ async fn follow<C: Client, D: Dial>(
     match x.tape.ask(|| "affinity".to_owned(), || known) {
         Found::At(home) => match kept_to(x, &plan, &home) {
             Some(pinned) => {
+                if let Some(left) = away::still(gate, client, x, &plan, &pinned, rule).await? {
+                    return lost(x, plan, rule, &refers, &GONE).map_err(|error| error.with_retry_after(left));
+                }
                 x.bond.pin = Pin::Home;
                 x.plan = Some(pinned.clone());
                 Ok(pinned)
@@ -176,7 +181,8 @@ fn choices(x: &Exchange, plan: &Plan) -> usize {
 
 /// A request whose endpoint is not known or not there: what becomes of it is the owner's choice.
 fn lost(x: &mut Exchange, plan: Plan, rule: Rule, refers: &Refers, loss: &Loss) -> Result<Plan, Error> {
-    if rule.lost != Lost::Strip {
+    // From a path nothing can be taken out.
+    if rule.lost != Lost::Strip || x.dialect.is_none() {
         let message = if refers.follows() { loss.follows } else { loss.sealed };
         return Err(conflict("affinity_lost", message));
     }

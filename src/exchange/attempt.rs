@@ -49,6 +49,7 @@ use crate::message::{Body, ResponseHead};
 use crate::policy::Hook;
 use crate::tape::connection::TapedConnection;
 use crate::upstream::{Endpoint, Upstream, retry_after};
+pub(super) use asked::left_alone;
 use back_off::wait;
 use best::{better, keep};
 use desk::Desk;

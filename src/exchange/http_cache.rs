@@ -57,7 +57,7 @@ pub async fn serve<C: Client, D: Dial>(
     x: &mut Exchange,
     plan: Plan,
 ) -> Result<End, Error> {
-    let asking = Asking::of(gate, x, plan)?;
+    let asking = Asking::of(gate, x, plan).await?;
     let errand = match asking.choose(x) {
         Choice::Serve(stored) => {
             let fresh = stored.terms.left(asking.at).is_some();
@@ -77,7 +77,7 @@ pub async fn serve<C: Client, D: Dial>(
         Choice::AskWhich(tags) => Errand { why: Why::OtherVariant, stored: None, tags: Some(tags) },
         Choice::Go(why) => Errand { why, stored: None, tags: None },
     };
-    count(&gate.http.counts().misses);
+    count(&gate.cache.http.counts().misses);
     ask(gate, client, x, &asking, errand).await
 }
 
@@ -88,7 +88,7 @@ pub async fn refresh<C: Client, D: Dial>(
     x: &mut Exchange,
     plan: Plan,
 ) -> Result<End, Error> {
-    let asking = Asking::of(gate, x, plan)?;
+    let asking = Asking::of(gate, x, plan).await?;
     let Choice::ServeAndAsk(stored) = asking.choose(x) else { return Ok(End::Answered) };
     ask(gate, client, x, &asking, Errand { why: Why::Stale, stored: Some(stored), tags: None }).await
 }
@@ -161,13 +161,14 @@ async fn validated<C: Client, D: Dial, N: Connection>(
     let key = asking.key(x, &asking.target);
     if errand.stored.is_some() {
         let new = Arc::new(new.clone());
-        gate.http.change(&key, &asking.rule.tags, times.asked, |variants| variants.replaced(old, &new));
+        gate.cache.change_kept(&key, &asking.rule.tags, times.asked, |variants| variants.replaced(old, &new));
     } else {
         new = new.chosen_for(&asking.head.headers);
         let new = Arc::new(new.clone());
-        gate.http.change(&key, &asking.rule.tags, times.asked, |variants| variants.with(new, &asking.head.headers));
+        gate.cache
+            .change_kept(&key, &asking.rule.tags, times.asked, |variants| variants.with(new, &asking.head.headers));
     }
-    count(&gate.http.counts().revalidated);
+    count(&gate.cache.http.counts().revalidated);
     let status = Some(answer.head.status);
     let told = Told { verdict: CacheVerdict::Revalidated, at: times.came, asked: Some((errand.why, status)) };
     hit(gate, client, x, asking, &new, told).await
@@ -182,7 +183,7 @@ async fn hit<C: Client, D: Dial>(
     stored: &Stored,
     told: Told,
 ) -> Result<End, Error> {
-    let counts = gate.http.counts();
+    let counts = gate.cache.http.counts();
     count(&counts.hits);
     if told.verdict == CacheVerdict::Stale {
         count(&counts.stale);

@@ -11,7 +11,6 @@ use super::services::{Counting, GateServices, HookErrors, Sink};
 use super::{Gate, Random, State};
 use crate::admin::Board;
 use crate::bundle::shelf;
-use crate::cache::http::HttpCache;
 use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
@@ -72,7 +71,7 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
     metrics.generation("live");
     Ok(Gate {
         cache: cache(&generation, clock, &shared),
-        http: HttpCache::new(generation.settings.cache.http, generation.settings.cache.entry),
+        affinity: Arc::new(Affinity::new(clock).among(&shared)),
         shared,
         flights: Flights::default(),
         keep: Keep::new(generation.settings.limits.thoughts),
@@ -85,7 +84,6 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
         metrics,
         admission: Arc::default(),
         queues: Arc::default(),
-        affinity: Arc::new(Affinity::new(clock)),
         held: Held::default(),
         sink,
         canary: Arc::default(),
@@ -96,7 +94,7 @@ pub fn start(candidate: Candidate, workers: usize, board: Arc<Board>) -> Result<
 /// The cache with the stores that the settings ask for.
 fn cache(generation: &Generation, clock: Clock, shared: &Shared) -> Cache {
     let settings = &generation.settings.cache;
-    let cache = Cache::in_memory(clock, settings.memory, settings.entry).shared(shared);
+    let cache = Cache::in_memory(clock, settings.memory, settings.entry).with_http(settings.http).shared(shared);
     match (settings.disk, &generation.bundle) {
         (Some(most), Some(bundle)) => cache.behind(&bundle.root.join(shelf::ROOM).join(&settings.dir), most),
         _ => cache,

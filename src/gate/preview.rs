@@ -17,7 +17,6 @@ use super::services::Sink;
 use super::{Gate, State, canary};
 use crate::admin::Board;
 use crate::bundle::Hash;
-use crate::cache::http::HttpCache;
 use crate::cache::{Cache, Flights};
 use crate::clock::Clock;
 use crate::dialect::keep::Keep;
@@ -187,8 +186,8 @@ impl Lane<Dialer> {
         let gate = Gate {
             live: ArcSwap::from_pointee(generation),
             dial: live.dial.clone(),
-            cache: Cache::in_memory(live.clock, settings.cache.memory / PART, settings.cache.entry),
-            http: HttpCache::new(settings.cache.http / PART, settings.cache.entry),
+            cache: Cache::in_memory(live.clock, settings.cache.memory / PART, settings.cache.entry)
+                .with_http(settings.cache.http / PART),
             shared: Shared::default(),
             flights: Flights::default(),
             keep: Keep::new(settings.limits.thoughts / PART),

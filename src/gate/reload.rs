@@ -233,8 +233,7 @@ impl Reloader {
         }
         tracing::info!(generation = generation.number, hash = %generation.hash, accepted_by, "live");
         let cache = &generation.settings.cache;
-        self.gate.cache.resize(cache.memory, cache.entry);
-        self.gate.http.resize(cache.http, cache.entry);
+        self.gate.cache.resize(cache.memory, cache.http, cache.entry);
         self.gate.queues.went_live(&generation.upstreams, generation.number);
         self.gate.admission.went_live(&generation.settings.limits, generation.number);
         self.gate.live.store(generation);

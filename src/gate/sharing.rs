@@ -14,14 +14,10 @@ pub fn start(gate: &Arc<Gate<Dialer>>) {
     let (following, writing) = (Arc::clone(gate), Arc::clone(gate));
     let listening = Arc::clone(redis);
     tokio::spawn(async move {
-        let too = |pick: &Pick, at| {
-            following.http.purge(pick, at);
-            following.flights.part(pick);
-        };
+        let too = |pick: &Pick| following.flights.part(pick);
         following.cache.follow_purges(&listening, too).await;
     });
     tokio::spawn(async move { writing.cache.write_common().await });
-    tokio::spawn(health::tell(Arc::clone(gate)));
-    tokio::spawn(health::hear(Arc::clone(gate), Arc::clone(redis)));
+    tokio::spawn(health::share(Arc::clone(gate), Arc::clone(redis)));
     tokio::spawn(Arc::clone(redis).keep());
 }

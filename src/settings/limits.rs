@@ -79,8 +79,8 @@ section! {
         http: usize = 64 * MIB => reload;
         /// Largest single answer that is stored.
         entry: usize = 4 * MIB => reload;
-        /// Largest sum of the answers that are kept on disk too, behind the memory, so that a restart does not forget
-        /// them; none are unless written.
+        /// Largest sum of the answers, by whichever rules, that are kept on disk too, behind the memory, so that a restart
+        /// does not forget them; none are unless written.
         disk: Option<usize> = None => restart;
         /// The folder for them. A relative path starts in `.tidegate`, which is no part of the bundle nor of git. One
         /// gate at a time uses it.

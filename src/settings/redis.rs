@@ -12,8 +12,8 @@ use super::secret::{Place, Secret};
 use super::section::section;
 
 section! {
-    /// A Redis or Valkey that several gates share: stored answers, what is known of endpoints, and what is purged.
-    /// Losing it is a miss and a line in `tidegate status`, never an error.
+    /// A Redis or Valkey that several gates share: stored answers, what is known of endpoints, where answers of `OpenAI`'s
+    /// Responses were made, and what is purged. Losing it is a miss and a line in `tidegate status`, never an error.
     pub struct Redis {
         /// Where it is: `redis://HOST:PORT/DB`, or `rediss://` for TLS. With a name or a password in it,
         /// `env:NAME` or `file:path` say where the address is kept. Several, with commas between, are nodes of a cluster.

@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 use super::redis::{News, Redis};
 
 /// What gates share. Without a Redis every value is missing, and nobody hears anything.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Shared(Option<Arc<Redis>>);
 
 // === impl Shared ===

@@ -3,19 +3,22 @@
 mod read;
 
 use std::fmt;
-use std::future::{Ready, ready};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::settings::{self, Lost};
+use crate::state::Shared;
 pub use read::{Made, Refers, Sealed, strip};
 
 /// How many marks are kept; the ones that nobody asks for go first.
 const MOST: usize = 100_000;
+
+/// Where marks are among what gates share.
+const SPACE: &str = "affinity";
 
 /// What the settings say of an upstream's affinity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +44,14 @@ pub struct Home {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mark([u8; 32]);
 
-/// Where answers were made, in memory: bounded, and forgotten when their time is over.
+/// Where answers were made: in memory, bounded, and forgotten when their time is over; behind it what gates that share a
+/// Redis tell each other.
 #[derive(Debug)]
 pub struct Affinity {
     clock: Clock,
     homes: Cache<Mark, Kept>,
+    /// What gates have in common. Without it, or when it does not answer, only what is in memory is known.
+    shared: Shared,
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +59,15 @@ struct Kept {
     home: Arc<Home>,
     /// When it is forgotten, by the clock's elapsed time.
     until: Duration,
+}
+
+/// Where an answer was made, as gates tell each other.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    #[serde(flatten)]
+    home: Home,
+    /// When it is forgotten, in milliseconds since 1970.
+    until: u64,
 }
 
 // === impl Rule ===
@@ -99,27 +114,60 @@ impl fmt::Display for Mark {
 impl Affinity {
     /// Nothing is known yet.
     pub fn new(clock: Clock) -> Self {
-        Self { clock, homes: Cache::new(MOST) }
+        Self { clock, homes: Cache::new(MOST), shared: Shared::default() }
     }
 
-    /// Where something was made. Whoever asks waits, so that a store for several gates can stand behind it.
-    pub fn get(&self, mark: &Mark) -> Ready<Option<Arc<Home>>> {
-        let kept = self.homes.get(mark);
-        ready(match kept {
-            Some(kept) if kept.until > self.clock.elapsed() => Some(kept.home),
-            Some(_) => {
-                self.homes.remove(mark);
-                None
-            }
-            None => None,
-        })
+    /// The same among gates that share a Redis, if they do.
+    #[must_use]
+    pub fn among(self, shared: &Shared) -> Self {
+        Self { shared: shared.clone(), ..self }
     }
 
-    /// Notes where something was made, for so long.
-    pub fn put(&self, mark: Mark, home: &Arc<Home>, remember: Duration) -> Ready<()> {
+    /// Where something was made, as far as anybody tells.
+    pub async fn get(&self, mark: &Mark) -> Option<Arc<Home>> {
+        match self.known_here(mark) {
+            // Boxed: few ask it, and none does where no gate shares anything.
+            None if self.shared.redis().is_some() => Box::pin(self.told(mark)).await,
+            known => known,
+        }
+    }
+
+    fn known_here(&self, mark: &Mark) -> Option<Arc<Home>> {
+        let kept = self.homes.get(mark)?;
+        if kept.until > self.clock.elapsed() {
+            return Some(kept.home);
+        }
+        self.homes.remove(mark);
+        None
+    }
+
+    /// Where another gate says that it was made, which is known here from now on.
+    async fn told(&self, mark: &Mark) -> Option<Arc<Home>> {
+        let value = self.shared.get(SPACE, &mark.to_string()).await?;
+        // What cannot be read was put there by somebody else, or by a gate of another version.
+        let Told { home, until } = serde_json::from_slice(&value).ok()?;
+        let left = Duration::from_millis(until.checked_sub(millis(self.clock.wall()))?);
+        let home = Arc::new(home);
+        self.keep(*mark, &home, left);
+        Some(home)
+    }
+
+    /// Notes where something was made, for so long; other gates know it when this is done.
+    pub async fn put(&self, mark: Mark, home: &Arc<Home>, remember: Duration) {
+        self.keep(mark, home, remember);
+        if self.shared.redis().is_some() {
+            let until =
+                millis(self.clock.wall()).saturating_add(u64::try_from(remember.as_millis()).unwrap_or(u64::MAX));
+            let told = Told { home: Home::clone(home), until };
+            let value = serde_json::to_vec(&told).unwrap_or_default();
+            // Without an answer it is known here only.
+            Box::pin(self.shared.put(SPACE, &mark.to_string(), &value, remember)).await;
+        }
+    }
+
+    fn keep(&self, mark: Mark, home: &Arc<Home>, remember: Duration) {
         let until = self.clock.elapsed().saturating_add(remember);
         self.homes.insert(mark, Kept { home: Arc::clone(home), until });
-        ready(())
     }
 
     /// How many marks are kept.
@@ -131,6 +179,12 @@ impl Affinity {
     pub fn is_empty(&self) -> bool {
         self.homes.is_empty()
     }
+}
+
+/// Milliseconds since 1970.
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

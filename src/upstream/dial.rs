@@ -115,18 +115,19 @@ impl Dialer {
         let until = Instant::now() + endpoint.connect_timeout;
         let mut addresses = self.0.resolver.resolve(&endpoint.host, endpoint.port, until).await?;
         endpoint.peers.sort(&mut addresses);
+        let late = || Error::unreached().with_detail(endpoint.name.clone());
         let mut last = None;
         for (at, address) in addresses.iter().enumerate() {
             let left = until.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
             let opening = self.open(endpoint, *address, sort);
-            match tokio::time::timeout(share, opening).await.unwrap_or_else(|_| Err(Error::unreached().with_detail(endpoint.name.clone()))) {
+            match tokio::time::timeout(share, opening).await.unwrap_or_else(|_| Err(late())) {
                 Ok(connection) => return Ok(connection),
                 Err(error) => last = Some(error),
             }
             endpoint.peers.shun(*address);
         }
-        Err(last.unwrap_or_else(|| Error::unreached().with_detail(endpoint.name.clone())))
+        Err(last.unwrap_or_else(late))
     }
 
     async fn open(&self, endpoint: &Endpoint, address: SocketAddr, sort: Sort) -> Result<PingoraConnection, Error> {

@@ -86,9 +86,23 @@ impl Health {
         self.bell.listen()
     }
 
-    /// Takes over what another gate tells. What it says of endpoints that are not known here is nothing.
+    /// A change that another gate tells of, which was no later than now, whatever that gate's clock says.
+    pub fn dated(&self, change: Change) -> Change {
+        Change { at: change.at.min(self.bell.moment(self.clock.elapsed())), ..change }
+    }
+
+    /// Whether a change was so long ago.
+    pub fn is_past(&self, change: &Change, age: Duration) -> bool {
+        self.bell.since(change) > age
+    }
+
+    /// Takes over what another gate tells. What it says of endpoints that are not known here is nothing, and so is that
+    /// one was to be left alone until a time that is over: this gate has seen for itself what became of it.
     pub fn adopt(&self, change: &Change) {
         let (until, now) = self.bell.until(change);
+        if change.state == State::Open && until <= now {
+            return;
+        }
         for vitals in self.known(Some(&change.upstream), Some(&change.endpoint)) {
             vitals.adopt(change, until.min(now + LONGEST_TOLD), now);
         }

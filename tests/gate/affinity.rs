@@ -1,12 +1,17 @@
 //! Responses go where what they refer to was made: many conversations at once, in every form of an answer.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::again::explained;
-use crate::support::bundle::Bundled;
+use crate::support::bundle::{Bundled, tell};
+use crate::support::redis::Server;
 use crate::support::service::{Heard, Service, answer, chunked, json as whole, say};
+use crate::support::until;
 
 const RESPONSES: &str = "/v1/responses";
 
@@ -50,10 +55,13 @@ fn shaped(heard: &Heard, asked: &Value, made: &Value) -> Vec<u8> {
 }
 
 fn gate(endpoints: &[(&str, &Service)], affinity: &str) -> Bundled {
+    Bundled::serve(&[("tidegate.toml", &settings(endpoints, affinity))])
+}
+
+fn settings(endpoints: &[(&str, &Service)], affinity: &str) -> String {
     let endpoints: Vec<String> =
         endpoints.iter().map(|(name, it)| format!("{{ name = \"{name}\", url = \"{}\" }}", it.url())).collect();
-    let settings = format!("[upstreams.up]\nendpoints = [{}]\naffinity = {{ {affinity} }}\n", endpoints.join(", "));
-    Bundled::serve(&[("tidegate.toml", &settings)])
+    format!("[upstreams.up]\nendpoints = [{}]\naffinity = {{ {affinity} }}\n", endpoints.join(", "))
 }
 
 /// The whole answer that is in what came, in either form.
@@ -151,4 +159,83 @@ fn without_the_settings_nobody_is_kept_anywhere() {
     let refused = (0..40).any(|_| gate.talk().post(RESPONSES, &[], &body).status == 400);
     assert!(refused, "some of forty go to the other endpoint");
     assert!(gate.gate.affinity.is_empty());
+}
+
+#[test]
+fn what_was_made_through_one_gate_is_followed_through_another() {
+    let (a, b, mut redis) = (maker("a"), maker("b"), Server::start());
+    let settings =
+        format!("[redis]\nurl = \"{}\"\ntimeout = \"2s\"\n{}", redis.url(), settings(&[("a", &a), ("b", &b)], ""));
+    let start = || Bundled::serve(&[("tidegate.toml", &settings)]);
+    let up = |gate: &Bundled| gate.status()["redis"]["up"] == true;
+    let (one, other) = (start(), start());
+    assert!(until(|| up(&one) && up(&other)));
+    let follow = |gate: &Bundled, body: &Value| gate.talk().post(RESPONSES, &[], &body.to_string());
+    let by_id = |id: &Value| json!({"previous_response_id": id, "input": "?"});
+    let mut seen = Vec::new();
+    for name in ["a", "b"] {
+        let answer = made_by(&one, name);
+        for body in [by_id(&answer["id"]), json!({"input": [answer["output"][0]]})] {
+            let said = follow(&other, &body);
+            assert_eq!(said.status, 200, "{name}: {}", said.text());
+            // And what came of it is known at the first, at once.
+            assert_eq!(follow(&one, &by_id(&made(&said.text())["id"])).status, 200, "{name}");
+        }
+        seen.push(answer["id"].clone());
+    }
+    redis.kill();
+    assert!(until(|| !up(&one) && !up(&other)));
+    for id in &seen {
+        assert_eq!((follow(&one, &by_id(id)).status, follow(&other, &by_id(id)).status), (200, 200), "both know it");
+    }
+    let alone = made_by(&one, "b")["id"].clone();
+    assert_eq!((follow(&one, &by_id(&alone)).status, follow(&other, &by_id(&alone)).status), (200, 409));
+    redis.revive();
+    assert!(until(|| up(&one) && up(&other)));
+    let common = made_by(&other, "a")["id"].clone();
+    assert_eq!(follow(&one, &by_id(&common)).status, 200);
+}
+
+/// A gate whose first endpoint has made an answer and then failed, so that it is left alone; with a request that follows the
+/// answer.
+fn left_alone(affinity: &str) -> (Bundled, Value) {
+    let failing = Arc::new(AtomicBool::new(false));
+    let fails = Arc::clone(&failing);
+    let a = Service::start(move |heard, stream| {
+        let made = json!({"id": format!("resp_a_{}", heard.number), "status": "completed", "output": []});
+        say(stream, if fails.load(Ordering::SeqCst) { answer(500, &[], "bad") } else { whole(&made.to_string()) })
+    });
+    let breaker = "breaker = { consecutive = 1, open = \"5m\" }\nbalance = { by = \"round-robin\" }\n";
+    let text = settings(&[("a", &a), ("b", &maker("b"))], affinity) + breaker;
+    let gate = Bundled::serve(&[("tidegate.toml", &text)]);
+    let id = made_by(&gate, "a")["id"].clone();
+    failing.store(true, Ordering::SeqCst);
+    let failed = || gate.talk().post(RESPONSES, &[], r#"{"input":"Tide?"}"#).status == 500;
+    assert!((0..4).any(|_| failed()), "the failing one has its turn");
+    failing.store(false, Ordering::SeqCst);
+    (gate, json!({"previous_response_id": id, "input": "?"}))
+}
+
+#[test]
+fn an_endpoint_that_is_left_alone_is_a_conflict_or_what_it_made_is_left_out() {
+    for (lost, status) in [("refuse", 409), ("strip", 200)] {
+        let (gate, follow) = left_alone(&format!("lost = \"{lost}\""));
+        let said = gate.talk().post(RESPONSES, &[("X-Request-Id", lost)], &follow.to_string());
+        assert_eq!(said.status, status, "{lost}: {}", said.text());
+        assert_eq!(explained(&gate, lost)["differences"], json!([]), "{lost}");
+    }
+}
+
+#[test]
+fn a_request_that_waits_for_its_endpoint_goes_on_when_that_is_well_before_its_time() {
+    let (gate, follow) = left_alone("lost = \"wait\"");
+    let said = thread::scope(|scope| {
+        let asked = scope.spawn(|| gate.talk().post(RESPONSES, &[("X-Request-Id", "waited")], &follow.to_string()));
+        thread::sleep(Duration::from_millis(400)); // paced: by then it would have been refused, or sent elsewhere
+        assert!(!asked.is_finished());
+        assert_eq!(tell(gate.admin, "/-/health/reset?upstream=up", &json!({})).status, 200);
+        asked.join().unwrap()
+    });
+    assert!(said.status == 200 && said.json()["id"].as_str().unwrap().starts_with("resp_a_"), "{}", said.text());
+    assert_eq!(explained(&gate, "waited")["differences"], json!([]));
 }

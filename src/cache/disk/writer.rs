@@ -23,6 +23,10 @@ pub(super) fn run(room: &Room, work: &Receiver<Work>) {
                 write(room, &stored);
                 room.waiting.fetch_sub(stored.entry.size, Ordering::Relaxed);
             }
+            Ok(Work::Forget(hash)) => {
+                room.index.lock().remove(&hash);
+                let _ = room.files.remove(&hash);
+            }
             Ok(Work::Remove) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
 
 use super::directives::{Directives, Seconds};
 use super::{Rule, field, status};
@@ -20,7 +21,7 @@ pub struct Times {
 }
 
 /// What an answer allows, read once from its head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// How long it is fresh, counted from its making.
     pub lifetime: Duration,

@@ -45,6 +45,17 @@ struct Slot {
     variants: Arc<Variants>,
 }
 
+/// What became of a change.
+#[derive(Clone, Debug)]
+pub enum Changed {
+    /// This is kept of the URL now.
+    Into(Arc<Variants>),
+    /// Nothing is: there is nothing, or too much.
+    Nothing,
+    /// It was not made: its answer was purged or forgotten since it was asked for.
+    Forbidden,
+}
+
 /// Weighs by bytes.
 #[derive(Clone, Debug)]
 struct ByBytes;
@@ -104,28 +115,26 @@ impl HttpCache {
         self.slots.get(key.hash()).filter(|slot| slot.key == *key).map(|slot| Arc::clone(&slot.variants))
     }
 
-    /// Changes what is kept of a URL, by an answer that was `asked` for then, and says whether it did: what was purged
-    /// or forgotten since is not kept.
+    /// Changes what is kept of a URL, by an answer that was `asked` for then, and says what became of it.
     pub fn change(
         &self,
         key: &Key,
         tags: &[String],
         asked: SystemTime,
         change: impl FnOnce(&Variants) -> Variants,
-    ) -> bool {
+    ) -> Changed {
         let _changing = self.changing.lock();
         if self.purges.forbid(asked, || pick::known(key, tags)) {
-            return false;
+            return Changed::Forbidden;
         }
-        let variants = change(&self.get(key).unwrap_or_default());
-        let slot = Arc::new(Slot { key: key.clone(), tags: tags.to_vec(), variants: Arc::new(variants) });
-        let fits = slot.weight() <= self.slots.shard_capacity() / 2;
-        if slot.variants.is_empty() || !fits {
+        let variants = Arc::new(change(&self.get(key).unwrap_or_default()));
+        let slot = Arc::new(Slot { key: key.clone(), tags: tags.to_vec(), variants: Arc::clone(&variants) });
+        if variants.is_empty() || slot.weight() > self.slots.shard_capacity() / 2 {
             self.slots.remove(key.hash());
-        } else {
-            self.slots.insert(*key.hash(), slot);
+            return Changed::Nothing;
         }
-        true
+        self.slots.insert(*key.hash(), slot);
+        Changed::Into(variants)
     }
 
     /// Takes away what is meant, and what is on its way. Says how many answers went.
@@ -141,13 +150,13 @@ impl HttpCache {
         gone.get()
     }
 
-    /// Forgets what is kept of a URL, and what is on its way.
-    pub fn forget(&self, key: &Key, at: SystemTime) {
+    /// Forgets what is kept of a URL, by the hash of its key, and what is on its way.
+    pub fn forget(&self, hash: &[u8; 32], at: SystemTime) {
         let _changing = self.changing.lock();
         // What is asked for from this very moment on is of the new state.
         let before = at.checked_sub(Duration::from_nanos(1)).unwrap_or(at);
-        self.purges.remember(before, Pick::Key(key.hash_hex()));
-        if self.slots.remove(key.hash()).is_some() {
+        self.purges.remember(before, Pick::Key(blake3::Hash::from_bytes(*hash).to_hex().to_string()));
+        if self.slots.remove(hash).is_some() {
             self.counts.invalidated.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -234,7 +243,7 @@ mod tests {
     }
 
     fn change(cache: &HttpCache, path: &str, asked: SystemTime, by: impl FnOnce(&Variants) -> Variants) -> bool {
-        cache.change(&key(path), &["charts".to_owned()], asked, by)
+        !matches!(cache.change(&key(path), &["charts".to_owned()], asked, by), Changed::Forbidden)
     }
 
     fn put(cache: &HttpCache, path: &str, bytes: usize) {
@@ -247,7 +256,7 @@ mod tests {
         put(&cache, "/a", 10);
         assert!(cache.get(&key("/a")).is_some() && cache.get(&key("/b")).is_none());
         let later = noon() + Duration::from_secs(1);
-        cache.forget(&key("/a"), later);
+        cache.forget(key("/a").hash(), later);
         assert!(cache.get(&key("/a")).is_none());
         change(&cache, "/b", noon(), Variants::clone);
         assert!(cache.get(&key("/b")).is_none(), "nothing takes no room");

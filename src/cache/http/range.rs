@@ -1,11 +1,12 @@
 //! Parts of an answer: which one a request asks for, which one an answer is, and one cut from what is kept (RFC 9110 §14).
 
 use http::HeaderMap;
+use serde::{Deserialize, Serialize};
 
 use super::field;
 
 /// The bytes from `first` to `last`, both included, of `whole`, when that is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// The first byte, counted from 0.
     pub first: u64,

@@ -143,6 +143,13 @@ impl Stored {
 
 // === impl Variants ===
 
+impl FromIterator<Stored> for Variants {
+    /// Those of one URL, the newest last.
+    fn from_iter<I: IntoIterator<Item = Stored>>(all: I) -> Self {
+        Self(all.into_iter().map(Arc::new).collect())
+    }
+}
+
 impl Variants {
     /// All of them, the newest first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Stored>> {
@@ -175,6 +182,26 @@ impl Variants {
     #[must_use]
     pub fn without(&self, gone: &Arc<Stored>) -> Self {
         Self(self.0.iter().filter(|each| !Arc::ptr_eq(each, gone)).cloned().collect())
+    }
+
+    /// With those that another store has of the same URL; of two that serve the same requests the newer one stays.
+    #[must_use]
+    pub fn joined(&self, others: &Self) -> Self {
+        let same = |one: &Stored, other: &Stored| {
+            one.selecting == other.selecting && one.part == other.part && one.asked_for == other.asked_for
+        };
+        let stays = |one: &Arc<Stored>, others: &Self, at_least: bool| {
+            !others.0.iter().any(|other| {
+                let newer = other.terms.came > one.terms.came || (at_least && other.terms.came == one.terms.came);
+                newer && same(one, other)
+            })
+        };
+        let own = self.0.iter().filter(|one| stays(one, others, false));
+        let theirs = others.0.iter().filter(|one| stays(one, self, true));
+        let mut list: Vec<_> = own.chain(theirs).cloned().collect();
+        list.sort_by_key(|stored| stored.terms.came);
+        list.drain(..list.len().saturating_sub(MOST));
+        Self(list)
     }
 
     /// Whether there are none.

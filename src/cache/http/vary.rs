@@ -1,11 +1,12 @@
 //! Which requests an answer was chosen for (RFC 9111 §4.1): its `Vary`, with the values that its own request had there.
 
 use http::HeaderMap;
+use serde::{Deserialize, Serialize};
 
 use super::field;
 
 /// The fields that chose an answer, in lower case, and what its request said there, as far as it makes a difference.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selecting(Vec<(String, Option<String>)>);
 
 // === impl Selecting ===

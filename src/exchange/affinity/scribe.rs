@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use memchr::memmem::Finder;
 use serde::Deserialize;
 
@@ -31,6 +32,9 @@ pub struct Scribe {
     remember: Duration,
     /// The answer's mark in the cache, and how long it may be there.
     stored: Option<(Mark, Duration)>,
+    /// Whether it comes from the cache: then what is known of its marks says more than its place there, which may have
+    /// been given to another endpoint's answer by now.
+    again: bool,
     /// Undoes the compression that client and upstream agreed on.
     decoder: Option<Decoder>,
     form: Form,
@@ -80,6 +84,7 @@ pub(in crate::exchange) async fn listen<D: Dial>(
         return None;
     }
     let key = x.cache.key.as_ref().map(|key| Mark::stored(&key.question()));
+    let again = matches!(served_by, ServedBy::Cache { .. });
     let (home, stored) = match served_by {
         ServedBy::Upstream { upstream, endpoint } => {
             let ttl = x.cache.rule.as_ref().filter(|rule| rule.write).map(|rule| rule.ttl);
@@ -100,6 +105,7 @@ pub(in crate::exchange) async fn listen<D: Dial>(
         home,
         remember: rule.remember,
         stored,
+        again,
         decoder,
         form: wire.map_or_else(|| Form::Whole(Vec::new()), |wire| Form::Stream(Splitter::new(wire, MOST))),
         left: heads::content_length(&head.headers),
@@ -183,12 +189,16 @@ impl Scribe {
 
     /// Notes where the answer was made.
     pub(in crate::exchange) async fn note(&mut self) {
-        let remember = self.remember;
-        for mark in std::mem::take(&mut self.marks) {
-            self.affinity.put(mark, &self.home, remember).await;
+        let (marks, stored) = (std::mem::take(&mut self.marks), self.stored.take());
+        // All at once: where gates share them, each is a question to Redis.
+        join_all(marks.into_iter().map(|mark| self.one(mark))).await;
+        if let Some((mark, ttl)) = stored {
+            self.affinity.put(mark, &self.home, self.remember.max(ttl)).await;
         }
-        if let Some((mark, ttl)) = self.stored.take() {
-            self.affinity.put(mark, &self.home, remember.max(ttl)).await;
-        }
+    }
+
+    async fn one(&self, mark: Mark) {
+        let known = if self.again { self.affinity.get(&mark).await } else { None };
+        self.affinity.put(mark, known.as_ref().unwrap_or(&self.home), self.remember).await;
     }
 }

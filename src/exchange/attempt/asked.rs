@@ -12,7 +12,7 @@ use crate::gate::Gate;
 use crate::json::{Doc, Item, JsonError, NodeId};
 use crate::message::Body;
 use crate::settings::{By, Sticky};
-use crate::upstream::health::Ask;
+use crate::upstream::health::{Ask, Fitness};
 use crate::upstream::{Upstream, balance};
 
 /// Bytes of a request that are about one token.
@@ -68,6 +68,22 @@ fn needs_body(upstream: &Upstream, planned: &PlannedAttempt) -> bool {
 
 fn tells_models_apart(upstream: &Upstream) -> bool {
     upstream.breaker.on && upstream.breaker.per_model
+}
+
+/// How long the one endpoint that a planned attempt names is to be left alone yet; `None` when it may be asked, or is not
+/// there.
+pub(in crate::exchange) fn left_alone<D: Dial>(
+    gate: &Gate<D>,
+    x: &Exchange,
+    planned: &PlannedAttempt,
+) -> Option<Duration> {
+    let upstream = x.generation.upstreams.get(&planned.upstream)?;
+    let endpoint = upstream.endpoints.iter().find(|it| planned.endpoint.as_ref() == Some(&it.name))?;
+    let asked = Asked::of(gate, x, planned, upstream);
+    match endpoint.vitals().fitness(&upstream.breaker, upstream.balance.headroom, &asked.ask()) {
+        Fitness::Open(until) => Some(until.saturating_sub(asked.now)),
+        Fitness::Fit | Fitness::Trial | Fitness::Spared => None,
+    }
 }
 
 // === impl Asked ===

@@ -48,7 +48,7 @@ pub(super) struct Asking {
 
 impl Asking {
     /// Takes up an exchange, and looks for what is kept.
-    pub(super) fn of<D: Dial>(gate: &Gate<D>, x: &mut Exchange, plan: Plan) -> Result<Self, Error> {
+    pub(super) async fn of<D: Dial>(gate: &Gate<D>, x: &mut Exchange, plan: Plan) -> Result<Self, Error> {
         let rule = x.cache.rule.clone().ok_or_else(|| Error::gate("the exchange has no cache rule"))?;
         let http = rule.http.ok_or_else(|| Error::gate("the exchange is not cached as HTTP says"))?;
         let head = x.request.lock().head.clone();
@@ -64,11 +64,18 @@ impl Asking {
             variants: Arc::default(),
         };
         let key = asking.key(x, &asking.target);
-        if asking.rule.read {
-            asking.variants = x.tape.kept(|| key.question(), || gate.http.get(&key)).unwrap_or_default();
+        if asking.rule.read && matches!(asking.head.method, Method::GET | Method::HEAD) {
+            let serves = |variants: &Variants| asking.finds_fresh(variants);
+            let found = x.tape.kept(|| key.question(), gate.cache.kept(&key, serves)).await;
+            asking.variants = found.unwrap_or_default();
         }
         x.cache.key = Some(key);
         Ok(asking)
+    }
+
+    /// Whether there is an answer to it that is fresh, so that no other store need be asked.
+    fn finds_fresh(&self, variants: &Variants) -> bool {
+        variants.iter().any(|stored| stored.terms.left(self.at).is_some() && stored.matches(&self.head.headers))
     }
 
     /// The request as the pure part knows it.
@@ -176,7 +183,7 @@ impl Asking {
             let same = old.validators.same_as(&head.headers) && length.is_none_or(|is| is == old.body.len() as u64);
             let fields: Vec<_> = listed(head);
             let new = same.then(|| Arc::new(old.freshened(&fields, times, self.http)));
-            gate.http.change(&self.key(x, &self.target), &self.rule.tags, times.asked, |variants| match &new {
+            gate.cache.change_kept(&self.key(x, &self.target), &self.rule.tags, times.asked, |variants| match &new {
                 Some(new) => variants.replaced(old, new),
                 None => variants.without(old),
             });
@@ -190,7 +197,7 @@ impl Asking {
             target::local(reference, &self.target, self.host.as_deref())
         });
         for path in named.chain([self.target.clone()]) {
-            gate.http.forget(&self.key(x, &path), times.came);
+            gate.cache.forget_kept(&self.key(x, &path), times.came);
         }
     }
 
@@ -208,7 +215,7 @@ impl Asking {
         if answer.upstream.name != self.intended() {
             return Err("another upstream than the intended one answered");
         }
-        let most = gate.http.max_entry_bytes();
+        let most = gate.cache.http.max_entry_bytes();
         if heads::content_length(&answer.head.headers).is_some_and(|length| length > most as u64) {
             return Err("larger than may be stored");
         }

@@ -62,10 +62,10 @@ pub fn settle<D: Dial>(gate: &Gate<D>, x: &mut Exchange, fill: Fill, clean: bool
             Some(stored) => {
                 let stored = Arc::new(stored);
                 let keep = |variants: &Variants| variants.with(stored, &request);
-                let change = || gate.http.change(&place.key, &place.tags, place.asked, keep);
+                let change = || gate.cache.change_kept(&place.key, &place.tags, place.asked, keep);
                 // What was purged or changed meanwhile only the tape tells who plays it again.
                 if x.tape.ask(|| "kept".to_owned(), change) {
-                    gate.http.counts().stored.fetch_add(1, Ordering::Relaxed);
+                    gate.cache.http.counts().stored.fetch_add(1, Ordering::Relaxed);
                     x.cache.verdict = CacheVerdict::Stored;
                     return;
                 }

@@ -24,7 +24,7 @@ pub(super) const KEYS: &[&str] = &[
 ];
 
 /// What HTTP says itself, or has no meaning there.
-const OTHERS: [&str; 8] = ["ttl", "texts", "join", "pace", "fill", "dialects", "tags", "stale"];
+const OTHERS: [&str; 7] = ["ttl", "texts", "join", "pace", "fill", "dialects", "stale"];
 
 impl Reading<'_> {
     /// What a policy says of caching by RFC 9111; `None` when it does not want it.

@@ -25,6 +25,8 @@ pub struct Change {
     pub until: u64,
     /// How often it has opened since it was last closed for long.
     pub openings: u32,
+    /// When it changed, in milliseconds since 1970.
+    pub at: u64,
 }
 
 /// The state of a breaker.
@@ -111,6 +113,11 @@ impl Bell {
         (now + Duration::from_millis(left), now)
     }
 
+    /// How long ago a change was.
+    pub(super) fn since(&self, change: &Change) -> Duration {
+        Duration::from_millis(self.unix_millis(Duration::ZERO).saturating_sub(change.at))
+    }
+
     fn change(&self, (upstream, endpoint): &(String, String), model: Option<&str>, turn: Turn) -> Change {
         let (state, until, openings) = match turn {
             Turn::Opened { until, openings } => (State::Open, self.moment(until), openings),
@@ -124,6 +131,7 @@ impl Bell {
             state,
             until,
             openings,
+            at: self.unix_millis(Duration::ZERO),
         }
     }
 

@@ -87,6 +87,7 @@ impl Vitals {
             state: State::Open,
             until: self.moment(until),
             openings,
+            at: self.moment(now),
         })
         .collect()
     }

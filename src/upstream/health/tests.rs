@@ -178,7 +178,9 @@ async fn other_gates_are_told_and_take_it_over() {
     other.health.adopt(&carried);
     assert!(other.is_open(None));
     assert!(echoes.try_recv().is_err(), "what was told is not told on");
-    assert_eq!(one.health.standing(), other.health.standing());
+    let standing =
+        |scene: &Scene| scene.health.standing().into_iter().map(|it| Change { at: 0, ..it }).collect::<Vec<_>>();
+    assert_eq!(standing(&one), standing(&other));
     one.health.reset(Some("up"), None);
     other.health.adopt(&changes.try_recv().unwrap());
     assert_eq!(other.fitness(0, None), Fitness::Fit);
@@ -194,6 +196,7 @@ async fn nonsense_of_other_gates_does_little() {
         state: State::Open,
         until: u64::MAX,
         openings: u32::MAX,
+        at: u64::MAX,
     };
     scene.health.adopt(&Change { endpoint: "nobody".into(), ..forever.clone() });
     assert_eq!(scene.fitness(0, None), Fitness::Fit);
@@ -201,6 +204,8 @@ async fn nonsense_of_other_gates_does_little() {
     assert!(scene.is_open(None));
     tokio::time::advance(Duration::from_hours(2)).await;
     assert_eq!(scene.fitness(0, None), Fitness::Trial);
+    let told = scene.health.dated(forever);
+    assert!(told.at < u64::MAX && !scene.health.is_past(&told, Duration::ZERO), "it was no later than now");
     scene.fail(1, None, Kind::Reset);
     assert!(scene.is_open(None));
 }

@@ -61,10 +61,7 @@ pub(crate) async fn measure(arguments: &Arguments) -> Result<Record, Failure> {
     let (mut whole, mut broken, mut most) = (0, 0, idle);
     while !streams.is_empty() {
         tokio::select! {
-            Some(read) = streams.join_next() => match read?? {
-                true => whole += 1,
-                false => broken += 1,
-            },
+            Some(read) = streams.join_next() => *if read?? { &mut whole } else { &mut broken } += 1,
             () = sleep(LOOK) => {} // paced: memory is looked at now and then
         }
         if (whole + broken) % SHARED == 0 {
