@@ -74,9 +74,10 @@ fn each_field_of_a_case_says_what_it_does_to_the_key() {
     let case = format!(
         "# A.\n> client\nPOST {CHAT} HTTP/1.1\nHost: gate.test\ncontent-type: application/json\nx-boat: b1\n\n{body}\n\n< upstream up\nHTTP/1.1 200 OK\ncontent-type: application/json\n\n{{}}\n"
     );
-    let lua = r#"return policy { api = 1, cache = function(req)
+    let lua = r#"local reading = parts { ignore = { "mood" } }
+    return policy { api = 1, cache = function(req)
         if req:json().seed == 5 then return nil end
-        return { key = req:parts { ignore = { "mood" } }, ttl = 9 }
+        return { key = req:parts(reading), ttl = 9 }
     end }"#;
     let settings = "[upstreams.up]\nurl = \"http://127.0.0.1:9\"\n[[policies]]\nfile = \"p.lua\"\n";
     for (name, text) in [("tidegate.toml", settings), ("p.lua", lua), ("a.http", &case)] {

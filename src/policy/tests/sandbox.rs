@@ -14,7 +14,7 @@ const GLOBALS: &str = "assert bit32 bit32.arshift bit32.band bit32.bnot bit32.bo
     drop error getmetatable hash hash.blake3 http http.fetch ipairs json json.append json.array json.copy json.decode \
     json.digits json.encode json.insert json.is_array json.is_null json.keys json.null json.remove limit limit.take log log.debug \
     log.error log.info log.warn math next pairs param param.boolean param.integer param.list param.number param.secret \
-    param.string param.table params pcall policy random rawequal rawget rawlen rawset regex regex.captures regex.find \
+    param.string param.table params parts pcall policy random rawequal rawget rawlen rawset regex regex.captures regex.find \
     regex.match regex.replace reject require respond secret select setmetatable store string string.byte string.char \
     string.find string.format string.gmatch string.gsub string.len string.lower string.match string.pack string.packsize \
     string.rep string.reverse string.split string.sub string.unpack string.upper table table.clear table.clone \
