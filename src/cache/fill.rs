@@ -138,6 +138,11 @@ impl Fill {
         self.log.lock().recorder.limit()
     }
 
+    /// Whether it came to a bad end.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.log.lock().ended, Some(Err(_)))
+    }
+
     /// Those who listen.
     pub fn followers(&self) -> &Followers {
         &self.followers

@@ -88,6 +88,12 @@ impl Flights {
                 place.insert(Arc::clone(&flight));
                 return Role::Leads(Leading { flights: self.clone(), flight });
             }
+            // Who asks for what has just failed does not wait until that is cleared away.
+            Slot::Occupied(mut place) if place.get().key == *key && place.get().has_failed() => {
+                let flight = Arc::new(Flight::new(key.clone()));
+                place.insert(Arc::clone(&flight));
+                return Role::Leads(Leading { flights: self.clone(), flight });
+            }
             Slot::Occupied(place) => Arc::clone(place.get()),
         };
         if flight.key != *key {
@@ -134,6 +140,10 @@ impl Flight {
             Stage::Going(fill) => fill.is_open(),
             Stage::Over(_) => false,
         }
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(&*self.stage.lock(), Stage::Going(fill) if fill.has_failed())
     }
 
     /// Goes on to a stage, unless it is over.

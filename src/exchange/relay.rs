@@ -295,8 +295,9 @@ async fn pump<C: Client, D: Dial>(
         }
     }
     if let Some(mut events) = events {
-        // What a policy or the cache tells ends as it likes.
-        x.sent.error = events.unfinished(x.dialect).filter(|_| !x.attempts.is_empty());
+        // What a policy or the cache tells ends as it likes; what others are told at present ends as theirs does.
+        let live = !x.attempts.is_empty() || x.cache.verdict == CacheVerdict::Joined;
+        x.sent.error = events.unfinished(x.dialect).filter(|_| live);
         for piece in events.end(x) {
             write(client, x, piece).await?;
         }

@@ -344,6 +344,69 @@ fn a_stream_that_breaks_off_ends_for_all_with_the_same_error() {
 }
 
 #[test]
+fn who_wants_a_whole_of_a_stream_that_fails_asks_for_itself() {
+    // Broken off, and ended as if it were whole.
+    for last in [reset, |out: &mut TcpStream| say(out, END)] {
+        let (go, told) = mpsc::channel::<()>();
+        let told = Mutex::new(told);
+        let upstream = Service::start(move |heard, out| {
+            if heard.text().contains("false") {
+                return say(out, json(&chat("tide")));
+            }
+            say(out, open("text/event-stream"));
+            say(out, chunk(&words(9).1[1]));
+            told.lock().recv().unwrap();
+            last(out)
+        });
+        let gate = gate(&upstream, "");
+        let first = ask(&gate, 1);
+        assert!(until(|| upstream.count() == 1));
+        let address = gate.address;
+        let second = thread::spawn(move || {
+            let whole = STREAM.replace("true", "false");
+            Talk::to(address).post(CHAT, &[("X-Request-Id", "follower")], &whole)
+        });
+        joined(&gate, 1);
+        go.send(()).unwrap();
+        for first in first {
+            first.join().unwrap();
+        }
+        let second = second.join().unwrap();
+        assert_eq!((second.status, second.text(), upstream.count()), (200, chat("tide"), 2));
+        explained(&gate, "follower");
+    }
+}
+
+#[test]
+fn a_stream_that_ends_unfinished_is_cut_for_who_joined_it_too() {
+    let (go, told) = mpsc::channel::<()>();
+    let told = Mutex::new(told);
+    let upstream = Service::start(move |_, out| {
+        say(out, open("text/event-stream"));
+        say(out, chunk(&words(9).1[1]));
+        told.lock().recv().unwrap();
+        say(out, END)
+    });
+    let gate = gate(&upstream, "");
+    let first = ask(&gate, 1);
+    assert!(until(|| upstream.count() == 1));
+    let address = gate.address;
+    let second = thread::spawn(move || Talk::to(address).post(CHAT, &[("X-Request-Id", "follower")], STREAM));
+    joined(&gate, 1);
+    go.send(()).unwrap();
+    for asked in first.into_iter().chain([second]) {
+        asked.join().unwrap();
+    }
+    let told = told_again(&gate, "follower");
+    assert!(
+        told["text"].as_str().unwrap().contains("no_end")
+            || told["text"].as_str().unwrap().contains("before the answer was whole"),
+        "{}",
+        told["text"]
+    );
+}
+
+#[test]
 fn a_refusal_is_for_all_who_ask_with_the_same_key_and_for_nobody_else() {
     for (rule, calls) in [("", 1), ("scope = \"shared\"", 5)] {
         let (go, told) = mpsc::channel::<()>();

@@ -107,6 +107,20 @@ async fn an_answer_that_breaks_off_breaks_off_for_all() {
 }
 
 #[tokio::test]
+async fn who_asks_for_what_has_just_failed_leads_anew() {
+    let flights = Flights::default();
+    let leading = leads(&flights);
+    let fill = fill(&leading, 100);
+    leading.go(&fill);
+    fill.end(Err(Error::gate("no")));
+    let Role::Leads(again) = flights.enter(&key("a")) else { panic!("it waits for nothing") };
+    drop(leading);
+    assert!(matches!(flights.enter(&key("a")), Role::Follows(_)), "the new call is on the list");
+    drop(again);
+    assert!(flights.is_empty());
+}
+
+#[tokio::test]
 async fn nobody_joins_an_answer_whose_beginning_is_gone() {
     let flights = Flights::default();
     let leading = leads(&flights);

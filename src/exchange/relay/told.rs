@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use super::{End, Error, Source, send, stream_wire};
 use crate::cache::{Entry, Following, Listener, Outcome, Provenance, Role};
+use crate::dialect::Dialect;
 use crate::dialect::habits::Habits;
 use crate::dialect::interpreter::{Interpreter, Told};
-use crate::dialect::{Dialect, error};
 use crate::error::{Fault, Kind};
 use crate::exchange::attempt;
 use crate::exchange::decide::Found;
@@ -42,19 +42,13 @@ pub async fn tell<C: Client, D: Dial>(
             let teller = Teller::replayed(&overheard);
             // Only what was overheard is there, and only the head of it tells about the answer.
             let followers = overheard.followers;
-            joined(gate, client, x, overheard.entry, teller, followers).await.map(Some)
+            joined(gate, client, x, overheard.entry, teller, followers).await
         }
         Found::Recalled(Recalled::Refused(error)) => {
             x.cache.verdict = CacheVerdict::Joined;
             Err(error)
         }
-        Found::Joins(following) => {
-            let told = follow(gate, client, x, following).await?;
-            if told.is_none() {
-                x.cache.verdict = CacheVerdict::Miss("not stored yet");
-            }
-            Ok(told)
-        }
+        Found::Joins(following) => follow(gate, client, x, following).await,
     }
 }
 
@@ -99,10 +93,17 @@ async fn follow<C: Client, D: Dial>(
                 let (entry, followers) = (fill.head(), following.count());
                 let noted = x.tape.records().then(|| Overheard::new(Arc::clone(&entry), begun.elapsed(), followers));
                 let teller = Teller::joined(following, fill, noted);
-                return joined(gate, client, x, entry, teller, followers).await.map(Some);
+                let told = joined(gate, client, x, entry, teller, followers).await?;
+                if told.is_none() {
+                    lead(gate, x);
+                }
+                return Ok(told);
             }
             Err(Outcome::Failed(error)) => return Err(refused(x, error)),
-            Err(Outcome::Apart) => return Ok(None),
+            Err(Outcome::Apart) => {
+                x.cache.verdict = CacheVerdict::Miss("not stored yet");
+                return Ok(None);
+            }
             Err(Outcome::Left(error)) => {
                 failure = error;
                 let Some(key) = &x.cache.key else { return Ok(None) };
@@ -110,6 +111,7 @@ async fn follow<C: Client, D: Dial>(
                     Role::Follows(next) => following = next,
                     role => {
                         x.cache.leads(role);
+                        x.cache.verdict = CacheVerdict::Miss("not stored yet");
                         return Ok(None);
                     }
                 }
@@ -132,7 +134,16 @@ fn refused(x: &mut Exchange, error: Error) -> Error {
     error
 }
 
-/// Sends an answer that another exchange is given.
+/// Lets who asks from now on join this exchange, which asks an upstream itself. It joins nobody again: one call that
+/// failed is enough to wait for.
+fn lead<D: Dial>(gate: &Gate<D>, x: &mut Exchange) {
+    if let Some(role @ Role::Leads(_)) = x.cache.key.as_ref().map(|key| gate.flights.enter(key)) {
+        x.cache.leads(role);
+    }
+}
+
+/// Sends an answer that another exchange is given. `None`: it failed, or is not to be told to this client, which has heard
+/// nothing of it.
 async fn joined<C: Client, D: Dial>(
     gate: &Gate<D>,
     client: &mut C,
@@ -140,14 +151,16 @@ async fn joined<C: Client, D: Dial>(
     entry: Arc<Entry>,
     teller: Teller,
     followers: usize,
-) -> Result<End, Error> {
+) -> Result<Option<End>, Error> {
     x.cache.details = Some(format!("join; followers={followers}"));
     let head = head_of(&entry, None)?;
     let source = Source::told_by(teller);
     let Some((head, source)) = voiced(gate, client, x, &entry, head, source).await? else {
-        return Err(Error::upstream(Kind::Garbage, "the answer of the call that was joined is not of its dialect"));
+        x.cache.verdict = CacheVerdict::Miss("the call that it joined failed");
+        x.cache.details = None;
+        return Ok(None);
     };
-    send(gate, client, x, head, source, ServedBy::Cache { age: Duration::ZERO, stale: false }).await
+    send(gate, client, x, head, source, ServedBy::Cache { age: Duration::ZERO, stale: false }).await.map(Some)
 }
 
 /// Notes what was heard of a joined answer, for who plays the exchange again.
@@ -207,14 +220,13 @@ async fn voiced<C: Client, D: Dial, N: Connection>(
     }
     let body = gathered(client, x, &mut source).await;
     note(x, &mut source);
-    let body = body?;
+    let body = match body {
+        Err(error) if x.cache.verdict == CacheVerdict::Joined && is_others(&error) => return Ok(None),
+        body => body?,
+    };
     let (status, content_type, body) = if entry.status == 200 {
         match interpreter.whole(&body, provenance.wire) {
             Ok(body) => (200, interpreter.content_type(), body),
-            Err(failure) if x.cache.verdict == CacheVerdict::Joined => {
-                let (status, body) = error::write(dialect, &failure, &x.id);
-                (status, "application/json", Bytes::from(body.to_string()))
-            }
             Err(_) => return Ok(None),
         }
     } else {
@@ -226,6 +238,11 @@ async fn voiced<C: Client, D: Dial, N: Connection>(
     attempt::reword(&mut head, content_type, Some(body.len()))?;
     x.translated = Some(attempt::translated(x, interpreter.told));
     Ok(Some((head, Source::Whole(Some(body)))))
+}
+
+/// Whether an error is the matter of the call that was joined, so that asking alone may end well.
+fn is_others(error: &Error) -> bool {
+    !matches!(error.kind(), Kind::ClientGone | Kind::TooLarge)
 }
 
 /// Reads all of an answer, unless the client leaves.
