@@ -13,7 +13,7 @@ use tidegate::admin::Board;
 use tidegate::bundle;
 use tidegate::case::Player;
 use tidegate::edge::{Listener, Server};
-use tidegate::exchange::AttemptRecord;
+use tidegate::exchange::{AttemptRecord, Reason};
 use tidegate::gate::{Gate, live};
 use tidegate::generation::Candidate;
 use tidegate::mock;
@@ -29,6 +29,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Random requests that are sent.
 const REQUESTS: usize = 10_000;
+
+/// Of those, how many may have come out the other way where two things fell into one millisecond.
+const TIES: usize = 10;
 
 /// Clients that send them at once.
 const CLIENTS: usize = 16;
@@ -57,13 +60,16 @@ fn ten_thousand_random_exchanges_are_explained_as_they_were() {
             )
         })
     });
-    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
+    let wrong = taken.iter().zip(wrong).filter_map(|(taken, wrong)| Some((is_tied(taken), wrong?)));
+    let (tied, wrong): (Vec<_>, Vec<_>) = wrong.partition(|(tied, _)| *tied);
+    let all = wrong.iter().chain(&tied).map(|(_, wrong)| wrong.as_str());
     assert!(
-        wrong.is_empty(),
-        "{} of {} differ, such as\n{}",
+        wrong.is_empty() && tied.len() <= TIES,
+        "{} of {} differ, and {} beside them, such as\n{}",
         wrong.len(),
         taken.len(),
-        wrong[..wrong.len().min(20)].join("\n")
+        tied.len(),
+        all.take(20).collect::<Vec<_>>().join("\n")
     );
     println!("played again after {:.1?}", begun.elapsed());
     let spread = spread(&taken);
@@ -75,6 +81,13 @@ fn ten_thousand_random_exchanges_are_explained_as_they_were() {
     }
     let guesses = taken.iter().take(500).filter(|taken| guess(&players[0], taken)).count();
     assert!(guesses < 50, "{guesses} of 500 came to the same although nothing was told of state, time and chance");
+}
+
+/// Whether a client left, or heard a sign of life: within one millisecond a tape knows no order of that and a piece of
+/// the answer.
+fn is_tied(taken: &Taken) -> bool {
+    let signs = taken.case.setup.reads.iter().any(|read| read.what.starts_with("signs"));
+    signs || taken.facts.reason == Reason::ClientGone
 }
 
 /// Whether an exchange comes to the same when it is told nothing from outside.

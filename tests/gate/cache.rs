@@ -153,6 +153,8 @@ fn what_is_not_a_whole_good_answer_is_not_stored() {
             let said = gate.talk().post(CHAT, &[], "{}");
             assert_ne!(verdict(&said), "hit", "{what}");
             assert_eq!(upstream.count(), round, "{what}");
+            // The next one is not to join it.
+            assert!(until(|| gate.gate.flights.is_empty()), "{what}");
         }
     }
 }
