@@ -83,16 +83,10 @@ impl Flights {
     /// Joins the call with this very key, or leads one.
     pub fn enter(&self, key: &Key) -> Role {
         let flight = match self.0.entry(*key.hash()) {
-            Slot::Vacant(place) => {
-                let flight = Arc::new(Flight::new(key.clone()));
-                place.insert(Arc::clone(&flight));
-                return Role::Leads(Leading { flights: self.clone(), flight });
-            }
+            Slot::Vacant(place) => return self.lead(key, |flight| drop(place.insert(flight))),
             // Who asks for what has just failed does not wait until that is cleared away.
             Slot::Occupied(mut place) if place.get().key == *key && place.get().has_failed() => {
-                let flight = Arc::new(Flight::new(key.clone()));
-                place.insert(Arc::clone(&flight));
-                return Role::Leads(Leading { flights: self.clone(), flight });
+                return self.lead(key, |flight| drop(place.insert(flight)));
             }
             Slot::Occupied(place) => Arc::clone(place.get()),
         };
@@ -103,6 +97,13 @@ impl Flights {
         flight.followers.join();
         let following = Following { flight };
         if following.flight.is_open() { Role::Follows(following) } else { Role::Alone }
+    }
+
+    /// A new call, which `list` makes known.
+    fn lead(&self, key: &Key, list: impl FnOnce(Arc<Flight>)) -> Role {
+        let flight = Arc::new(Flight::new(key.clone()));
+        list(Arc::clone(&flight));
+        Role::Leads(Leading { flights: self.clone(), flight })
     }
 
     /// Lets nobody join any more what a purge may mean: who asks from now on is to hear nothing older. Those who joined

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use crate::Failure;
 use crate::process;
 use crate::record::{Record, Times, count, micros};
-use crate::target::Target;
+use crate::target::Watched;
 use crate::wire::Wire;
 use crate::work::Variant;
 
@@ -23,10 +23,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    target: Target,
-    /// The process that is measured.
-    #[arg(long)]
-    pid: u32,
+    watched: Watched,
     /// Clients at once.
     #[arg(long, default_value_t = 1001)]
     count: usize,
@@ -44,10 +41,10 @@ struct Seen {
 
 /// Lets all ask at once and tells what they got.
 pub(crate) async fn measure(arguments: &Arguments) -> Result<Record, Failure> {
-    let target = &arguments.target;
+    let target = &arguments.watched.target;
     let variant = Arc::new(target.variants().into_iter().next().ok_or("the work has no requests")?);
     let start = Arc::new(Barrier::new(arguments.count));
-    let (before, busy) = (process::resident_kib(arguments.pid)?, process::busy(arguments.pid)?);
+    let (before, busy) = (process::resident_kib(arguments.watched.pid)?, process::busy(arguments.watched.pid)?);
     let mut clients = JoinSet::new();
     for _ in 0..arguments.count {
         clients.spawn(timeout(PATIENCE, ask(target.address, Arc::clone(&variant), Arc::clone(&start))));
@@ -59,13 +56,13 @@ pub(crate) async fn measure(arguments: &Arguments) -> Result<Record, Failure> {
         asked += usize::from(seen.asked);
         broken += usize::from(!seen.whole);
     }
-    let spent = process::busy(arguments.pid)?.saturating_sub(busy);
+    let spent = process::busy(arguments.watched.pid)?.saturating_sub(busy);
     let mut record = Record::new(&target.peer, "follow", target.work.name());
     record.set("requests", times.count());
     record.set("asked", count(asked));
     record.set("mismatches", count(broken));
     record.set("cpu_us", micros(spent) / times.count().max(1.0));
-    record.set("grown_kib", process::resident_kib(arguments.pid)? - before);
+    record.set("grown_kib", process::resident_kib(arguments.watched.pid)? - before);
     record.set_times("", &mut times);
     Ok(record)
 }

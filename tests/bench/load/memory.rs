@@ -11,7 +11,7 @@ use crate::Failure;
 use crate::process::resident_kib;
 use crate::record::{Record, count};
 use crate::run::{self, RunArguments};
-use crate::target::Target;
+use crate::target::Watched;
 use crate::wire::Wire;
 use crate::work::held_stream;
 
@@ -24,10 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    target: Target,
-    /// The process to watch.
-    #[arg(long)]
-    pid: u32,
+    watched: Watched,
     /// Streams held open at once.
     #[arg(long, default_value_t = 1000)]
     count: usize,
@@ -41,11 +38,11 @@ pub(crate) struct Arguments {
 
 /// Takes the process through all four states.
 pub(crate) async fn measure(arguments: &Arguments) -> Result<Record, Failure> {
-    let pid = arguments.pid;
-    let mut record = Record::new(&arguments.target.peer, "memory", arguments.target.work.name());
+    let pid = arguments.watched.pid;
+    let mut record = Record::new(&arguments.watched.target.peer, "memory", arguments.watched.target.work.name());
     let idle = resident_kib(pid)?;
     record.set("idle_kib", idle);
-    let streams = hold(arguments.target.address, arguments.count).await?;
+    let streams = hold(arguments.watched.target.address, arguments.count).await?;
     sleep(SETTLE).await; // paced: memory is looked at when all is quiet
     let held = resident_kib(pid)?;
     record.set("held_kib", held);
@@ -65,7 +62,7 @@ pub(crate) async fn measure(arguments: &Arguments) -> Result<Record, Failure> {
 
 fn load(arguments: &Arguments) -> RunArguments {
     RunArguments {
-        target: arguments.target.clone(),
+        target: arguments.watched.target.clone(),
         connections: 64,
         seconds: arguments.seconds,
         warmup: 0.0,

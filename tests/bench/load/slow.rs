@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::Failure;
 use crate::process;
 use crate::record::{Record, count};
-use crate::target::Target;
+use crate::target::Watched;
 use crate::wire::Wire;
 use crate::work::Variant;
 
@@ -30,10 +30,7 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    target: Target,
-    /// The process to watch.
-    #[arg(long)]
-    pid: u32,
+    watched: Watched,
     /// Streams at once.
     #[arg(long, default_value_t = 10_000)]
     count: usize,
@@ -44,7 +41,7 @@ pub(crate) struct Arguments {
 
 /// Opens all streams, reads them to their ends and tells the most that the process held meanwhile.
 pub(crate) async fn measure(arguments: &Arguments) -> Result<Record, Failure> {
-    let (target, pid) = (&arguments.target, arguments.pid);
+    let (target, pid) = (&arguments.watched.target, arguments.watched.pid);
     let variant = Arc::new(target.variants().into_iter().next().ok_or("the work has no requests")?);
     let (idle, spent, begin) = (process::resident_kib(pid)?, process::busy(pid)?, Instant::now());
     let mut streams = JoinSet::new();

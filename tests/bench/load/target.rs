@@ -24,6 +24,16 @@ pub(crate) struct Target {
     pub fields: Vec<String>,
 }
 
+/// A target whose process is watched.
+#[derive(Clone, clap::Args)]
+pub(crate) struct Watched {
+    #[command(flatten)]
+    pub target: Target,
+    /// The process to watch.
+    #[arg(long)]
+    pub pid: u32,
+}
+
 // === impl Target ===
 
 impl Target {
